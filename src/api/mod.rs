@@ -1,0 +1,48 @@
+//! The two kinds of the API group `microservice.dev`, their status, names and constants.
+//! Nothing here does IO; every other module depends on this one.
+
+pub mod class;
+pub mod defaults;
+pub mod microservice;
+pub mod names;
+pub mod reason;
+pub mod rules;
+pub mod schema;
+pub mod status;
+
+pub use class::{MicroserviceClass, MicroserviceClassSpec};
+pub use microservice::{Microservice, MicroserviceSpec};
+pub use reason::Reason;
+pub use status::MicroserviceStatus;
+
+/// API group of both kinds.
+pub const GROUP: &str = "microservice.dev";
+/// The only served and stored version.
+pub const VERSION: &str = "v1alpha1";
+/// `apiVersion` of both kinds.
+pub const API_VERSION: &str = "microservice.dev/v1alpha1";
+
+/// Field manager of every child apply.
+pub const FIELD_MANAGER: &str = "microservice-operator";
+/// Field manager that holds `spec.replicas` of a Deployment while a hand-over is under way.
+pub const REPLICAS_MANAGER: &str = "microservice-operator/replicas";
+/// Field manager of status writes; it owns nothing but `status`.
+pub const STATUS_MANAGER: &str = "microservice-operator/status";
+
+/// The one selector label: Deployment, Service and PodDisruptionBudget select by it alone.
+pub const LABEL_NAME: &str = "microservice.dev/name";
+/// Label of a namespace that names the class of the services in it.
+pub const LABEL_CLASS: &str = "microservice.dev/class";
+/// Value of `app.kubernetes.io/managed-by` on every child.
+pub const MANAGED_BY: &str = "microservice-operator";
+
+/// On every child: digest of the planned object, see [`crate::plan::meta`].
+pub const ANNOTATION_PLAN_HASH: &str = "microservice.dev/plan-hash";
+/// On the pod template: digest of all configuration and secrets that the pod reads.
+pub const ANNOTATION_CONFIG_HASH: &str = "microservice.dev/config-hash";
+/// On a Microservice: a new value replaces its generated secrets at once.
+pub const ANNOTATION_ROTATE: &str = "microservice.dev/rotate";
+/// On a Microservice: a new value rolls its pods.
+pub const ANNOTATION_RESTART: &str = "microservice.dev/restart";
+/// On a MicroserviceClass: `"true"` makes it the default.
+pub const ANNOTATION_DEFAULT_CLASS: &str = "microservice.dev/is-default-class";

@@ -1,0 +1,100 @@
+//! One list of reasons for conditions, Events and metric labels.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// Why a condition has its status. The same word is used in Events and as a metric label.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[doc = $doc])+ $name),+ }
+
+        impl Reason {
+            /// Every reason with its meaning, for the generated reference.
+            pub const ALL: &'static [(Reason, &'static str)] = &[$((Reason::$name, concat!($($doc),+))),+];
+
+            /// The reason as it stands in a condition.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// All is as it should be.
+    Ready,
+    /// The spec is valid and its class is found.
+    Accepted,
+    /// Every child is stored as planned.
+    Applied,
+    /// The pods of the current template serve.
+    Available,
+    /// Every referenced or generated secret is there.
+    SecretsReady,
+    /// The service is stopped on purpose (`spec.replicas: 0`).
+    ScaledToZero,
+    /// `spec.suspend` is true: nothing is applied or deleted.
+    Suspended,
+    /// Work for this generation is under way.
+    Progressing,
+    /// A referenced Secret, ConfigMap or key does not exist yet.
+    WaitingForSecret,
+    /// An older object of this name is still being deleted with its children.
+    WaitingForDeletion,
+    /// A change of the class or of the release waits for its turn.
+    WaitingForTurn,
+    /// The spec breaks a rule.
+    InvalidSpec,
+    /// The class that the object or its namespace names does not exist.
+    ClassNotFound,
+    /// The spec breaks a guard rail of its class.
+    GuardrailViolated,
+    /// A foreign object has the name of a child.
+    Conflict,
+    /// The API server refused a child.
+    Rejected,
+    /// Another manager keeps undoing what the operator applies.
+    DriftContested,
+    /// The API of a child is not served by this cluster.
+    ApiNotServed,
+    /// The operator lacks a right.
+    Forbidden,
+    /// The API server did not answer or failed; it is tried again.
+    ApiUnavailable,
+    /// A rollout is under way.
+    RolloutInProgress,
+    /// The rollout made no progress within its deadline.
+    RolloutFailed,
+    /// An image cannot be pulled.
+    ImagePullFailed,
+    /// A container starts and ends again and again.
+    CrashLooping,
+    /// A container ran out of memory.
+    OutOfMemory,
+    /// A container cannot be created, for example because a key is missing.
+    ContainerConfigError,
+    /// A health check fails.
+    ProbeFailing,
+    /// No node can take the pod.
+    Unschedulable,
+    /// A resource quota or another admission check refuses the pods.
+    QuotaExceeded,
+    /// The image runs as root and the pod may not.
+    NonRootRefused,
+    /// Fewer pods serve than the disruption budget allows.
+    PodsUnavailable,
+    /// A live replica count of 0 keeps the autoscaler switched off.
+    AutoscalerIdle,
+    /// This class is the default.
+    Default,
+    /// This class is not marked as default.
+    NotDefault,
+    /// Another, older class is the default.
+    OlderDefaultExists,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

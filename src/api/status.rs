@@ -1,0 +1,137 @@
+//! Status of a `Microservice`: the contract with kubectl, Helm, Flux and Argo CD.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator observed of a Microservice.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MicroserviceStatus {
+    /// Generation of the spec that this status describes; -1 before the operator has seen the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Number of pods that exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Number of pods that are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// Number of pods of the current template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_replicas: Option<i32>,
+    /// Ready and wanted pods as text, for example `2/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// Reason and message of what is worst now, as in the condition Ready; for the columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Selector of the pods as text; the scale subresource reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Address of the service inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Image of the current template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Name of the class that applies; absent when the built-in defaults apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Digest of the class and of the release's defaults that the children were last planned with;
+    /// a difference means that a change of the fleet, not of this object, is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_revision: Option<String>,
+    /// Digest of the last pod template that was rolled out completely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_template: Option<String>,
+    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The objects the operator keeps for this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildStatus>,
+    /// Objects that outlive this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained: Vec<RetainedStatus>,
+    /// Generated Secrets; never a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretStatus>,
+    /// Secrets and ConfigMaps that the pods read, as last seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferenceStatus>,
+}
+
+/// One object the operator keeps.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChildStatus {
+    /// apiVersion of the child.
+    pub api_version: String,
+    /// Kind of the child.
+    pub kind: String,
+    /// Name of the child, in the namespace of the Microservice.
+    pub name: String,
+    /// UID of the child as last applied; absent when it was never stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Digest of the field names that the operator owns on the child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether the child is stored as planned.
+    #[serde(default)]
+    pub ready: bool,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// An object that outlives its Microservice.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetainedStatus {
+    /// apiVersion of the object.
+    pub api_version: String,
+    /// Kind of the object.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// Why it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A generated Secret.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretStatus {
+    /// Name of the Secret.
+    pub name: String,
+    /// When its values were generated or last rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Time>,
+    /// When they will be rotated next; absent when never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation: Option<Time>,
+    /// Value of the annotation `microservice.dev/rotate` that was last carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_token: Option<String>,
+}
+
+/// A Secret or ConfigMap that the pods read, as last seen.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferenceStatus {
+    /// Secret or ConfigMap.
+    pub kind: String,
+    /// Name of the object.
+    pub name: String,
+    /// UID of the object.
+    pub uid: String,
+    /// resourceVersion at which it was read.
+    pub resource_version: String,
+    /// Keyed hash of the keys that the pods read.
+    pub hash: String,
+    /// Id of the key of that hash.
+    pub key_id: String,
+}

@@ -1,0 +1,151 @@
+//! Plan = every child that an intent wants, complete and sorted. Pure and total: one file per kind,
+//! one line per kind in the table below. Watch triggers, apply order, prune set, RBAC rules and the
+//! reference docs all come from that table.
+
+pub mod meta;
+mod pod;
+
+use kube::Resource;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::intent::Intent;
+
+/// Order of application; children of one stage are applied in parallel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Accounts, secrets, configuration.
+    Identity,
+    /// What may talk to the pods.
+    Policy,
+    /// The address.
+    Service,
+    /// The pods.
+    Workload,
+    /// How many pods, and how few a drain may leave.
+    Scaling,
+}
+
+/// One child kind.
+pub trait Child {
+    /// The typed Kubernetes object.
+    type Object: Resource<DynamicType = ()> + Serialize;
+    /// When it is applied.
+    const STAGE: Stage;
+    /// The objects of this kind that the intent wants; none = not wanted. Reads only the intent,
+    /// cannot fail, does not log.
+    fn build(intent: &Intent) -> Vec<Self::Object>;
+}
+
+/// A child kind as data, for everything that goes over the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Order of application.
+    pub stage: Stage,
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Resource name, as in URLs and RBAC rules.
+    pub plural: &'static str,
+}
+
+impl Kind {
+    /// `group/version`, or `version` for the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+/// One child as it is sent: labels, owner and plan hash included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, in the namespace of the Microservice.
+    pub name: String,
+    /// The object.
+    pub body: Value,
+    /// Digest of the body without owner, this digest and secret values; also in the annotation
+    /// `microservice.dev/plan-hash`.
+    pub plan_hash: String,
+    /// Not applied and not pruned for now: a reference that it needs does not exist yet.
+    pub held: bool,
+}
+
+/// All children of one Microservice, sorted by stage, kind and name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The children.
+    pub children: Vec<Planned>,
+    /// Digest of the pod template, the annotations included.
+    pub template_hash: Option<String>,
+}
+
+macro_rules! children {
+    ($($module:ident),+ $(,)?) => {
+        $(mod $module;)+
+
+        /// Every kind that a plan can hold, in order of application.
+        pub fn kinds() -> Vec<Kind> {
+            let mut kinds = vec![$(kind_of::<$module::Table>()),+];
+            kinds.sort();
+            kinds
+        }
+
+        fn build_all(intent: &Intent) -> Vec<Planned> {
+            let mut planned = Vec::new();
+            $(planned.extend($module::Table::build(intent).into_iter().filter_map(|object| finish::<$module::Table>(intent, &object)));)+
+            planned
+        }
+    };
+}
+
+children![service_account, config_map, secret, service, deployment, hpa, pdb];
+
+/// Plans all children of the intent.
+pub fn plan(intent: &Intent) -> Plan {
+    let mut children = build_all(intent);
+    children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    let template_hash = children
+        .iter()
+        .find(|child| child.kind.kind == "Deployment")
+        .and_then(|child| child.body.pointer("/spec/template"))
+        .map(meta::digest);
+    Plan { children, template_hash }
+}
+
+fn kind_of<C: Child>() -> Kind {
+    // `DynamicType = ()` means that the type alone tells these, and every one of them is a borrowed
+    // constant of k8s-openapi; an owned value would be leaked once per process start.
+    fn constant(text: std::borrow::Cow<'static, str>) -> &'static str {
+        match text {
+            std::borrow::Cow::Borrowed(text) => text,
+            std::borrow::Cow::Owned(text) => text.leak(),
+        }
+    }
+    Kind {
+        stage: C::STAGE,
+        group: constant(C::Object::group(&())),
+        version: constant(C::Object::version(&())),
+        kind: constant(C::Object::kind(&())),
+        plural: constant(C::Object::plural(&())),
+    }
+}
+
+/// Completes one object; `None` cannot happen for k8s-openapi types, which always serialize.
+fn finish<C: Child>(intent: &Intent, object: &C::Object) -> Option<Planned> {
+    let kind = kind_of::<C>();
+    let name = object.meta().name.clone()?;
+    let mut body = serde_json::to_value(object).ok()?;
+    let plan_hash = meta::complete(&mut body);
+    let held = !intent.missing.is_empty()
+        && (kind.stage == Stage::Workload || (kind.stage == Stage::Scaling && !intent.deployment_exists));
+    Some(Planned { kind, name, body, plan_hash, held })
+}

@@ -1,0 +1,1 @@
+//! Conditions from what is known, and the whole status around them.

@@ -1,0 +1,3 @@
+module microservice.dev/cluster
+
+go 1.26
