@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::DeploymentStrategy;
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerBehavior, MetricSpec};
 use k8s_openapi::api::core::v1::{
-    Affinity, CSIVolumeSource, ConfigMapVolumeSource, ContainerPort, EmptyDirVolumeSource,
-    EnvFromSource, EnvVar, LocalObjectReference, PersistentVolumeClaimVolumeSource, Probe,
-    ProjectedVolumeSource, ResourceRequirements, SecretVolumeSource, Toleration,
-    TopologySpreadConstraint, VolumeMount,
+    Affinity, CSIVolumeSource, ConfigMapVolumeSource, ContainerPort, EmptyDirVolumeSource, EnvFromSource,
+    EnvVar, LocalObjectReference, PersistentVolumeClaimVolumeSource, Probe, ProjectedVolumeSource,
+    ResourceRequirements, SecretVolumeSource, Toleration, TopologySpreadConstraint, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
@@ -223,9 +222,7 @@ pub struct Port {
 }
 
 /// Transport protocol of a port.
-#[derive(
-    Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema,
-)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 pub enum Protocol {
     /// Transmission Control Protocol.
     #[default]
@@ -568,9 +565,7 @@ pub struct PodOptions {
 }
 
 /// A Pod Security Standard; the later one is stricter.
-#[derive(
-    Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema,
-)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 pub enum SecurityProfile {
     /// Prevents known privilege escalations; the image may run as root.
     Baseline,

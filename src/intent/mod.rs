@@ -1,8 +1,8 @@
 //! Intent = spec + class + built-in defaults, resolved and valid. Pure: what time, live replicas and
 //! generated values are comes in through [`Observed`].
 
-mod resolve;
 pub mod references;
+mod resolve;
 pub mod rules;
 
 use std::collections::BTreeMap;
@@ -18,10 +18,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::microservice::{
-    ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile,
-    ServiceOptions,
+    ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile, ServiceOptions,
 };
-use crate::api::Reason;
+use crate::api::{Microservice, MicroserviceClass, Reason};
 
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
@@ -46,6 +45,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, GeneratedValues>,
     /// Whether the Deployment exists; a new missing reference then holds HPA and PDB back too.
     pub deployment_exists: bool,
+    /// The operator's own namespace; services in it are refused unless a class allows them.
+    pub operator_namespace: Option<String>,
 }
 
 /// Values of one generated Secret.
@@ -257,4 +258,18 @@ pub struct MissingReference {
     pub reference: ReferenceKey,
     /// Which key of it; `None` = the object itself.
     pub key: Option<String>,
+}
+
+impl Intent {
+    /// Resolves spec, class and built-in defaults, and checks every rule that the schema cannot.
+    ///
+    /// # Errors
+    /// All violations at once, in the order of the fields.
+    pub fn resolve(
+        object: &Microservice,
+        class: Option<&MicroserviceClass>,
+        observed: &Observed,
+    ) -> Result<Self, Vec<Violation>> {
+        resolve::resolve(object, class, observed)
+    }
 }

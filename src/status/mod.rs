@@ -1,7 +1,7 @@
 //! Status, computed. Pure: everything the world says comes in through [`views`].
 
 pub mod causes;
-pub mod conditions;
+mod conditions;
 pub mod events;
 pub mod views;
 

@@ -1,0 +1,1 @@
+//! The numbers of the guide, versioned by `defaultsRevision`.

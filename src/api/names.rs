@@ -1,0 +1,1 @@
+//! Names of children: derived, length-safe, never two for one.

@@ -1,0 +1,1 @@
+//! The CRDs: derived schema, then bounded and completed.

@@ -1,0 +1,1 @@
+//! Offline commands: crd, rbac, render, check. Never a client.

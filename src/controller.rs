@@ -1,0 +1,1 @@
+//! Triggers, reconcile, error policy, leader gate.

@@ -1,0 +1,1 @@
+//! All IO of a pass: observe, apply, prune, status, events.

@@ -1,0 +1,1 @@
+//! Root causes: from pods to one sentence.

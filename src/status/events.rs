@@ -1,0 +1,1 @@
+//! Events from the difference of two sets of conditions.

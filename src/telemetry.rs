@@ -1,0 +1,1 @@
+//! Logs with reload, metrics, health endpoints.
