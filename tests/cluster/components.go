@@ -42,6 +42,9 @@ func runKubectl() int {
 
 // runKwok reads --config before the command is built: the stages come from there.
 func runKwok() int {
+	// Its neighbours in this binary declare a global --version that its command stumbles over.
+	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
+
 	flags := pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}

@@ -4,18 +4,20 @@ package main
 import (
 	"os"
 	"path/filepath"
+
+	"microservice.dev/cluster/launcher"
 )
 
 func main() {
-	// Called as kube-apiserver (a link, or by the launcher) it is kube-apiserver.
-	if run, ok := components[filepath.Base(os.Args[0])]; ok {
-		os.Exit(run())
+	// Called as kube-apiserver (by the launcher, or through a link) it is kube-apiserver.
+	if component, ok := components[filepath.Base(os.Args[0])]; ok {
+		os.Exit(component())
 	}
 	if len(os.Args) > 1 {
-		if run, ok := components[os.Args[1]]; ok {
+		if component, ok := components[os.Args[1]]; ok {
 			os.Args = os.Args[1:]
-			os.Exit(run())
+			os.Exit(component())
 		}
 	}
-	os.Exit(1)
+	os.Exit(launcher.Main(os.Args[1:]))
 }
