@@ -548,7 +548,9 @@ fn deployment_numbers() {
     assert_eq!(at(&spec, "/strategy"), &expected);
     assert_eq!(at(&spec, "/revisionHistoryLimit"), &json!(5));
     assert_eq!(at(&spec, "/progressDeadlineSeconds"), &json!(600));
-    assert_eq!(at(&spec, "/minReadySeconds"), &json!(0));
+    assert_eq!(spec.pointer("/minReadySeconds"), None, "the server stores no 0");
+    let slow = body(&Intent { min_ready_seconds: 9, ..intent() }, "Deployment");
+    assert_eq!(at(&slow, "/spec/minReadySeconds"), &json!(9));
 }
 
 #[test]
