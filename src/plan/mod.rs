@@ -6,6 +6,10 @@ mod container;
 pub mod meta;
 mod pod;
 mod ports;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 use kube::Resource;
