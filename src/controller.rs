@@ -1,1 +1,540 @@
-//! Triggers, reconcile, error policy, leader gate.
+//! When to look at an object, and what a look consists of: observe, resolve, plan, carry out, tell.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{FutureExt, Stream, StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::reflector::{self, Store, store::Writer};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
+use kube::{Client, Resource, ResourceExt};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use crate::api::status::ReferenceStatus;
+use crate::api::{Microservice, MicroserviceStatus, Reason};
+use crate::engine::apply::Applier;
+use crate::engine::fleet::Turns;
+use crate::engine::hash_key::HashKeys;
+use crate::engine::lease::Fence;
+use crate::engine::live::Key;
+use crate::engine::memory::Memory;
+use crate::engine::observe::{Observation, Observer};
+use crate::engine::probes::ProbeMessages;
+use crate::engine::publish::{Published, Publisher};
+use crate::engine::request::{Failure, Requests};
+use crate::engine::roots::Roots;
+use crate::engine::watch::{Watches, microservices};
+use crate::engine::world::World;
+use crate::engine::{classes, pass};
+use crate::intent::{Intent, Violation};
+use crate::plan::{Plan, plan};
+use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
+use crate::status::{Inputs, compute};
+use crate::telemetry::Telemetry;
+
+/// How the controller runs.
+pub struct Options {
+    /// Client with limits and fence.
+    pub client: Client,
+    /// Watched namespaces; empty = all.
+    pub namespaces: Vec<String>,
+    /// Namespace of the operator itself.
+    pub operator_namespace: String,
+    /// Name of this replica, in Events.
+    pub identity: String,
+    /// Objects looked at at the same time.
+    pub concurrency: u16,
+    /// Changes of the fleet per second, see [`Turns`].
+    pub class_rate: f64,
+    /// Services that may roll at once for a change of the fleet.
+    pub max_rolling: usize,
+    /// Logs, metrics, health.
+    pub telemetry: Arc<Telemetry>,
+    /// Whether this replica may write.
+    pub fence: Fence,
+    /// Changes when this replica becomes or ceases to be the leader.
+    pub leadership: watch::Receiver<bool>,
+}
+
+/// Why a look at an object failed as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The status could not be written.
+    #[error("the status could not be written: {0}")]
+    Status(#[source] Failure),
+}
+
+impl Error {
+    /// The reason, as in conditions and metrics.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Status(failure) => failure.reason(),
+        }
+    }
+}
+
+/// What every look needs.
+struct Context {
+    client: Client,
+    operator_namespace: String,
+    world: Arc<World>,
+    memory: Memory,
+    requests: Requests,
+    keys: HashKeys,
+    publisher: Publisher,
+    probes: ProbeMessages,
+    turns: Turns,
+    telemetry: Arc<Telemetry>,
+    fence: Fence,
+    classes_changed: Notify,
+}
+
+/// Runs until `shutdown` resolves; looks under way are finished first.
+///
+/// # Errors
+/// None today: whatever fails is tried again.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + Sync + 'static) -> Result<(), Error> {
+    let (queue, queued) = unbounded();
+    let (fleet, fleet_changes) = unbounded();
+    let world = Arc::new(World::new());
+    let watches = Watches {
+        client: options.client.clone(),
+        namespaces: options.namespaces.clone(),
+        world: Arc::clone(&world),
+        queue,
+        fleet,
+        telemetry: Arc::clone(&options.telemetry),
+    };
+    let context = Arc::new(Context {
+        operator_namespace: options.operator_namespace.clone(),
+        world,
+        memory: Memory::default(),
+        requests: Requests::new(options.client.clone()),
+        keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
+        publisher: Publisher::new(options.client.clone(), &options.identity),
+        probes: ProbeMessages::default(),
+        turns: Turns::new(options.class_rate, options.max_rolling),
+        telemetry: Arc::clone(&options.telemetry),
+        fence: options.fence.clone(),
+        classes_changed: Notify::new(),
+        client: options.client,
+    });
+    let shutdown = shutdown.shared();
+    let (mut tasks, listed) = watches.start();
+    tokio::select! {
+        () = listed => {}
+        () = shutdown.clone() => return Ok(()),
+    }
+    let (store, writer) = reflector::store();
+    let objects = roots(&watches, writer, Arc::clone(&context));
+    spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
+    spawn_readiness(&mut tasks, store.clone(), Arc::clone(&options.telemetry));
+    let everything = everything(fleet_changes, options.leadership, Arc::clone(&context));
+    Controller::for_stream(objects, store)
+        .with_config(controller::Config::default().concurrency(options.concurrency))
+        .reconcile_on(queued)
+        .reconcile_all_on(everything)
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile, retry, context)
+        .for_each(|result| {
+            if let Err(controller::Error::ReconcilerFailed(error, object)) = result {
+                tracing::warn!(%object, %error, "a look at this Microservice failed and will be repeated");
+            }
+            std::future::ready(())
+        })
+        .await;
+    Ok(())
+}
+
+/// Changes of the Microservices that are worth a look: not those of their status.
+fn roots(
+    watches: &Watches,
+    mut writer: Writer<Microservice>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Result<Microservice, watcher::Error>> + use<> {
+    let scopes = watches.scopes();
+    let streams = scopes.iter().map(|scope| {
+        let name = scope.clone();
+        microservices(&watches.client, scope, Arc::clone(&watches.telemetry))
+            .map(move |event| (name.clone(), event))
+            .boxed()
+    });
+    let events = stream::select_all(streams);
+    let mut roots = Roots::new(&scopes);
+    writer.apply_watcher_event(&Event::Init);
+    events
+        .flat_map(move |(scope, event)| {
+            let mut touched = Vec::new();
+            for event in roots.join(&scope, event) {
+                writer.apply_watcher_event(&event);
+                match event {
+                    Event::Apply(object) | Event::InitApply(object) => touched.push(Ok(object)),
+                    Event::Delete(object) => context.forget(&Key::of(&object.metadata)),
+                    Event::Init | Event::InitDone => {}
+                }
+            }
+            stream::iter(touched)
+        })
+        .predicate_filter(
+            predicates::generation
+                .combine(predicates::labels)
+                .combine(predicates::annotations)
+                .combine(predicates::finalizers),
+            PredicateConfig::default(),
+        )
+}
+
+/// Fires when every object is concerned: a class changed, or this replica has become the leader.
+fn everything(
+    fleet: UnboundedReceiver<()>,
+    leadership: watch::Receiver<bool>,
+    context: Arc<Context>,
+) -> impl Stream<Item = ()> + Send + 'static {
+    let leading = stream::unfold(leadership, |mut leadership| async move {
+        loop {
+            leadership.changed().await.ok()?;
+            if *leadership.borrow_and_update() {
+                return Some(((), leadership));
+            }
+        }
+    });
+    stream::select(fleet, leading).inspect(move |()| context.classes_changed.notify_one())
+}
+
+fn spawn_readiness(tasks: &mut JoinSet<()>, store: Store<Microservice>, telemetry: Arc<Telemetry>) {
+    tasks.spawn(async move {
+        if store.wait_until_ready().await.is_ok() {
+            telemetry.synced();
+        }
+    });
+}
+
+fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Store<Microservice>) {
+    tasks.spawn(async move {
+        context.classes_changed.notify_one();
+        loop {
+            context.classes_changed.notified().await;
+            tokio::time::sleep(classes::PAUSE).await;
+            if !context.fence.permit() || store.wait_until_ready().await.is_err() {
+                continue;
+            }
+            if let Err(failure) = classes::publish(&context.client, &context.world, &store).await {
+                tracing::warn!(%failure, "the status of a class could not be written and will be repeated");
+                tokio::time::sleep(Duration::from_secs(15)).await;
+                context.classes_changed.notify_one();
+            }
+        }
+    });
+}
+
+fn retry(object: Arc<Microservice>, error: &Error, context: Arc<Context>) -> Action {
+    let _ = error;
+    Action::requeue(context.memory.pass_failed(&Key::of(&object.metadata)))
+}
+
+async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = Key::of(&object.metadata);
+    let span = tracing::info_span!("reconcile", namespace = key.namespace, microservice = key.name);
+    let started = Instant::now();
+    let result = Look { context: &context, key }.take(object).instrument(span).await;
+    let reason = match &result {
+        Ok(look) => look.reason,
+        Err(error) => error.reason(),
+    };
+    context.telemetry.reconciled(reason.as_str(), started.elapsed().as_secs_f64());
+    context.telemetry.beat();
+    result.map(|look| look.next.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// How a look ended.
+struct Looked {
+    reason: Reason,
+    next: Option<Duration>,
+}
+
+/// One look at one object.
+struct Look<'a> {
+    context: &'a Context,
+    key: Key,
+}
+
+/// What a look knows when it tells.
+struct Told<'a> {
+    object: &'a Microservice,
+    intent: Result<&'a Intent, &'a [Violation]>,
+    plan: Option<&'a Plan>,
+    outcome: Option<&'a [ChildOutcome]>,
+    blocked: Option<&'a Problem>,
+    observation: &'a Observation,
+}
+
+impl Context {
+    fn forget(&self, key: &Key) {
+        self.memory.forget(key);
+        self.turns.settled(key);
+        self.world.set_reads(key, std::collections::HashSet::new());
+        self.classes_changed.notify_one();
+    }
+}
+
+impl Look<'_> {
+    async fn take(&self, object: Arc<Microservice>) -> Result<Looked, Error> {
+        let idle = Looked { reason: Reason::Ready, next: None };
+        if !self.context.fence.permit() {
+            return Ok(idle);
+        }
+        let object = self.context.memory.newest(&self.key, object);
+        if object.metadata.deletion_timestamp.is_some() {
+            // Whatever is left belongs to the garbage collector.
+            return Ok(idle);
+        }
+        let observation = match self.observe(&object).await {
+            Ok(observation) => observation,
+            Err(failure) => return self.blind(&object, &failure).await,
+        };
+        let class = self.context.world.class_for(&object);
+        let mut intent = match Intent::resolve(&object, class.as_deref(), &observation.observed) {
+            Ok(intent) => intent,
+            Err(violations) => return self.invalid(&object, &violations, &observation).await,
+        };
+        intent.missing.extend(observation.taken.iter().cloned());
+        let plan = plan(&intent);
+        if object.spec.suspend {
+            return self.tell(Told::of(&object, &intent, &plan, &observation)).await;
+        }
+        self.carry_out(&object, &intent, &plan, observation).await
+    }
+
+    async fn observe(&self, object: &Microservice) -> Result<Observation, Failure> {
+        let observer = Observer {
+            world: &self.context.world,
+            client: &self.context.client,
+            keys: &self.context.keys,
+            now: Timestamp::now(),
+        };
+        let mut observation = observer.observe(object).await?;
+        let observed = &mut observation.observed;
+        observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
+        observed.operator_namespace = Some(self.context.operator_namespace.clone());
+        observed.class_wanted = self.context.world.class_of_namespace(&self.key.namespace);
+        Ok(observation)
+    }
+
+    async fn carry_out(
+        &self,
+        object: &Microservice,
+        intent: &Intent,
+        plan: &Plan,
+        mut observation: Observation,
+    ) -> Result<Looked, Error> {
+        let status = object.status.clone().unwrap_or_default();
+        let uid = object.uid().unwrap_or_default();
+        let applier = Applier {
+            world: &self.context.world,
+            memory: &self.context.memory,
+            requests: &self.context.requests,
+            telemetry: &self.context.telemetry,
+            owner: &self.key,
+            uid: &uid,
+        };
+        let due = pass::is_due(&applier, plan, &status.children);
+        if due {
+            if let Err(wait) = self.turn(object, &status, intent, plan) {
+                let problem = Problem {
+                    reason: Reason::WaitingForTurn,
+                    message: "a change of the class waits for its turn; services change at a bounded rate".to_owned(),
+                };
+                let told = Told { blocked: Some(&problem), ..Told::of(object, intent, plan, &observation) };
+                let looked = self.tell(told).await?;
+                return Ok(Looked { next: Some(looked.next.map_or(wait, |next| next.min(wait))), ..looked });
+            }
+            if status.observed_generation != object.metadata.generation {
+                // Nobody may read an old Ready as the new one: this goes out before the first child.
+                self.tell(Told::of(object, intent, plan, &observation)).await?;
+            }
+        }
+        let deployment = self.context.world.deployments.get(&self.key);
+        let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
+        let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
+        self.refresh(&mut observation.references);
+        let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
+        self.tell(told).await
+    }
+
+    /// Asks for a turn when what changed is the class or the release, not the object.
+    fn turn(
+        &self,
+        object: &Microservice,
+        status: &MicroserviceStatus,
+        intent: &Intent,
+        plan: &Plan,
+    ) -> Result<(), Duration> {
+        let of_fleet = status.observed_generation == object.metadata.generation
+            && status.class_revision.as_ref().is_some_and(|revision| *revision != intent.class_revision);
+        if !of_fleet {
+            return Ok(());
+        }
+        let rolls = plan.template_hash != status.completed_template;
+        self.context.turns.take(&self.key, rolls)
+    }
+
+    /// A generated Secret that this look has just written is recorded as it is stored now.
+    fn refresh(&self, references: &mut [ReferenceStatus]) {
+        for record in references.iter_mut().filter(|record| record.kind == "Secret") {
+            let key = Key::new(&self.key.namespace, &record.name);
+            let (live, _) = self.context.world.reference(crate::intent::ReferenceKind::Secret, &key);
+            let ours = live.filter(|live| live.claimed_by() == Some(&self.key.name) && live.digest.is_some());
+            if let Some(live) = ours {
+                record.uid = live.uid;
+                record.resource_version = live.resource_version;
+            }
+        }
+    }
+
+    /// The spec breaks a rule: nothing is applied, nothing is pruned.
+    async fn invalid(
+        &self,
+        object: &Microservice,
+        violations: &[Violation],
+        observation: &Observation,
+    ) -> Result<Looked, Error> {
+        let told = Told { object, intent: Err(violations), plan: None, outcome: None, blocked: None, observation };
+        self.tell(told).await
+    }
+
+    /// Something could not be read: nothing may be concluded from what was.
+    async fn blind(&self, object: &Microservice, failure: &Failure) -> Result<Looked, Error> {
+        let problem = Problem { reason: failure.reason(), message: format!("a Secret or ConfigMap could not be read: {failure}") };
+        let status = object.status.clone().unwrap_or_default();
+        let observation = Observation { references: status.references, secrets: status.secrets, ..Observation::default() };
+        let class = self.context.world.class_for(object);
+        let intent = Intent::resolve(object, class.as_deref(), &observation.observed);
+        let told = Told {
+            object,
+            intent: intent.as_ref().map_err(Vec::as_slice),
+            plan: None,
+            outcome: None,
+            blocked: Some(&problem),
+            observation: &observation,
+        };
+        let looked = self.tell(told).await?;
+        let wait = self.context.memory.pass_failed(&self.key);
+        Ok(Looked { reason: failure.reason(), next: Some(looked.next.map_or(wait, |next| next.min(wait))) })
+    }
+
+    /// Computes the status, writes it if it differs, and says when to look again.
+    async fn tell(&self, told: Told<'_>) -> Result<Looked, Error> {
+        let context = self.context;
+        let deployment = self.deployment();
+        let pods = self.troubled_pods(deployment.as_ref()).await;
+        let status = compute(&Inputs {
+            object: told.object,
+            intent: told.intent,
+            template_hash: told.plan.and_then(|plan| plan.template_hash.as_deref()),
+            outcome: told.outcome,
+            blocked: told.blocked,
+            deployment: deployment.as_ref(),
+            pods: &pods,
+            references: told.observation.references.clone(),
+            secrets: told.observation.secrets.clone(),
+            now: Time(Timestamp::now()),
+        });
+        let before = told.object.status.as_ref().and_then(|status| status.class.clone());
+        if before != status.class || told.object.status.is_none() {
+            context.classes_changed.notify_one();
+        }
+        if told.outcome.is_some() && is_true(&status, "Available") {
+            context.turns.settled(&self.key);
+        }
+        let ready = is_true(&status, "Ready");
+        let reason = main_reason(&status);
+        let next = self.next_look(&status, told.outcome.unwrap_or_default(), &pods, ready);
+        let published = context
+            .publisher
+            .status(&context.memory, &self.key, told.object, status)
+            .await
+            .map_err(Error::Status)?;
+        if told.outcome.is_some() {
+            context.memory.pass_succeeded(&self.key);
+        }
+        let next = match published {
+            Published::Later(wait) => Some(next.map_or(wait, |next| next.min(wait))),
+            Published::Same | Published::Written => next,
+        };
+        Ok(Looked { reason, next })
+    }
+
+    /// The live Deployment, no older than what our last apply of it returned.
+    fn deployment(&self) -> Option<DeploymentView> {
+        let mut view = self.context.world.deployments.get(&self.key)?;
+        let kind = crate::plan::kinds().into_iter().find(|kind| kind.kind == "Deployment")?;
+        if let Some(live) = self.context.world.child(&kind, &self.key) {
+            view.generation = view.generation.max(live.generation);
+        }
+        Some(view)
+    }
+
+    async fn troubled_pods(&self, deployment: Option<&DeploymentView>) -> Vec<PodView> {
+        let healthy = deployment.is_some_and(|view| view.ready >= view.desired && view.updated >= view.desired);
+        if healthy {
+            return Vec::new();
+        }
+        let mut pods = self.context.world.pods_of(&self.key);
+        self.context.probes.fill(&self.context.client, &self.key.namespace, &mut pods).await;
+        pods
+    }
+
+    fn next_look(
+        &self,
+        status: &MicroserviceStatus,
+        outcomes: &[ChildOutcome],
+        pods: &[PodView],
+        ready: bool,
+    ) -> Option<Duration> {
+        let now = Timestamp::now();
+        let rotation = status
+            .secrets
+            .iter()
+            .filter_map(|secret| secret.next_rotation.as_ref())
+            .map(|next| Duration::try_from(next.0.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
+            .min();
+        let attempt = self.context.memory.next_attempt(&self.key);
+        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
+            match problem.reason {
+                Reason::Conflict => Some(Duration::from_mins(1)),
+                Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
+                _ => None,
+            }
+        });
+        // The kubelet's word may come later than the pod.
+        let silent = pods.iter().any(|pod| crate::engine::probes::is_silent(pod) && pod.probe_message.is_none());
+        let probe = (silent && !ready).then_some(Duration::from_secs(2));
+        outcome.chain(rotation).chain(attempt).chain(probe).min()
+    }
+}
+
+impl<'a> Told<'a> {
+    fn of(object: &'a Microservice, intent: &'a Intent, plan: &'a Plan, observation: &'a Observation) -> Self {
+        Self { object, intent: Ok(intent), plan: Some(plan), outcome: None, blocked: None, observation }
+    }
+}
+
+fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {
+    status.conditions.iter().any(|c| c.type_ == condition && c.status == "True")
+}
+
+/// The reason in the condition Ready, as a word of our own list.
+fn main_reason(status: &MicroserviceStatus) -> Reason {
+    let text = status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.as_str());
+    Reason::ALL
+        .iter()
+        .map(|(reason, _)| *reason)
+        .find(|reason| Some(reason.as_str()) == text)
+        .unwrap_or(Reason::Progressing)
+}

@@ -16,6 +16,11 @@ macro_rules! reasons {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),+ }
             }
+
+            /// The reason of this name, if there is one.
+            pub fn parse(name: &str) -> Option<Self> {
+                Self::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == name)
+            }
         }
     };
 }
@@ -77,8 +82,10 @@ reasons! {
     ProbeFailing,
     /// No node can take the pod.
     Unschedulable,
-    /// A resource quota or another admission check refuses the pods.
+    /// A resource quota leaves no room for the pods.
     QuotaExceeded,
+    /// An admission check, for example Pod Security, refuses the pods.
+    PodsRefused,
     /// The image runs as root and the pod may not.
     NonRootRefused,
     /// Fewer pods serve than the disruption budget allows.

@@ -1,9 +1,12 @@
 //! Intent = spec + class + built-in defaults, resolved and valid. Pure: what time, live replicas and
 //! generated values are comes in through [`Observed`].
 
+pub mod quantity;
 pub mod references;
 mod resolve;
-pub mod rules;
+mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +48,8 @@ pub struct Observed {
     pub generated: BTreeMap<String, GeneratedValues>,
     /// Whether the Deployment exists; a new missing reference then holds HPA and PDB back too.
     pub deployment_exists: bool,
+    /// Name of the class that the namespace's label `microservice.dev/class` asks for.
+    pub class_wanted: Option<String>,
     /// The operator's own namespace; services in it are refused unless a class allows them.
     pub operator_namespace: Option<String>,
 }

@@ -1,9 +1,13 @@
-//! Deployment.
+//! Deployment: how many pods, how they are replaced. The pods themselves are in `pod`.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Child, Stage};
+use super::{Child, Stage, meta, pod};
 use crate::intent::Intent;
+
+/// Old ReplicaSets kept for `kubectl rollout undo`.
+const REVISION_HISTORY: i32 = 5;
 
 pub(super) struct Table;
 
@@ -11,7 +15,24 @@ impl Child for Table {
     type Object = Deployment;
     const STAGE: Stage = Stage::Workload;
 
-    fn build(_intent: &Intent) -> Vec<Deployment> {
-        Vec::new()
+    fn build(intent: &Intent) -> Vec<Deployment> {
+        vec![Deployment {
+            metadata: meta::object_meta(intent, &intent.name),
+            spec: Some(DeploymentSpec {
+                // Absent while an autoscaler owns it: sending it would undo every scaling.
+                replicas: intent.scaling.static_replicas(),
+                selector: LabelSelector {
+                    match_labels: Some(meta::selector(intent)),
+                    ..LabelSelector::default()
+                },
+                strategy: Some(intent.strategy.clone()),
+                min_ready_seconds: Some(intent.min_ready_seconds),
+                progress_deadline_seconds: Some(intent.progress_deadline_seconds),
+                revision_history_limit: Some(REVISION_HISTORY),
+                template: pod::template(intent),
+                ..DeploymentSpec::default()
+            }),
+            ..Deployment::default()
+        }]
     }
 }

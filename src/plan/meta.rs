@@ -1,9 +1,9 @@
 //! What all children have in common: labels, owner, plan hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::api::{ANNOTATION_PLAN_HASH, LABEL_NAME, MANAGED_BY};
@@ -42,33 +42,69 @@ pub fn object_meta(intent: &Intent, name: &str) -> ObjectMeta {
     }
 }
 
+/// The same with annotations that the user gave.
+pub(super) fn annotated(intent: &Intent, name: &str, annotations: &BTreeMap<String, String>) -> ObjectMeta {
+    ObjectMeta { annotations: map(annotations.clone()), ..object_meta(intent, name) }
+}
+
 /// Adds the annotation `microservice.dev/plan-hash` to the body and returns its value.
 ///
-/// The hash leaves out the owner (so that `render`, which knows no UID, prints the same hash) and the
-/// values of a Secret (so that no annotation holds a plain hash of a secret).
-pub(super) fn complete(body: &mut Value) -> String {
+/// The hash leaves out the owner, so that `render`, which knows no UID, prints the same hash. Of a
+/// Secret it takes the wanted keys and never the values: no annotation holds a plain hash of a
+/// secret, and the hash is the same whether the values were read or not.
+pub(super) fn complete(intent: &Intent, body: &mut Value) -> String {
     let mut hashed = body.clone();
     if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("ownerReferences");
     }
-    if hashed.get("kind").and_then(Value::as_str) == Some("Secret") {
-        if let Some(data) = hashed.get_mut("data").and_then(Value::as_object_mut) {
-            data.values_mut().for_each(|value| *value = Value::Null);
+    if let Some(keys) = generated_keys(intent, body) {
+        if let Some(object) = hashed.as_object_mut() {
+            object.insert("data".to_owned(), keys);
         }
     }
     let hash = digest(&hashed);
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
         if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(ANNOTATION_PLAN_HASH.to_owned(), json!(hash));
+            annotations.insert(ANNOTATION_PLAN_HASH.to_owned(), Value::from(hash.clone()));
         }
     }
     hash
 }
 
+/// Sorted keys that the operator generates for this Secret; `None` for every other kind.
+fn generated_keys(intent: &Intent, body: &Value) -> Option<Value> {
+    body.get("kind").filter(|kind| *kind == "Secret")?;
+    let name = body.pointer("/metadata/name")?;
+    let secret = intent.generated.iter().find(|secret| *name == secret.name.as_str());
+    let keys: BTreeSet<&str> = secret?.keys.iter().map(|key| key.key.as_str()).collect();
+    Some(keys.into_iter().collect())
+}
+
 /// First 16 bytes of the SHA-256 of canonical JSON (keys sorted, no white space), in hexadecimal.
 pub fn digest(value: &Value) -> String {
-    // serde_json's map is sorted by key: its compact form is canonical.
-    let hash = Sha256::digest(value.to_string());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    // serde_json's map is sorted by key as long as nobody turns its feature `preserve_order` on (a
+    // test would notice), so its compact form is canonical.
+    digest_text(&value.to_string())
+}
+
+/// First 16 bytes of the SHA-256 of a text, in hexadecimal.
+pub(super) fn digest_text(text: &str) -> String {
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The items without those that repeat an earlier key: the server refuses a keyed list that does.
+pub(super) fn unique_by<T: Clone, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    items.iter().filter(|item| seen.insert(key(item))).cloned().collect()
+}
+
+/// `None` for an empty list: an absent field is not sent.
+pub(super) fn list<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
+/// `None` for an empty map: an absent field is not sent.
+pub(super) fn map<V>(map: BTreeMap<String, V>) -> Option<BTreeMap<String, V>> {
+    (!map.is_empty()).then_some(map)
 }

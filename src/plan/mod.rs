@@ -2,8 +2,11 @@
 //! one line per kind in the table below. Watch triggers, apply order, prune set, RBAC rules and the
 //! reference docs all come from that table.
 
+mod container;
 pub mod meta;
 mod pod;
+mod ports;
+mod volumes;
 
 use kube::Resource;
 use serde::Serialize;
@@ -60,6 +63,12 @@ impl Kind {
         } else {
             format!("{}/{}", self.group, self.version)
         }
+    }
+
+    /// Path of one object of this kind in the server's API.
+    pub fn path(&self, namespace: &str, name: &str) -> String {
+        let root = if self.group.is_empty() { "api" } else { "apis" };
+        format!("/{root}/{}/namespaces/{namespace}/{}/{name}", self.api_version(), self.plural)
     }
 }
 
@@ -144,7 +153,7 @@ fn finish<C: Child>(intent: &Intent, object: &C::Object) -> Option<Planned> {
     let kind = kind_of::<C>();
     let name = object.meta().name.clone()?;
     let mut body = serde_json::to_value(object).ok()?;
-    let plan_hash = meta::complete(&mut body);
+    let plan_hash = meta::complete(intent, &mut body);
     let held = !intent.missing.is_empty()
         && (kind.stage == Stage::Workload || (kind.stage == Stage::Scaling && !intent.deployment_exists));
     Some(Planned { kind, name, body, plan_hash, held })

@@ -1,8 +1,9 @@
-//! Secret.
+//! Generated Secrets. Without values (the live Secret was not read) the body has no data: whoever
+//! applies it must overlay the live values, because applying it as it is deletes them.
 
 use k8s_openapi::api::core::v1::Secret;
 
-use super::{Child, Stage};
+use super::{Child, Stage, meta};
 use crate::intent::Intent;
 
 pub(super) struct Table;
@@ -11,7 +12,13 @@ impl Child for Table {
     type Object = Secret;
     const STAGE: Stage = Stage::Identity;
 
-    fn build(_intent: &Intent) -> Vec<Secret> {
-        Vec::new()
+    fn build(intent: &Intent) -> Vec<Secret> {
+        let secrets = intent.generated.iter().map(|generated| Secret {
+            metadata: meta::object_meta(intent, &generated.name),
+            type_: Some("Opaque".to_owned()),
+            data: generated.data.clone(),
+            ..Secret::default()
+        });
+        secrets.collect()
     }
 }

@@ -1,8 +1,26 @@
 //! Status, computed. Pure: everything the world says comes in through [`views`].
 
+mod available;
 pub mod causes;
+mod class;
 mod conditions;
 pub mod events;
+mod facts;
+mod fields;
+mod text;
 pub mod views;
 
-pub use conditions::{Inputs, compute};
+pub use class::{ClassInputs, class_status};
+pub use conditions::{compute, equal_ignoring_times};
+pub use facts::Inputs;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod kstatus;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

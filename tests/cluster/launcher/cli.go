@@ -165,6 +165,12 @@ func start(name string, arguments []string) error {
 	}
 	if line, _ := bufio.NewReader(output).ReadString('\n'); line == "" {
 		_ = supervisor.Wait()
+		// Another start may have been faster by a moment: then its instance is ours too.
+		if held, free, err := lockInstance(); err == nil && !free {
+			return startAgain(o)
+		} else if free {
+			held.Close()
+		}
 		text, _ := os.ReadFile(logFile("supervisor"))
 		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(text)), "cluster run: "))
 	}
@@ -209,7 +215,7 @@ func stop(name string, arguments []string) error {
 		return err
 	}
 	if o.purge {
-		return purge()
+		return purge(o.dir)
 	}
 	return nil
 }

@@ -124,9 +124,11 @@ func removeComponentLogs() error {
 	return errors.Join(errs...)
 }
 
-// purge removes the rest, so that the directory is as it was before the first start.
-func purge() error {
-	return errors.Join(os.RemoveAll(logsDir), os.RemoveAll(auditFile), os.RemoveAll(lockFile))
+// purge removes the rest, and the directory unless somebody else keeps files there.
+func purge(dir string) error {
+	err := errors.Join(os.RemoveAll(logsDir), os.RemoveAll(auditFile), os.RemoveAll(lockFile))
+	_ = os.Remove(dir) // refused when it is not empty
+	return err
 }
 
 // newData makes the directory for etcd's data, in memory where possible, and locks it for the

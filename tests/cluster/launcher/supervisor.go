@@ -14,7 +14,7 @@ import (
 
 const (
 	startTimeout = 2 * time.Minute  // generous: a loaded machine, cold page cache
-	restartGrace = 15 * time.Second // for a component to end by itself when restarted
+	restartGrace = 3 * time.Second  // an API server waits longer for its watchers to leave: no use here
 	stopTimeout  = 30 * time.Second // longer than the grace of a restart under way
 	pollInterval = 50 * time.Millisecond
 )

@@ -1,0 +1,73 @@
+# Everything a developer runs. `make help` lists it. Tools and all other products go below target/.
+
+TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TOOLS   := $(TARGET)/tools
+CLUSTER := $(TOOLS)/cluster
+DENY    := $(TOOLS)/bin/cargo-deny
+STATE   := $(TARGET)/cluster
+
+export TARGET TOOLS
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## All checks and tests; what CI runs
+	@scripts/test.sh all
+
+.PHONY: test-unit
+test-unit: ## Tests that need no cluster: unit, golden, property, documentation examples
+	@scripts/test.sh unit
+
+.PHONY: test-cluster
+test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
+	@scripts/test.sh cluster
+
+.PHONY: fmt
+fmt: ## Format Rust and Go
+	@scripts/toolchain.sh
+	cargo fmt
+	gofmt -w tests/cluster
+
+.PHONY: lint
+lint: $(DENY) ## Format check, clippy, dependency rules, go vet
+	@scripts/test.sh lint
+
+.PHONY: docs
+docs: ## Build the documentation of the code, warnings denied
+	@scripts/toolchain.sh cargo
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+.PHONY: crds
+crds: ## Write the custom resource definitions to crds/
+	@scripts/toolchain.sh cargo
+	cargo run --quiet -- crd --write
+
+.PHONY: demo
+demo: $(CLUSTER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it running)
+	@scripts/toolchain.sh cargo
+	@cargo build
+	@scripts/demo.sh
+
+.PHONY: cluster
+cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the background
+	@$(CLUSTER) start --dir $(STATE)
+	@echo "export KUBECONFIG=$(STATE)/kubeconfig   # kubectl is built in: $(TOOLS)/kubectl"
+
+.PHONY: cluster-down
+cluster-down: ## Stop it: no process and no data stays
+	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(STATE); fi
+
+.PHONY: cluster-tools
+cluster-tools: $(CLUSTER) ## Build the control plane without starting it
+
+# One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
+# kubelets and kubectl.
+$(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.sh
+	@scripts/build-cluster.sh $@
+
+$(DENY): Makefile scripts/build-deny.sh
+	@scripts/build-deny.sh $@

@@ -1,0 +1,234 @@
+//! Offline validation: what the API server would say to an object.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::core::cel::{CompiledSchema, Validator, compile_schema};
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::{crds, kind_of};
+use crate::api::API_VERSION;
+
+/// A field that the schema or one of its rules refuses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SchemaViolation {
+    /// Field path, for example `spec.ports[1].name`; empty for the object itself.
+    pub path: String,
+    /// What is wrong. For rules the same words as the API server's.
+    pub message: String,
+}
+
+/// The schema of one kind.
+struct Kind {
+    schema: JSONSchemaProps,
+    rules: CompiledSchema,
+}
+
+static KINDS: LazyLock<Result<BTreeMap<String, Kind>, serde_json::Error>> = LazyLock::new(|| {
+    let mut kinds = BTreeMap::new();
+    for crd in crds() {
+        let schemas = crd.spec.versions.into_iter().filter_map(|version| version.schema);
+        for schema in schemas.filter_map(|schema| schema.open_api_v3_schema) {
+            let rules = compile_schema(&serde_json::to_value(&schema)?);
+            kinds.insert(crd.spec.names.kind.clone(), Kind { schema, rules });
+        }
+    }
+    Ok(kinds)
+});
+
+/// Checks a Microservice or MicroserviceClass as the API server would with strict field validation:
+/// first the schema, then, unless that already makes no sense of the object, the rules. Empty when
+/// the object is valid.
+pub fn validate(object: &Value) -> Vec<SchemaViolation> {
+    let one = |path: &str, message: String| vec![SchemaViolation { path: path.into(), message }];
+    let kinds = match &*KINDS {
+        Ok(kinds) => kinds,
+        Err(error) => return one("", format!("the schema of this release is broken: {error}")),
+    };
+    if object.get("apiVersion").and_then(Value::as_str) != Some(API_VERSION) {
+        return one("apiVersion", format!("must be {API_VERSION}"));
+    }
+    let Some(kind) = kinds.get(kind_of(object)) else {
+        return one("kind", "must be Microservice or MicroserviceClass".into());
+    };
+    let mut found = Found::default();
+    let object = prepare(object, &mut found);
+    found.node("", &kind.schema, &object);
+    if !found.blocking {
+        found.rules(&kind.rules, &object);
+    }
+    found.violations.sort();
+    found.violations.dedup();
+    found.violations
+}
+
+/// The object as the rules see it: the server drops `status` and fills in a generated name.
+fn prepare(object: &Value, found: &mut Found) -> Value {
+    let mut object = object.as_object().cloned().unwrap_or_default();
+    object.remove("status");
+    let metadata = object.get("metadata").and_then(Value::as_object);
+    let field = |name: &str| metadata.and_then(|map| map.get(name)).and_then(Value::as_str);
+    let name = match (field("name"), field("generateName")) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(prefix)) => format!("{prefix}00000"),
+        (None, None) => {
+            found.blocking("metadata.name", "Required value: name or generateName is required".into());
+            String::new()
+        }
+    };
+    object.insert("metadata".into(), json!({ "name": name }));
+    Value::Object(object)
+}
+
+#[derive(Default)]
+struct Found {
+    violations: Vec<SchemaViolation>,
+    /// Whether the rules would only add noise.
+    blocking: bool,
+}
+
+impl Found {
+    fn add(&mut self, path: &str, message: String) {
+        self.violations.push(SchemaViolation { path: path.trim_start_matches('.').into(), message });
+    }
+
+    fn blocking(&mut self, path: &str, message: String) {
+        self.blocking = true;
+        self.add(path, message);
+    }
+
+    fn rules(&mut self, rules: &CompiledSchema, object: &Value) {
+        let structural = !self.violations.is_empty();
+        let Err(errors) = Validator::new().validate_compiled(rules, object, None) else { return };
+        for error in errors {
+            let failed = error.kind == kube::core::cel::ErrorKind::ValidationFailure;
+            // A rule that cannot be evaluated on a value which the schema refuses says nothing new.
+            if failed || !structural {
+                self.add(&error.field_path, error.message);
+            }
+        }
+    }
+
+    fn node(&mut self, path: &str, schema: &JSONSchemaProps, value: &Value) {
+        if !has_type(schema, value) {
+            let expected = schema.type_.as_deref().unwrap_or("integer or string");
+            return self.blocking(path, format!("Invalid value: must be of type {expected}"));
+        }
+        if let Some(allowed) = &schema.enum_
+            && !allowed.iter().any(|allowed| allowed.0 == *value)
+        {
+            let allowed: Vec<String> = allowed.iter().map(|value| value.0.to_string()).collect();
+            return self.blocking(path, format!("Unsupported value: supported values: {}", allowed.join(", ")));
+        }
+        match value {
+            Value::String(text) => self.text(path, schema, text),
+            Value::Number(number) => self.number(path, schema, number.as_f64().unwrap_or_default()),
+            Value::Array(items) => self.array(path, schema, items),
+            Value::Object(fields) => self.object(path, schema, fields),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn text(&mut self, path: &str, schema: &JSONSchemaProps, text: &str) {
+        let length = text.chars().count();
+        if let Some(maximum) = above(schema.max_length, length) {
+            self.blocking(path, format!("Too long: may not be more than {maximum} characters"));
+        }
+        if let Some(minimum) = below(schema.min_length, length) {
+            self.add(path, format!("Invalid value: should be at least {minimum} characters long"));
+        }
+        let pattern = schema.pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+        if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
+            self.add(path, format!("Invalid value: should match '{pattern}'"));
+        }
+    }
+
+    fn number(&mut self, path: &str, schema: &JSONSchemaProps, number: f64) {
+        if let Some(minimum) = schema.minimum.filter(|minimum| number < *minimum) {
+            self.add(path, format!("Invalid value: should be greater than or equal to {minimum}"));
+        }
+        if let Some(maximum) = schema.maximum.filter(|maximum| number > *maximum) {
+            self.add(path, format!("Invalid value: should be less than or equal to {maximum}"));
+        }
+    }
+
+    fn array(&mut self, path: &str, schema: &JSONSchemaProps, items: &[Value]) {
+        if let Some(maximum) = above(schema.max_items, items.len()) {
+            self.blocking(path, format!("Too many: must have at most {maximum} items"));
+        }
+        if let Some(minimum) = below(schema.min_items, items.len()) {
+            self.add(path, format!("Invalid value: should have at least {minimum} items"));
+        }
+        let mut seen = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
+                self.node(&path, schema, item);
+            }
+            if let Some(key) = list_key(schema, item) {
+                if seen.contains(&key) {
+                    self.add(&path, format!("Duplicate value: {}", Value::Array(key)));
+                } else {
+                    seen.push(key);
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, path: &str, schema: &JSONSchemaProps, fields: &Map<String, Value>) {
+        if let Some(maximum) = above(schema.max_properties, fields.len()) {
+            self.blocking(path, format!("Too many: must have at most {maximum} items"));
+        }
+        if let Some(minimum) = below(schema.min_properties, fields.len()) {
+            self.add(path, format!("Invalid value: should have at least {minimum} properties"));
+        }
+        for name in schema.required.iter().flatten().filter(|name| !fields.contains_key(*name)) {
+            self.blocking(&format!("{path}.{name}"), "Required value".into());
+        }
+        for (name, value) in fields {
+            let path = format!("{path}.{name}");
+            let known = schema.properties.as_ref().and_then(|known| known.get(name));
+            match (known, &schema.additional_properties) {
+                (Some(schema), _) => self.node(&path, schema, value),
+                (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => self.node(&path, schema, value),
+                (None, _) if matches!(path.as_str(), ".apiVersion" | ".kind" | ".metadata") => {}
+                (None, _) => self.blocking(&path, "unknown field".into()),
+            }
+        }
+    }
+}
+
+fn has_type(schema: &JSONSchemaProps, value: &Value) -> bool {
+    match schema.type_.as_deref() {
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => value.is_string() || value.is_i64() || value.is_u64(),
+    }
+}
+
+/// The bound, when a size is above it.
+fn above(maximum: Option<i64>, size: usize) -> Option<i64> {
+    maximum.filter(|maximum| usize::try_from(*maximum).is_ok_and(|maximum| size > maximum))
+}
+
+/// The bound, when a size is below it.
+fn below(minimum: Option<i64>, size: usize) -> Option<i64> {
+    minimum.filter(|minimum| usize::try_from(*minimum).is_ok_and(|minimum| size < minimum))
+}
+
+/// What must be unique in a list of keys or in a set.
+fn list_key(schema: &JSONSchemaProps, item: &Value) -> Option<Vec<Value>> {
+    match (schema.x_kubernetes_list_type.as_deref(), &schema.x_kubernetes_list_map_keys) {
+        (Some("map"), Some(keys)) => keys.iter().map(|key| item.get(key).cloned()).collect(),
+        (Some("set"), _) => Some(vec![item.clone()]),
+        _ => None,
+    }
+}

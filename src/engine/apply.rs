@@ -1,0 +1,281 @@
+//! Brings one child to its planned state by the rules of first apply, repair and contest, and never by
+//! touching what is not ours.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::live::{Belongs, Key, Live};
+use super::managed_fields;
+use super::memory::{ChildKey, Memory};
+use super::replicas;
+use super::request::{Failure, Requests};
+use super::world::World;
+use crate::api::status::ChildStatus;
+use crate::api::{FIELD_MANAGER, Reason};
+use crate::plan::{Kind, Planned};
+use crate::status::views::{ChildOutcome, Problem};
+use crate::telemetry::Telemetry;
+
+/// How often a child is observed again within one pass before the pass gives up.
+const ROUNDS: usize = 4;
+
+/// Applies children.
+pub struct Applier<'a> {
+    /// Caches.
+    pub world: &'a World,
+    /// Attempts and repairs.
+    pub memory: &'a Memory,
+    /// IO.
+    pub requests: &'a Requests,
+    /// Counters.
+    pub telemetry: &'a Telemetry,
+    /// Namespace and name of the Microservice.
+    pub owner: &'a Key,
+    /// Its UID.
+    pub uid: &'a str,
+}
+
+/// What to do with a child.
+enum Step {
+    /// It is as planned, or something else has to happen first.
+    Done(ChildOutcome),
+    /// Send it.
+    Send,
+}
+
+impl Applier<'_> {
+    /// Brings the child to its planned state and says what became of it.
+    pub async fn child(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
+        if planned.held {
+            return ChildOutcome { held: true, ..self.outcome(planned, recorded) };
+        }
+        let key = Key::new(&self.owner.namespace, &planned.name);
+        let mut live = self.world.child(&planned.kind, &key);
+        for _ in 0..ROUNDS {
+            match self.judge(planned, recorded, live.as_ref()) {
+                Step::Done(outcome) => return outcome,
+                Step::Send => {}
+            }
+            match self.send(planned, &key, live.as_ref(), recorded).await {
+                Ok(stored) => return self.stored(planned, &key, &stored),
+                // Another object, a newer version, or none: look again. The cache will follow.
+                Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await {
+                    Ok(found) => live = found,
+                    Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
+                },
+                Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
+            }
+        }
+        let failure = Failure::Conflict("it changes faster than it can be applied".to_owned());
+        self.refused(planned, recorded, live.as_ref(), &failure)
+    }
+
+    fn judge(&self, planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Step {
+        let stop = |reason, message| Step::Done(self.problem(planned, recorded, Problem { reason, message }));
+        let name = format!("{} {}", planned.kind.kind, planned.name);
+        if let Some(live) = live {
+            match live.belongs(self.uid, &self.owner.name, recorded) {
+                Belongs::Predecessor => {
+                    let message = format!("{name} of an older {} is still being deleted", self.owner.name);
+                    return stop(Reason::WaitingForDeletion, message);
+                }
+                Belongs::Foreign => {
+                    let whose = live.owner.as_ref().map_or_else(
+                        || "it has no owner".to_owned(),
+                        |owner| format!("it belongs to {} {}", owner.kind, owner.name),
+                    );
+                    let message = format!(
+                        "{name} exists and was not made by this Microservice ({whose}); rename the Microservice, or delete that object"
+                    );
+                    return stop(Reason::Conflict, message);
+                }
+                Belongs::Ours if live.deleting => {
+                    return stop(Reason::WaitingForDeletion, format!("{name} is being deleted; it will be made again"));
+                }
+                Belongs::Ours if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) => {
+                    return Step::Done(self.outcome(planned, recorded));
+                }
+                Belongs::Ours => {}
+            }
+        }
+        let child = self.child_key(planned);
+        if let Some(postponed) = self.memory.postponed(self.owner, &child, &fingerprint(planned, live)) {
+            return Step::Done(self.problem(planned, recorded, postponed.problem));
+        }
+        let fight = loss(planned, recorded, live)
+            .and_then(|trace| self.memory.contested(self.owner, &child, &trace));
+        if fight.is_some() {
+            let other = live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
+            let advice = match (planned.kind.kind, other.contains("autoscaler") || other.contains("keda")) {
+                ("Deployment", true) => "; set spec.autoscaling instead of a second autoscaler",
+                _ => "; make it stop, or change the Microservice",
+            };
+            let message = format!("{other} keeps changing {name}, which this Microservice describes{advice}");
+            return stop(Reason::DriftContested, message);
+        }
+        Step::Send
+    }
+
+    async fn send(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        live: Option<&Live>,
+        recorded: Option<&ChildStatus>,
+    ) -> Result<ObjectMeta, Failure> {
+        if let Some(trace) = loss(planned, recorded, live) {
+            let live_hash = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
+            tracing::info!(kind = planned.kind.kind, name = planned.name, fields = live_hash, "drift found, repairing");
+            self.memory.repaired(self.owner, &self.child_key(planned), &trace);
+            self.telemetry.repaired(planned.kind.kind);
+        }
+        let mut body = planned.body.clone();
+        self.identify(planned, key, live, &mut body).await?;
+        if let Some(live) = live {
+            if live.tampered {
+                self.take_over(&planned.kind, key).await?;
+            }
+            replicas::before(self, planned, key, live).await?;
+        }
+        let stored = match self.apply(planned, key, &body).await {
+            Err(Failure::Invalid(text)) if live.is_some() => {
+                if !self.take_over(&planned.kind, key).await? {
+                    return Err(Failure::Invalid(text));
+                }
+                self.apply(planned, key, &body).await?
+            }
+            other => other?,
+        };
+        Ok(replicas::after(self, planned, key, live, &stored).await?.unwrap_or(stored))
+    }
+
+    /// Says which object is meant: none yet, or exactly the one that was seen.
+    async fn identify(&self, planned: &Planned, key: &Key, live: Option<&Live>, body: &mut Value) -> Result<(), Failure> {
+        let Some(live) = live else {
+            // No object ever has version 1: this makes the apply a create.
+            set_metadata(body, "resourceVersion", "1");
+            return Ok(());
+        };
+        set_metadata(body, "uid", &live.uid);
+        if planned.kind.kind == "Secret" {
+            // Applied without its data, a Secret would lose it; applied with older data, a rotation.
+            set_metadata(body, "resourceVersion", &live.resource_version);
+            if body.get("data").is_none() {
+                let whole = self.requests.whole(&planned.kind, key).await?;
+                let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+                let version = whole.metadata.resource_version.clone().unwrap_or_default();
+                set_metadata(body, "resourceVersion", &version);
+                let data: BTreeMap<String, ByteString> = whole
+                    .data
+                    .get("data")
+                    .map(|data| serde_json::from_value(data.clone()))
+                    .transpose()
+                    .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
+                    .unwrap_or_default();
+                if let Some(object) = body.as_object_mut() {
+                    object.insert("data".to_owned(), json!(data));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, planned: &Planned, key: &Key, body: &Value) -> Result<ObjectMeta, Failure> {
+        self.telemetry.child_write(planned.kind.kind, "apply");
+        self.requests.apply(&planned.kind, key, FIELD_MANAGER, true, body).await
+    }
+
+    /// Moves what others own under `spec` to us, so that the next apply removes it. Returns whether
+    /// there was anything.
+    async fn take_over(&self, kind: &Kind, key: &Key) -> Result<bool, Failure> {
+        let Some(mut metadata) = self.requests.metadata(kind, key).await? else {
+            return Err(Failure::Missing(key.name.clone()));
+        };
+        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
+        let Some(taken) = managed_fields::taken_over(entries) else { return Ok(false) };
+        metadata.managed_fields = Some(taken);
+        self.telemetry.child_write(kind.kind, "take_over");
+        self.requests.set_managed_fields(kind, key, &metadata).await?;
+        Ok(true)
+    }
+
+    async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
+        let found = self.requests.metadata(kind, key).await?.map(|metadata| Live::of(&metadata));
+        match &found {
+            Some(live) => self.world.wrote_child(kind, key.clone(), live.clone()),
+            None => {
+                self.world.forget_child(kind, key);
+            }
+        }
+        Ok(found)
+    }
+
+    fn stored(&self, planned: &Planned, key: &Key, stored: &ObjectMeta) -> ChildOutcome {
+        let live = Live::of(stored);
+        self.world.wrote_child(&planned.kind, key.clone(), live.clone());
+        self.memory.succeeded(self.owner, &self.child_key(planned));
+        ChildOutcome { uid: Some(live.uid), digest: live.digest, ..self.outcome(planned, None) }
+    }
+
+    fn refused(
+        &self,
+        planned: &Planned,
+        recorded: Option<&ChildStatus>,
+        live: Option<&Live>,
+        failure: &Failure,
+    ) -> ChildOutcome {
+        let problem = failure.problem(planned.kind.kind, &planned.name);
+        if *failure != Failure::Fenced {
+            let print = fingerprint(planned, live);
+            self.memory.failed(self.owner, &self.child_key(planned), &print, &problem, failure.is_lasting());
+        }
+        self.problem(planned, recorded, problem)
+    }
+
+    fn problem(&self, planned: &Planned, recorded: Option<&ChildStatus>, problem: Problem) -> ChildOutcome {
+        ChildOutcome { problem: Some(problem), ..self.outcome(planned, recorded) }
+    }
+
+    fn outcome(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
+        ChildOutcome {
+            api_version: planned.kind.api_version(),
+            kind: planned.kind.kind.to_owned(),
+            name: planned.name.clone(),
+            uid: recorded.and_then(|child| child.uid.clone()),
+            digest: recorded.and_then(|child| child.digest.clone()),
+            held: false,
+            problem: None,
+        }
+    }
+
+    /// The name under which attempts at this child are remembered.
+    pub fn child_key(&self, planned: &Planned) -> ChildKey {
+        (planned.kind, planned.name.clone())
+    }
+}
+
+/// What makes a second attempt the same as the first.
+pub fn fingerprint(planned: &Planned, live: Option<&Live>) -> String {
+    let seen = live.map_or("absent", |live| live.digest.as_deref().unwrap_or("foreign"));
+    format!("{} {seen}", planned.plan_hash)
+}
+
+/// What a live child has lost without our doing: a word that is the same each time that the same is
+/// lost. `None` when it only has to follow a new plan.
+pub fn loss(planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
+    let recorded_uid = recorded?.uid.as_deref()?;
+    let Some(live) = live else { return Some("deleted".to_owned()) };
+    let drifted = live.uid == recorded_uid
+        && live.plan_hash.as_deref() == Some(&planned.plan_hash)
+        && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
+    drifted.then(|| format!("{} {}", live.digest.as_deref().unwrap_or_default(), live.tampered))
+}
+
+fn set_metadata(body: &mut Value, field: &str, value: &str) {
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert(field.to_owned(), Value::String(value.to_owned()));
+    }
+}

@@ -1,0 +1,212 @@
+//! What the engine remembers of a live child: identity, owner, and whether it is still as we left it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use super::managed_fields;
+use crate::api::status::ChildStatus;
+use crate::api::{ANNOTATION_PLAN_HASH, API_VERSION, FIELD_MANAGER, LABEL_NAME, REPLICAS_MANAGER};
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Namespace; empty for a cluster-scoped object.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of these two.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// The key in these metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// The controller of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Whether it is a Microservice.
+    pub microservice: bool,
+    /// Kind, for messages.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+}
+
+impl From<&OwnerReference> for Owner {
+    fn from(reference: &OwnerReference) -> Self {
+        Self {
+            microservice: reference.api_version == API_VERSION && reference.kind == "Microservice",
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
+            uid: reference.uid.clone(),
+        }
+    }
+}
+
+/// A live object as far as the engine cares, a few hundred bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// metadata.uid
+    pub uid: String,
+    /// metadata.resourceVersion
+    pub resource_version: String,
+    /// metadata.generation
+    pub generation: i64,
+    /// Whether it has a deletionTimestamp.
+    pub deleting: bool,
+    /// The controller reference.
+    pub owner: Option<Owner>,
+    /// Label `microservice.dev/name`.
+    pub service: Option<String>,
+    /// Annotation `microservice.dev/plan-hash`.
+    pub plan_hash: Option<String>,
+    /// Digest of our Apply entry; absent when we never applied it.
+    pub digest: Option<String>,
+    /// Whether somebody else added fields that the hardening forbids.
+    pub tampered: bool,
+    /// Whether our main entry holds `spec.replicas`.
+    pub main_holds_replicas: bool,
+    /// Whether the hand-over entry holds `spec.replicas`.
+    pub handover_holds_replicas: bool,
+    /// Who else wrote it last, for messages.
+    pub last_foreign_manager: Option<String>,
+}
+
+impl Live {
+    /// The projection of these metadata.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
+        let digest = managed_fields::own_digest(entries);
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            owner: metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .find(|reference| reference.controller == Some(true))
+                .map(Owner::from),
+            service: metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_NAME)).cloned(),
+            plan_hash: metadata.annotations.as_ref().and_then(|a| a.get(ANNOTATION_PLAN_HASH)).cloned(),
+            tampered: digest.is_some() && managed_fields::protected_by_others(entries),
+            main_holds_replicas: managed_fields::holds_replicas(entries, FIELD_MANAGER),
+            handover_holds_replicas: managed_fields::holds_replicas(entries, REPLICAS_MANAGER),
+            last_foreign_manager: digest
+                .as_ref()
+                .and_then(|_| managed_fields::last_foreign_manager(entries))
+                .map(str::to_owned),
+            digest,
+        }
+    }
+
+    /// The Microservice that this object belongs to by its own account: owner first, then label.
+    pub fn claimed_by(&self) -> Option<&str> {
+        match &self.owner {
+            Some(owner) if owner.microservice => Some(&owner.name),
+            _ => self.service.as_deref(),
+        }
+    }
+
+    /// Whose object it is, seen from the Microservice with this UID and this record of the child.
+    pub fn belongs(&self, owner_uid: &str, owner_name: &str, recorded: Option<&ChildStatus>) -> Belongs {
+        let recorded = recorded.and_then(|child| child.uid.as_deref()) == Some(self.uid.as_str());
+        match &self.owner {
+            Some(owner) if owner.uid == owner_uid && (recorded || self.digest.is_some()) => Belongs::Ours,
+            Some(owner) if owner.uid != owner_uid && owner.microservice && owner.name == owner_name => {
+                Belongs::Predecessor
+            }
+            None if recorded => Belongs::Ours,
+            _ => Belongs::Foreign,
+        }
+    }
+
+    /// Whether it is stored exactly as planned: same object as recorded, same plan, and no field of
+    /// ours was lost to anybody since.
+    pub fn in_sync(&self, plan_hash: &str, recorded: Option<&ChildStatus>) -> bool {
+        let Some(recorded) = recorded else { return false };
+        !self.tampered
+            && recorded.uid.as_deref() == Some(self.uid.as_str())
+            && self.plan_hash.as_deref() == Some(plan_hash)
+            && self.digest.is_some()
+            && self.digest == recorded.digest
+    }
+}
+
+/// Whose object a live child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// Ours: applied, repaired and removed by us.
+    Ours,
+    /// It belongs to an older Microservice of the same name; the garbage collector will remove it.
+    Predecessor,
+    /// Somebody else's: never changed, adopted or deleted.
+    Foreign,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(owner: Option<(&str, &str, bool)>, digest: Option<&str>) -> Live {
+        Live {
+            uid: "child".to_owned(),
+            owner: owner.map(|(name, uid, microservice)| Owner {
+                microservice,
+                kind: "K".to_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+            }),
+            digest: digest.map(str::to_owned),
+            plan_hash: Some("plan".to_owned()),
+            ..Live::default()
+        }
+    }
+
+    fn record(uid: &str) -> ChildStatus {
+        ChildStatus { uid: Some(uid.to_owned()), digest: Some("d".to_owned()), ..ChildStatus::default() }
+    }
+
+    #[test]
+    fn ownership_follows_the_rule_of_the_design() {
+        let mine = Some(("svc", "me", true));
+        let table = [
+            (live(mine, Some("d")), None, Belongs::Ours, "our reference and our entry"),
+            (live(mine, None), None, Belongs::Foreign, "a forged reference alone is not enough"),
+            (live(None, Some("d")), None, Belongs::Foreign, "an entry alone is not enough"),
+            (live(None, None), Some(record("child")), Belongs::Ours, "stripped, but recorded by UID"),
+            (live(None, None), Some(record("other")), Belongs::Foreign, "another object of the name"),
+            (live(Some(("x", "x", false)), Some("d")), Some(record("child")), Belongs::Foreign, "taken by another controller"),
+            (live(Some(("svc", "old", true)), Some("d")), None, Belongs::Predecessor, "an older UID of our name"),
+            (live(Some(("other", "old", true)), Some("d")), None, Belongs::Foreign, "another Microservice"),
+        ];
+        for (live, recorded, expected, why) in table {
+            assert_eq!(live.belongs("me", "svc", recorded.as_ref()), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn in_sync_needs_identity_plan_and_fields() {
+        let live = live(None, Some("d"));
+        assert!(live.in_sync("plan", Some(&record("child"))));
+        assert!(!live.in_sync("plan", None));
+        assert!(!live.in_sync("other", Some(&record("child"))));
+        assert!(!live.in_sync("plan", Some(&record("elsewhere"))));
+        let lost = Live { digest: Some("less".to_owned()), ..live.clone() };
+        assert!(!lost.in_sync("plan", Some(&record("child"))));
+        let tampered = Live { tampered: true, ..live };
+        assert!(!tampered.in_sync("plan", Some(&record("child"))));
+    }
+}

@@ -1,0 +1,253 @@
+//! What the engine remembers between two passes over one object: newest version, failed attempts,
+//! repairs. Lost on restart, and nothing breaks by that.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::live::Key;
+use crate::api::Microservice;
+use crate::plan::Kind;
+use crate::status::views::Problem;
+
+/// First wait after a failure that passes by itself.
+const QUICK: Duration = Duration::from_millis(500);
+/// First wait after a failure that needs a change.
+const SLOW: Duration = Duration::from_secs(15);
+/// Longest wait between two attempts.
+pub const LONGEST: Duration = Duration::from_mins(5);
+/// Repairs of one thing within this time are a fight.
+const FIGHT_WINDOW: Duration = Duration::from_mins(10);
+/// Repairs that are made at once; the next one waits.
+const FREE_REPAIRS: usize = 2;
+/// First wait in a fight.
+const FIGHT: Duration = Duration::from_secs(10);
+
+/// A child of one Microservice.
+pub type ChildKey = (Kind, String);
+
+/// All memories.
+#[derive(Debug, Default)]
+pub struct Memory {
+    objects: Mutex<HashMap<Key, Remembered>>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    newest: Option<Arc<Microservice>>,
+    attempts: HashMap<ChildKey, Attempt>,
+    repairs: HashMap<(ChildKey, String), Vec<Instant>>,
+    failures: u32,
+    status_written: Option<Instant>,
+}
+
+/// A failed attempt to write a child.
+#[derive(Clone, Debug)]
+struct Attempt {
+    fingerprint: String,
+    count: u32,
+    until: Instant,
+    problem: Problem,
+}
+
+/// An answer that is due later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Postponed {
+    /// What stands in the way.
+    pub problem: Problem,
+    /// How long to wait.
+    pub wait: Duration,
+}
+
+/// Doubles from `first` up to [`LONGEST`], with up to a quarter of jitter so that objects that failed
+/// together do not come back together.
+fn backoff(first: Duration, count: u32) -> Duration {
+    let doubled = first.saturating_mul(1 << count.min(16)).min(LONGEST);
+    doubled.mul_f64(1.0 + rand::random::<f64>() / 4.0)
+}
+
+impl Memory {
+    fn with<T>(&self, key: &Key, use_it: impl FnOnce(&mut Remembered) -> T) -> T {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(objects.entry(key.clone()).or_default())
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// The newer of the cached object and the one that our last status write returned.
+    pub fn newest(&self, key: &Key, cached: Arc<Microservice>) -> Arc<Microservice> {
+        self.with(key, |memory| {
+            let newer = memory.newest.take().filter(|written| {
+                written.metadata.uid == cached.metadata.uid && version(written) > version(&cached)
+            });
+            match newer {
+                Some(written) => {
+                    memory.newest = Some(Arc::clone(&written));
+                    written
+                }
+                None => cached,
+            }
+        })
+    }
+
+    /// A status write returned this object.
+    pub fn status_written(&self, key: &Key, object: Arc<Microservice>) {
+        self.with(key, |memory| {
+            memory.newest = Some(object);
+            memory.status_written = Some(Instant::now());
+        });
+    }
+
+    /// How long ago the status was written; `None` = never by this process.
+    pub fn since_status(&self, key: &Key) -> Option<Duration> {
+        self.with(key, |memory| memory.status_written.map(|at| at.elapsed()))
+    }
+
+    /// Whether the same write failed before and is not due again.
+    pub fn postponed(&self, key: &Key, child: &ChildKey, fingerprint: &str) -> Option<Postponed> {
+        self.with(key, |memory| {
+            let attempt = memory.attempts.get(child)?;
+            let wait = attempt.until.checked_duration_since(Instant::now())?;
+            (attempt.fingerprint == fingerprint)
+                .then(|| Postponed { problem: attempt.problem.clone(), wait })
+        })
+    }
+
+    /// A write failed; returns how long to wait before the same one is tried again.
+    pub fn failed(&self, key: &Key, child: &ChildKey, fingerprint: &str, problem: &Problem, lasting: bool) -> Duration {
+        self.with(key, |memory| {
+            let count = match memory.attempts.get(child) {
+                Some(attempt) if attempt.fingerprint == fingerprint => attempt.count + 1,
+                _ => 0,
+            };
+            let wait = backoff(if lasting { SLOW } else { QUICK }, count);
+            let attempt = Attempt {
+                fingerprint: fingerprint.to_owned(),
+                count,
+                until: Instant::now() + wait,
+                problem: problem.clone(),
+            };
+            memory.attempts.insert(child.clone(), attempt);
+            wait
+        })
+    }
+
+    /// A write succeeded.
+    pub fn succeeded(&self, key: &Key, child: &ChildKey) {
+        self.with(key, |memory| memory.attempts.remove(child));
+    }
+
+    /// Asks to repair a child; `trace` tells what was lost, so that only the same loss counts again.
+    /// `Some` = somebody keeps undoing it, wait that long.
+    pub fn contested(&self, key: &Key, child: &ChildKey, trace: &str) -> Option<Duration> {
+        self.with(key, |memory| {
+            let now = Instant::now();
+            for times in memory.repairs.values_mut() {
+                times.retain(|at| now.duration_since(*at) < FIGHT_WINDOW);
+            }
+            memory.repairs.retain(|_, times| !times.is_empty());
+            let times = memory.repairs.get(&(child.clone(), trace.to_owned()))?;
+            due(times)?.checked_duration_since(now)
+        })
+    }
+
+    /// A child was repaired.
+    pub fn repaired(&self, key: &Key, child: &ChildKey, trace: &str) {
+        self.with(key, |memory| {
+            memory.repairs.entry((child.clone(), trace.to_owned())).or_default().push(Instant::now());
+        });
+    }
+
+    /// When the next attempt or repair of any child of this object is due; `None` = nothing waits.
+    pub fn next_attempt(&self, key: &Key) -> Option<Duration> {
+        self.with(key, |memory| {
+            let now = Instant::now();
+            let attempts = memory.attempts.values().map(|attempt| attempt.until);
+            let repairs = memory.repairs.values().filter_map(|times| due(times));
+            attempts.chain(repairs).filter_map(|due| due.checked_duration_since(now)).min()
+        })
+    }
+
+    /// The whole pass failed; returns how long to wait.
+    pub fn pass_failed(&self, key: &Key) -> Duration {
+        self.with(key, |memory| {
+            let wait = backoff(QUICK, memory.failures);
+            memory.failures += 1;
+            wait
+        })
+    }
+
+    /// The whole pass succeeded.
+    pub fn pass_succeeded(&self, key: &Key) {
+        self.with(key, |memory| memory.failures = 0);
+    }
+}
+
+/// When the same thing may be repaired again after these repairs; `None` = at once.
+fn due(times: &[Instant]) -> Option<Instant> {
+    let extra = times.len().checked_sub(FREE_REPAIRS)?;
+    Some(*times.last()? + FIGHT.saturating_mul(1 << extra.min(16)).min(LONGEST))
+}
+
+fn version(object: &Microservice) -> u64 {
+    object.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+
+    fn names() -> (Key, ChildKey) {
+        (Key::new("ns", "svc"), (crate::plan::kinds()[0], "svc".to_owned()))
+    }
+
+    fn problem() -> Problem {
+        Problem { reason: Reason::Rejected, message: "no".to_owned() }
+    }
+
+    #[test]
+    fn the_same_failing_write_waits_and_another_does_not() {
+        let (memory, (key, child)) = (Memory::default(), names());
+        let first = memory.failed(&key, &child, "a", &problem(), true);
+        let second = memory.failed(&key, &child, "a", &problem(), true);
+        assert!(second > first, "{second:?} after {first:?}");
+        assert_eq!(memory.postponed(&key, &child, "a").map(|p| p.problem), Some(problem()));
+        assert_eq!(memory.postponed(&key, &child, "b"), None);
+        memory.succeeded(&key, &child);
+        assert_eq!(memory.postponed(&key, &child, "a"), None);
+    }
+
+    #[test]
+    fn waits_grow_to_five_minutes() {
+        assert!(backoff(SLOW, 30) >= LONGEST);
+        assert!(backoff(SLOW, 30) <= LONGEST.mul_f64(1.26));
+    }
+
+    #[test]
+    fn the_third_repair_of_the_same_thing_waits() {
+        let (memory, (key, child)) = (Memory::default(), names());
+        for _ in 0..2 {
+            assert_eq!(memory.contested(&key, &child, "x"), None);
+            memory.repaired(&key, &child, "x");
+        }
+        assert!(memory.contested(&key, &child, "x").is_some());
+        assert_eq!(memory.contested(&key, &child, "y"), None, "another field is another matter");
+    }
+
+    #[test]
+    fn our_own_status_write_is_newer_than_a_slow_watch() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let at = |version: &str| {
+            let mut object = Microservice::default();
+            object.metadata.resource_version = Some(version.to_owned());
+            Arc::new(object)
+        };
+        memory.status_written(&key, at("7"));
+        assert_eq!(version(&memory.newest(&key, at("5"))), 7);
+        assert_eq!(version(&memory.newest(&key, at("8"))), 8);
+    }
+}

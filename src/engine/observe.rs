@@ -1,0 +1,242 @@
+//! Gathers what the plan needs to know of the live world: state of the referenced Secrets and
+//! ConfigMaps, values of generated Secrets. At rest it answers from caches and records alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, Client, ResourceExt};
+
+use super::generate;
+use super::hash_key::{HashKey, HashKeys};
+use super::live::{Belongs, Key, Live};
+use super::request::{Failure, bounded};
+use super::world::World;
+use crate::api::Microservice;
+use crate::api::microservice::SecretUse;
+use crate::api::status::{ReferenceStatus, SecretStatus};
+use crate::intent::references::{References, Wanted, references};
+use crate::intent::{GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState};
+
+/// What was gathered, and the records to keep of it.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// For the plan.
+    pub observed: Observed,
+    /// For `status.references`.
+    pub references: Vec<ReferenceStatus>,
+    /// For `status.secrets`.
+    pub secrets: Vec<SecretStatus>,
+    /// Generated Secrets whose name a foreign object has: the pods must not read that one.
+    pub taken: Vec<MissingReference>,
+}
+
+/// Reads what caches and records do not tell.
+pub struct Observer<'a> {
+    /// Caches.
+    pub world: &'a World,
+    /// For reads by name.
+    pub client: &'a Client,
+    /// Key of the hashes.
+    pub keys: &'a HashKeys,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Data of a Secret or ConfigMap with the identity it was read at.
+struct Data {
+    uid: String,
+    resource_version: String,
+    data: BTreeMap<String, ByteString>,
+}
+
+impl Observer<'_> {
+    /// Gathers everything for one Microservice.
+    ///
+    /// # Errors
+    /// When a read fails: nothing may be planned on half of the truth.
+    pub async fn observe(&self, object: &Microservice) -> Result<Observation, Failure> {
+        let mut result = Observation::default();
+        let namespace = object.namespace().unwrap_or_default();
+        let wanted = references(&object.spec);
+        let generated: Vec<&SecretUse> =
+            object.spec.secrets.iter().flatten().filter(|secret| secret.generate.is_some()).collect();
+        self.remember_reads(object, &namespace, &wanted, &generated);
+        for (key, wanted) in &wanted {
+            self.reference(object, &namespace, key, wanted, &mut result).await?;
+        }
+        for secret in generated {
+            self.generated(object, &namespace, secret, &mut result).await?;
+        }
+        Ok(result)
+    }
+
+    /// Changes of these objects must bring the Microservice back.
+    fn remember_reads(&self, object: &Microservice, namespace: &str, wanted: &References, generated: &[&SecretUse]) {
+        let mut reads: HashSet<_> =
+            wanted.keys().map(|key| (key.kind, Key::new(namespace, &key.name))).collect();
+        reads.extend(generated.iter().map(|s| (ReferenceKind::Secret, Key::new(namespace, &s.name))));
+        self.world.set_reads(&Key::new(namespace, &object.name_any()), reads);
+    }
+
+    async fn reference(
+        &self,
+        object: &Microservice,
+        namespace: &str,
+        key: &ReferenceKey,
+        wanted: &Wanted,
+        result: &mut Observation,
+    ) -> Result<(), Failure> {
+        let recorded = recorded(object, key.kind, &key.name);
+        let (live, trusted) = self.world.reference(key.kind, &Key::new(namespace, &key.name));
+        let unchanged = recorded.filter(|_| !spec_changed(object)).filter(|record| {
+            live.as_ref().is_some_and(|live| {
+                live.uid == record.uid && live.resource_version == record.resource_version
+            })
+        });
+        if let Some(record) = unchanged {
+            result.keep(key, record);
+            return Ok(());
+        }
+        let data = if trusted && live.is_none() { None } else { self.read(key.kind, namespace, &key.name).await? };
+        let Some(data) = data else {
+            match recorded {
+                Some(record) => result.keep(key, record),
+                None => result.note(key, ReferenceState::Missing),
+            }
+            return Ok(());
+        };
+        let absent: BTreeSet<String> =
+            wanted.required.iter().filter(|name| !data.data.contains_key(*name)).cloned().collect();
+        match recorded {
+            _ if absent.is_empty() => {
+                let read = data.data.iter().filter(|(name, _)| {
+                    wanted.whole || wanted.required.contains(*name) || wanted.optional.contains(*name)
+                });
+                let hash_key = self.keys.get().await?;
+                let record = record(key, &data, hash_key, hash_key.hash(read));
+                result.keep(key, &record);
+            }
+            // A key that the running pods have read before was taken away: they keep what they have.
+            Some(record) if !spec_changed(object) => result.keep(key, record),
+            _ => result.note(key, ReferenceState::MissingKeys(absent)),
+        }
+        Ok(())
+    }
+
+    async fn generated(
+        &self,
+        object: &Microservice,
+        namespace: &str,
+        secret: &SecretUse,
+        result: &mut Observation,
+    ) -> Result<(), Failure> {
+        let key = ReferenceKey { kind: ReferenceKind::Secret, name: secret.name.clone() };
+        let (live, trusted) = self.world.reference(key.kind, &Key::new(namespace, &key.name));
+        if live.as_ref().is_some_and(|live| is_foreign(object, live)) {
+            result.taken.push(MissingReference { reference: key, key: None });
+            return Ok(());
+        }
+        let keys = secret.generate.as_deref().unwrap_or_default();
+        let before = secret_status(object, &secret.name);
+        let rotate = generate::due(object, before, self.now);
+        let recorded = recorded(object, key.kind, &key.name);
+        let unchanged = recorded.filter(|_| !rotate && !spec_changed(object)).filter(|record| {
+            live.as_ref().is_some_and(|live| {
+                live.uid == record.uid && live.resource_version == record.resource_version
+            })
+        });
+        let values = if let Some(record) = unchanged {
+            result.references.push(record.clone());
+            GeneratedValues { data: None, hash: record.hash.clone() }
+        } else {
+            let absent = trusted && live.is_none();
+            let data = if absent { None } else { self.read(key.kind, namespace, &key.name).await? };
+            let hash_key = self.keys.get().await?;
+            let (uid, resource_version, mut values) =
+                data.map(|data| (data.uid, data.resource_version, data.data)).unwrap_or_default();
+            generate::fill(&mut values, keys, rotate);
+            let hash = hash_key.hash(&values);
+            let read = Data { uid, resource_version, data: values };
+            result.references.push(record(&key, &read, hash_key, hash.clone()));
+            GeneratedValues { data: Some(read.data), hash }
+        };
+        result.secrets.push(generate::status(object, secret, before, rotate, self.now));
+        result.observed.generated.insert(secret.name.clone(), values);
+        Ok(())
+    }
+
+    async fn read(&self, kind: ReferenceKind, namespace: &str, name: &str) -> Result<Option<Data>, Failure> {
+        match kind {
+            ReferenceKind::Secret => {
+                let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+                Ok(bounded(api.get_opt(name)).await?.map(|secret| Data {
+                    uid: secret.uid().unwrap_or_default(),
+                    resource_version: secret.resource_version().unwrap_or_default(),
+                    data: secret.data.unwrap_or_default(),
+                }))
+            }
+            ReferenceKind::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+                Ok(bounded(api.get_opt(name)).await?.map(|map| {
+                    let text = map.data.clone().unwrap_or_default().into_iter();
+                    let mut data: BTreeMap<_, _> =
+                        text.map(|(name, value)| (name, ByteString(value.into_bytes()))).collect();
+                    data.extend(map.binary_data.clone().unwrap_or_default());
+                    Data {
+                        uid: map.uid().unwrap_or_default(),
+                        resource_version: map.resource_version().unwrap_or_default(),
+                        data,
+                    }
+                }))
+            }
+        }
+    }
+}
+
+impl Observation {
+    fn keep(&mut self, key: &ReferenceKey, record: &ReferenceStatus) {
+        self.note(key, ReferenceState::Known { hash: record.hash.clone() });
+        self.references.push(record.clone());
+    }
+
+    fn note(&mut self, key: &ReferenceKey, state: ReferenceState) {
+        self.observed.references.insert(key.clone(), state);
+    }
+}
+
+/// A changed spec may read other keys than those that the recorded hash covers.
+fn spec_changed(object: &Microservice) -> bool {
+    object.status.as_ref().and_then(|status| status.observed_generation) != object.metadata.generation
+}
+
+fn is_foreign(object: &Microservice, live: &Live) -> bool {
+    let recorded = object
+        .status
+        .iter()
+        .flat_map(|status| &status.children)
+        .find(|child| child.kind == "Secret" && child.uid.as_deref() == Some(live.uid.as_str()));
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    live.belongs(uid, &object.name_any(), recorded) != Belongs::Ours
+}
+
+fn recorded<'a>(object: &'a Microservice, kind: ReferenceKind, name: &str) -> Option<&'a ReferenceStatus> {
+    let status = object.status.as_ref()?;
+    status.references.iter().find(|record| record.kind == kind.as_str() && record.name == name)
+}
+
+fn secret_status<'a>(object: &'a Microservice, name: &str) -> Option<&'a SecretStatus> {
+    object.status.as_ref()?.secrets.iter().find(|secret| secret.name == name)
+}
+
+fn record(key: &ReferenceKey, data: &Data, hash_key: &HashKey, hash: String) -> ReferenceStatus {
+    ReferenceStatus {
+        kind: key.kind.as_str().to_owned(),
+        name: key.name.clone(),
+        uid: data.uid.clone(),
+        resource_version: data.resource_version.clone(),
+        hash,
+        key_id: hash_key.id.clone(),
+    }
+}

@@ -1,0 +1,99 @@
+//! One plan against the cluster: what must leave first, then stage by stage, then the rest of what is
+//! no longer wanted.
+
+use futures::future::join_all;
+
+use super::apply::{Applier, fingerprint};
+use super::live::Key;
+use super::prune::{self, Leftover};
+use super::replicas;
+use crate::api::status::ChildStatus;
+use crate::plan::{Plan, Planned, Stage};
+use crate::status::views::{ChildOutcome, DeploymentView};
+
+/// The record of a planned child.
+pub fn recorded<'a>(children: &'a [ChildStatus], planned: &Planned) -> Option<&'a ChildStatus> {
+    children.iter().find(|child| {
+        child.kind == planned.kind.kind
+            && child.name == planned.name
+            && child.api_version == planned.kind.api_version()
+    })
+}
+
+/// Whether carrying out the plan would write anything.
+pub fn is_due(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus]) -> bool {
+    plan.children.iter().any(|planned| differs(applier, planned, recorded(children, planned)))
+        || !prune::leftovers(applier, plan, children).is_empty()
+}
+
+/// Whether a child has to be sent.
+pub fn differs(applier: &Applier<'_>, planned: &Planned, recorded: Option<&ChildStatus>) -> bool {
+    let key = Key::new(&applier.owner.namespace, &planned.name);
+    let live = applier.world.child(&planned.kind, &key);
+    let in_sync = live.as_ref().is_some_and(|live| {
+        live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live)
+    });
+    let print = fingerprint(planned, live.as_ref());
+    !planned.held
+        && !in_sync
+        && applier.memory.postponed(applier.owner, &applier.child_key(planned), &print).is_none()
+}
+
+/// Carries out the plan and says what became of each child.
+pub async fn execute(
+    applier: &Applier<'_>,
+    plan: &Plan,
+    children: &[ChildStatus],
+    deployment: Option<&DeploymentView>,
+) -> Vec<ChildOutcome> {
+    let (first, last): (Vec<Leftover>, Vec<Leftover>) =
+        prune::leftovers(applier, plan, children).into_iter().partition(prune::goes_first);
+    let mut outcomes = remove(applier, &first).await;
+    let mut blocked = outcomes.first().and_then(|outcome| outcome.problem.clone());
+    for stage in [Stage::Identity, Stage::Policy, Stage::Service, Stage::Workload, Stage::Scaling] {
+        let of_stage = plan.children.iter().filter(|planned| planned.kind.stage == stage);
+        let results = join_all(of_stage.map(|planned| {
+            // A count that is still somebody else's must not be changed, nor an autoscaler be made over it.
+            let wait = blocked.clone().filter(|_| stage >= Stage::Workload && waits(applier, planned));
+            async move {
+                let record = recorded(children, planned);
+                let outcome = match wait {
+                    None => return applier.child(planned, record).await,
+                    Some(_) => applier.child(&Planned { held: true, ..planned.clone() }, record).await,
+                };
+                ChildOutcome { held: false, problem: wait, ..outcome }
+            }
+        }))
+        .await;
+        if stage == Stage::Workload {
+            blocked = blocked.or_else(|| results.iter().find_map(|outcome| outcome.problem.clone()));
+        }
+        outcomes.extend(results);
+    }
+    if settled(&outcomes, deployment) {
+        outcomes.extend(remove(applier, &last).await);
+    }
+    outcomes
+}
+
+/// Children that must not be sent while the count is not in the hands it should be in.
+fn waits(applier: &Applier<'_>, planned: &Planned) -> bool {
+    let key = Key::new(&applier.owner.namespace, &planned.name);
+    match planned.kind.kind {
+        "Deployment" => true,
+        "HorizontalPodAutoscaler" => applier.world.child(&planned.kind, &key).is_none(),
+        _ => false,
+    }
+}
+
+async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutcome> {
+    join_all(leftovers.iter().map(|leftover| prune::remove(applier, leftover))).await.into_iter().flatten().collect()
+}
+
+/// Old pods may still read the configuration that is no longer wanted: it goes when they have gone.
+fn settled(outcomes: &[ChildOutcome], deployment: Option<&DeploymentView>) -> bool {
+    outcomes.iter().all(|outcome| outcome.problem.is_none() && !outcome.held)
+        && deployment.is_none_or(|view| {
+            view.observed_generation >= view.generation && view.updated >= view.replicas && view.updated >= view.desired
+        })
+}

@@ -1,0 +1,123 @@
+//! From whole objects to the few fields that status needs. Pure.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::world::ServicePod;
+use crate::api::LABEL_NAME;
+use crate::status::views::{ContainerView, DeploymentCondition, DeploymentView, PodView};
+
+/// Longest foreign text that is kept, bytes.
+const TEXT: usize = 1024;
+
+/// Cuts a text at a character boundary.
+fn cut(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default();
+    let end = (0..=TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Counts and conditions of a Deployment.
+pub fn deployment(object: &Deployment) -> DeploymentView {
+    let status = object.status.clone().unwrap_or_default();
+    DeploymentView {
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        observed_generation: status.observed_generation.unwrap_or_default(),
+        desired: object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        replicas: status.replicas.unwrap_or_default(),
+        updated: status.updated_replicas.unwrap_or_default(),
+        ready: status.ready_replicas.unwrap_or_default(),
+        available: status.available_replicas.unwrap_or_default(),
+        conditions: status
+            .conditions
+            .unwrap_or_default()
+            .iter()
+            .map(|condition| DeploymentCondition {
+                kind: condition.type_.clone(),
+                status: condition.status == "True",
+                reason: cut(condition.reason.as_deref()),
+                message: cut(condition.message.as_deref()),
+            })
+            .collect(),
+    }
+}
+
+/// The service whose pod this is.
+pub fn service_of(pod: &Pod) -> Option<String> {
+    pod.metadata.labels.as_ref()?.get(LABEL_NAME).cloned()
+}
+
+/// A pod that is not ready; `None` for one that is, or that has done its work.
+pub fn troubled_pod(pod: &Pod) -> Option<ServicePod> {
+    let service = service_of(pod)?;
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    if ready || phase == "Succeeded" {
+        return None;
+    }
+    let unschedulable = conditions
+        .iter()
+        .find(|condition| {
+            condition.type_ == "PodScheduled"
+                && condition.status == "False"
+                && condition.reason.as_deref() == Some("Unschedulable")
+        })
+        .map(|condition| cut(condition.message.as_deref()));
+    let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+    let main = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let view = PodView {
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        template: pod
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("pod-template-hash"))
+            .cloned()
+            .unwrap_or_default(),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
+        created: pod.metadata.creation_timestamp.as_ref().map_or(0, seconds),
+        unschedulable,
+        containers: init.iter().chain(main).map(container).collect(),
+        probe_message: None,
+    };
+    Some(ServicePod { service, view })
+}
+
+fn seconds(time: &Time) -> i64 {
+    time.0.as_second()
+}
+
+fn container(status: &ContainerStatus) -> ContainerView {
+    let state = status.state.clone().unwrap_or_default();
+    let terminated = state.terminated.or_else(|| status.last_state.clone().unwrap_or_default().terminated);
+    ContainerView {
+        name: status.name.clone(),
+        image: status.image.clone(),
+        ready: status.ready,
+        started: status.started.unwrap_or_default(),
+        running: state.running.is_some(),
+        restarts: status.restart_count,
+        waiting: state
+            .waiting
+            .map(|waiting| (waiting.reason.unwrap_or_default(), cut(waiting.message.as_deref()))),
+        terminated: terminated.map(|end| (end.exit_code, end.reason.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        let text = "é".repeat(TEXT);
+        assert_eq!(cut(Some(&text)).len(), TEXT);
+        let text = format!("a{text}");
+        assert_eq!(cut(Some(&text)).len(), TEXT - 1);
+        assert_eq!(cut(None), "");
+    }
+}

@@ -1,0 +1,98 @@
+//! Deletes the children that the plan no longer holds: only what is ours, only the version that was
+//! seen, never on a failed or partial view.
+
+use super::apply::Applier;
+use super::live::{Belongs, Key, Live};
+use super::request::Failure;
+use crate::api::status::ChildStatus;
+use crate::plan::{Kind, Plan, Stage};
+use crate::status::views::ChildOutcome;
+
+/// A child that is ours and no longer planned.
+pub struct Leftover {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: Key,
+    /// What was seen of it.
+    pub live: Live,
+}
+
+/// Everything that is ours and not planned, last stage first.
+pub fn leftovers(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
+    let mut found: Vec<Leftover> = applier
+        .world
+        .candidates(applier.owner, recorded)
+        .into_iter()
+        .filter(|(kind, key, live)| {
+            let record = recorded.iter().find(|child| child.kind == kind.kind && child.name == key.name);
+            !live.deleting
+                && !plan.children.iter().any(|child| child.kind == *kind && child.name == key.name)
+                && live.belongs(applier.uid, &applier.owner.name, record) == Belongs::Ours
+                && applier.world.children(kind).is_some_and(|index| index.synced(&key.namespace))
+        })
+        .map(|(kind, key, live)| Leftover { kind, key, live })
+        .collect();
+    found.sort_by_key(|leftover| std::cmp::Reverse(leftover.kind));
+    found
+}
+
+/// Whether the leftover has to go before the workload changes: an autoscaler must not fight the
+/// operator for the count.
+pub fn goes_first(leftover: &Leftover) -> bool {
+    leftover.kind.stage > Stage::Workload
+}
+
+/// Deletes one leftover. `None` = it is gone.
+pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildOutcome> {
+    applier.telemetry.child_write(leftover.kind.kind, "delete");
+    let mut result = applier.requests.delete(&leftover.kind, &leftover.key, &leftover.live).await;
+    if matches!(result, Err(Failure::Conflict(_))) {
+        result = retry(applier, leftover).await;
+    }
+    if result.is_ok() {
+        result = confirm(applier, leftover).await;
+    }
+    match result {
+        Ok(()) | Err(Failure::Missing(_)) => {
+            applier.world.forget_child(&leftover.kind, &leftover.key);
+            None
+        }
+        Err(failure) => Some(ChildOutcome {
+            api_version: leftover.kind.api_version(),
+            kind: leftover.kind.kind.to_owned(),
+            name: leftover.key.name.clone(),
+            uid: Some(leftover.live.uid.clone()),
+            digest: leftover.live.digest.clone(),
+            held: false,
+            problem: Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
+        }),
+    }
+}
+
+/// The object has changed since it was seen, an autoscaler's status for example: once more with the
+/// version of now, if it is still the same object.
+async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
+    let Some(metadata) = applier.requests.metadata(&leftover.kind, &leftover.key).await? else { return Ok(()) };
+    let live = Live::of(&metadata);
+    let record = ChildStatus { uid: Some(leftover.live.uid.clone()), ..ChildStatus::default() };
+    if live.uid != leftover.live.uid
+        || live.belongs(applier.uid, &applier.owner.name, Some(&record)) != Belongs::Ours
+    {
+        return Ok(());
+    }
+    applier.requests.delete(&leftover.kind, &leftover.key, &live).await
+}
+
+/// An autoscaler is waited for: only when it is really gone may the count be taken back.
+async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
+    if !goes_first(leftover) {
+        return Ok(());
+    }
+    match applier.requests.metadata(&leftover.kind, &leftover.key).await? {
+        Some(metadata) if metadata.uid.as_deref() == Some(&leftover.live.uid) => {
+            Err(Failure::Transient("it is still being deleted".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! Writes the computed status and its Events: only what differs, progress at most once a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+
+use super::live::Key;
+use super::memory::Memory;
+use super::request::{Failure, bounded};
+use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
+use crate::status::events::{EventDraft, EventKind, transitions};
+use crate::status::equal_ignoring_times;
+
+/// Changes of counts alone are written at most once in this time.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Writes status and Events.
+pub struct Publisher {
+    client: Client,
+    recorder: Recorder,
+}
+
+/// What became of a status.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It was as computed already.
+    Same,
+    /// It was written.
+    Written,
+    /// It will be due after this time.
+    Later(Duration),
+}
+
+impl Publisher {
+    /// Writes over this client, in the name of this replica.
+    pub fn new(client: Client, identity: &str) -> Self {
+        let reporter = Reporter {
+            controller: crate::api::FIELD_MANAGER.to_owned(),
+            instance: Some(identity.to_owned()),
+        };
+        Self { recorder: Recorder::new(client.clone(), reporter), client }
+    }
+
+    /// Writes the status if it differs from the object's, and an Event per transition.
+    ///
+    /// # Errors
+    /// When the status cannot be written. A failing Event is logged and changes nothing else.
+    pub async fn status(
+        &self,
+        memory: &Memory,
+        key: &Key,
+        object: &Microservice,
+        status: MicroserviceStatus,
+    ) -> Result<Published, Failure> {
+        let old = object.status.clone().unwrap_or_default();
+        if equal_ignoring_times(&old, &status) {
+            return Ok(Published::Same);
+        }
+        if only_progress(&old, &status) {
+            let wait = memory.since_status(key).and_then(|since| PROGRESS.checked_sub(since));
+            if let Some(wait) = wait {
+                return Ok(Published::Later(wait));
+            }
+        }
+        let drafts = transitions(&old.conditions, &status.conditions);
+        let mut stored = self.write(object, &status).await?;
+        stored.metadata.managed_fields = None;
+        memory.status_written(key, Arc::new(stored));
+        for draft in drafts {
+            self.event(object, draft).await;
+        }
+        Ok(Published::Written)
+    }
+
+    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<Microservice, Failure> {
+        let api: Api<Microservice> =
+            Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        // The UID makes sure that a new object of the name never gets the status of the old one.
+        let body = json!({
+            "apiVersion": API_VERSION,
+            "kind": "Microservice",
+            "metadata": {"name": object.name_any(), "uid": object.metadata.uid},
+            "status": status,
+        });
+        let params = PatchParams::apply(STATUS_MANAGER).force();
+        bounded(api.patch_status(&object.name_any(), &params, &Patch::Apply(body))).await
+    }
+
+    async fn event(&self, object: &Microservice, draft: EventDraft) {
+        let event = Event {
+            type_: match draft.kind {
+                EventKind::Normal => EventType::Normal,
+                EventKind::Warning => EventType::Warning,
+            },
+            reason: draft.reason,
+            note: Some(draft.note),
+            action: draft.action.to_owned(),
+            secondary: None,
+        };
+        let published = bounded(self.recorder.publish(&event, &object.object_ref(&()))).await;
+        if let Err(failure) = published {
+            tracing::warn!(reason = event.reason, %failure, "an Event could not be written");
+        }
+    }
+}
+
+/// Whether nothing but counts and texts changed.
+fn only_progress(old: &MicroserviceStatus, new: &MicroserviceStatus) -> bool {
+    let facts = |status: &MicroserviceStatus| {
+        status
+            .conditions
+            .iter()
+            .map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone(), c.observed_generation))
+            .collect::<Vec<_>>()
+    };
+    facts(old) == facts(new)
+        && old.observed_generation == new.observed_generation
+        && old.children == new.children
+        && old.references == new.references
+        && old.secrets == new.secrets
+        && old.completed_template == new.completed_template
+        && old.class_revision == new.class_revision
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_progress_and_a_generation_is_not() {
+        let old = MicroserviceStatus { ready_replicas: Some(1), ..MicroserviceStatus::default() };
+        let more = MicroserviceStatus { ready_replicas: Some(2), ..MicroserviceStatus::default() };
+        assert!(only_progress(&old, &more));
+        let newer = MicroserviceStatus { observed_generation: Some(2), ..more };
+        assert!(!only_progress(&old, &newer));
+    }
+}

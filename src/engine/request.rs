@@ -1,0 +1,219 @@
+//! The requests that the engine sends for children, each under a timeout, and what can come back.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use super::client;
+use super::live::{Key, Live};
+use super::watch::api_resource;
+use crate::api::Reason;
+use crate::plan::Kind;
+use crate::status::views::Problem;
+
+/// Longest wait for one answer; the API server itself gives up after 60 s, but a caller that waits that
+/// long holds a worker.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a request did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// 409: the object exists, is another one, or has changed; observe again.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// 422 or 400: this body will never be accepted.
+    #[error("{0}")]
+    Invalid(String),
+    /// 403: a right, a quota or an admission check is missing or refuses.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 404: no such object or namespace.
+    #[error("not found: {0}")]
+    Missing(String),
+    /// 404 for the whole kind: the API is not served.
+    #[error("this cluster does not serve the API: {0}")]
+    NotServed(String),
+    /// This replica may not write now.
+    #[error("this replica is not the leader any more")]
+    Fenced,
+    /// Everything that passes: no answer, 429, 5xx.
+    #[error("{0}")]
+    Transient(String),
+}
+
+impl Failure {
+    /// The reason for conditions, Events and metrics.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Conflict(_) | Self::Missing(_) | Self::Fenced | Self::Transient(_) => Reason::ApiUnavailable,
+            Self::Invalid(_) => Reason::Rejected,
+            Self::Forbidden(_) => Reason::Forbidden,
+            Self::NotServed(_) => Reason::ApiNotServed,
+        }
+    }
+
+    /// Whether trying again soon cannot help.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::Forbidden(_) | Self::NotServed(_))
+    }
+
+    /// The failure as a sentence about the object that it concerns.
+    pub fn problem(&self, kind: &str, name: &str) -> Problem {
+        let message = match self {
+            Self::Invalid(text) => format!("the API server rejects {kind} {name}: {text}"),
+            Self::Forbidden(text) => format!("{kind} {name} may not be written: {text}"),
+            other => format!("{kind} {name}: {other}"),
+        };
+        Problem { reason: self.reason(), message: bounded_text(&message) }
+    }
+}
+
+/// Texts from the server can be as long as the object.
+fn bounded_text(text: &str) -> String {
+    const LONGEST: usize = 600;
+    if text.len() <= LONGEST { text.to_owned() } else { text.chars().take(LONGEST).chain(['…']).collect() }
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        let status = match error {
+            kube::Error::Api(status) => status,
+            other if client::is_fenced(&other) => return Self::Fenced,
+            other => return Self::Transient(bounded_text(&other.to_string())),
+        };
+        let text = bounded_text(&status.message);
+        match status.code {
+            409 => Self::Conflict(text),
+            400 | 413 | 422 => Self::Invalid(text),
+            403 => Self::Forbidden(text),
+            404 if status.message.contains("could not find the requested resource") => Self::NotServed(text),
+            404 => Self::Missing(text),
+            _ => Self::Transient(text),
+        }
+    }
+}
+
+/// Waits for an answer, but no longer than [`TIMEOUT`].
+///
+/// # Errors
+/// Any [`Failure`].
+pub async fn bounded<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+    client::bounded(TIMEOUT, answer).await.map_err(Failure::from)
+}
+
+/// Sends what concerns one child. Reads and applies ask for metadata alone: that is all we need to know.
+#[derive(Clone)]
+pub struct Requests {
+    client: Client,
+}
+
+impl Requests {
+    /// Requests over this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client itself.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &api_resource(kind))
+    }
+
+    /// The metadata of a child, `None` when there is none.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but `Missing`.
+    pub async fn metadata(&self, kind: &Kind, key: &Key) -> Result<Option<ObjectMeta>, Failure> {
+        let api = self.api(kind, &key.namespace);
+        Ok(bounded(api.get_metadata_opt(&key.name)).await?.map(|object| object.metadata))
+    }
+
+    /// A whole child, `None` when there is none.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but `Missing`.
+    pub async fn whole(&self, kind: &Kind, key: &Key) -> Result<Option<DynamicObject>, Failure> {
+        bounded(self.api(kind, &key.namespace).get_opt(&key.name)).await
+    }
+
+    /// Applies a body under the field manager, with strict field validation.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    pub async fn apply(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        manager: &str,
+        force: bool,
+        body: &Value,
+    ) -> Result<ObjectMeta, Failure> {
+        let mut params = PatchParams::apply(manager).validation_strict();
+        params.force = force;
+        let api = self.api(kind, &key.namespace);
+        let stored = bounded(api.patch_metadata(&key.name, &params, &Patch::Apply(body))).await?;
+        Ok(stored.metadata)
+    }
+
+    /// Replaces `metadata.managedFields` if the object is still at this version.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; `Conflict` when the object has changed.
+    pub async fn set_managed_fields(&self, kind: &Kind, key: &Key, metadata: &ObjectMeta) -> Result<(), Failure> {
+        let patch = json!([
+            {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+            {"op": "replace", "path": "/metadata/managedFields", "value": metadata.managed_fields},
+        ]);
+        let patch = serde_json::from_value(patch).map_err(|error| Failure::Transient(error.to_string()))?;
+        let api = self.api(kind, &key.namespace);
+        bounded(api.patch_metadata(&key.name, &PatchParams::default(), &Patch::<()>::Json(patch))).await?;
+        Ok(())
+    }
+
+    /// Deletes exactly this object at exactly this version.
+    ///
+    /// # Errors
+    /// Any [`Failure`]; `Conflict` when it has changed or is another one, `Missing` when it is gone.
+    pub async fn delete(&self, kind: &Kind, key: &Key, live: &Live) -> Result<(), Failure> {
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(live.uid.clone()),
+            resource_version: Some(live.resource_version.clone()),
+        });
+        bounded(self.api(kind, &key.namespace).delete(&key.name, &params)).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn failure(code: u16, message: &str) -> Failure {
+        Failure::from(kube::Error::Api(Status::failure(message, "").with_code(code).boxed()))
+    }
+
+    #[test]
+    fn codes_become_what_to_do_next() {
+        assert_eq!(failure(409, "x"), Failure::Conflict("x".to_owned()));
+        assert_eq!(failure(422, "x").reason(), Reason::Rejected);
+        assert_eq!(failure(403, "x").reason(), Reason::Forbidden);
+        assert_eq!(failure(404, "the server could not find the requested resource").reason(), Reason::ApiNotServed);
+        assert_eq!(failure(404, "pods \"x\" not found"), Failure::Missing("pods \"x\" not found".to_owned()));
+        assert!(!failure(503, "x").is_lasting());
+        assert!(failure(422, "x").is_lasting());
+    }
+
+    #[test]
+    fn a_200_kb_message_is_cut() {
+        assert!(failure(422, &"x".repeat(200_000)).problem("Deployment", "a").message.len() < 700);
+    }
+}

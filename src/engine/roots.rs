@@ -1,0 +1,128 @@
+//! The Microservices themselves: several watches, one per namespace, into one store.
+
+use std::collections::{HashMap, HashSet};
+
+use kube::runtime::watcher::Event;
+
+use super::live::Key;
+use crate::api::Microservice;
+
+/// Joins the events of several watches: the store that reads them knows only one listing, the first.
+#[derive(Debug)]
+pub struct Roots {
+    /// Scopes that have not listed yet.
+    pending: HashSet<String>,
+    listing: HashMap<String, HashSet<Key>>,
+    known: HashSet<Key>,
+}
+
+impl Roots {
+    /// Of these scopes.
+    pub fn new(scopes: &[String]) -> Self {
+        Self { pending: scopes.iter().cloned().collect(), listing: HashMap::new(), known: HashSet::new() }
+    }
+
+    /// What the store has to hear of this event: one `Init` before everything, one `InitDone` once
+    /// every scope has listed, and from then on only changes.
+    pub fn join(&mut self, scope: &str, event: Event<Microservice>) -> Vec<Event<Microservice>> {
+        match event {
+            Event::Init => {
+                self.listing.insert(scope.to_owned(), HashSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) | Event::Apply(object) => {
+                let key = Key::of(&object.metadata);
+                if let Some(listed) = self.listing.get_mut(scope) {
+                    listed.insert(key.clone());
+                }
+                self.known.insert(key);
+                vec![if self.pending.is_empty() { Event::Apply(object) } else { Event::InitApply(object) }]
+            }
+            Event::Delete(object) => {
+                self.known.remove(&Key::of(&object.metadata));
+                vec![Event::Delete(object)]
+            }
+            Event::InitDone => {
+                let listed = self.listing.remove(scope).unwrap_or_default();
+                let gone: Vec<Key> = self
+                    .known
+                    .iter()
+                    .filter(|key| (scope.is_empty() || key.namespace == scope) && !listed.contains(*key))
+                    .cloned()
+                    .collect();
+                let mut events: Vec<_> = gone
+                    .into_iter()
+                    .map(|key| {
+                        self.known.remove(&key);
+                        Event::Delete(named(&key))
+                    })
+                    .collect();
+                if self.pending.remove(scope) && self.pending.is_empty() {
+                    events.push(Event::InitDone);
+                }
+                events
+            }
+        }
+    }
+}
+
+fn named(key: &Key) -> Microservice {
+    let mut object = Microservice::default();
+    object.metadata.namespace = Some(key.namespace.clone());
+    object.metadata.name = Some(key.name.clone());
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(events: Vec<Event<Microservice>>) -> Vec<String> {
+        events
+            .into_iter()
+            .map(|event| match event {
+                Event::Init => "init".to_owned(),
+                Event::InitDone => "done".to_owned(),
+                Event::InitApply(o) => format!("list {}", o.metadata.name.unwrap()),
+                Event::Apply(o) => format!("apply {}", o.metadata.name.unwrap()),
+                Event::Delete(o) => format!("delete {}", o.metadata.name.unwrap()),
+            })
+            .collect()
+    }
+
+    fn object(namespace: &str, name: &str) -> Microservice {
+        named(&Key::new(namespace, name))
+    }
+
+    #[test]
+    fn the_store_is_ready_when_every_namespace_has_listed() {
+        let mut roots = Roots::new(&["a".to_owned(), "b".to_owned()]);
+        let mut all = Vec::new();
+        for (scope, event) in [
+            ("a", Event::Init),
+            ("a", Event::InitApply(object("a", "x"))),
+            ("b", Event::Init),
+            ("a", Event::InitDone),
+            ("b", Event::InitDone),
+            ("b", Event::Apply(object("b", "y"))),
+        ] {
+            all.extend(names(roots.join(scope, event)));
+        }
+        assert_eq!(all, ["list x", "done", "apply y"]);
+    }
+
+    #[test]
+    fn a_second_listing_deletes_what_is_gone_in_its_namespace_only() {
+        let mut roots = Roots::new(&["a".to_owned(), "b".to_owned()]);
+        for (scope, name) in [("a", "x"), ("a", "z"), ("b", "y")] {
+            roots.join(scope, Event::Init);
+            roots.join(scope, Event::InitApply(object(scope, name)));
+        }
+        roots.join("a", Event::InitDone);
+        roots.join("b", Event::InitDone);
+        roots.join("a", Event::Init);
+        roots.join("a", Event::InitApply(object("a", "z")));
+        let last = names(roots.join("a", Event::InitDone));
+        assert!(last.is_empty() || last == ["delete x"], "{last:?}");
+    }
+}

@@ -1,0 +1,427 @@
+//! The watches: one stream per kind and namespace, each with a backoff of its own, so that one missing
+//! API or right never starves the others. They fill the caches and name the objects to reconcile.
+
+use std::sync::Arc;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::live::{Key, Live};
+use super::project;
+use super::world::{World, reference_kind};
+use crate::api::{LABEL_CLASS, LABEL_NAME, Microservice, MicroserviceClass};
+use crate::plan::{self, Kind};
+use crate::telemetry::Telemetry;
+
+/// Where a change sends the objects that it concerns.
+pub type Queue = UnboundedSender<ObjectRef<Microservice>>;
+
+/// Objects per list page.
+const PAGE: u32 = 500;
+
+/// Helm keeps a Secret per release revision: large, many, and never read by pods.
+const SECRET_FIELDS: &str = "type!=helm.sh/release.v1";
+
+/// Everything a watch needs.
+#[derive(Clone)]
+pub struct Watches {
+    /// Client for lists and watches.
+    pub client: Client,
+    /// Watched namespaces; empty = all.
+    pub namespaces: Vec<String>,
+    /// The caches to fill.
+    pub world: Arc<World>,
+    /// Objects to reconcile.
+    pub queue: Queue,
+    /// Told when a class or a namespace's class label changes: every object is concerned.
+    pub fleet: UnboundedSender<()>,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Resolves when a stream has listed once, or has learned that it may not or cannot.
+type Listed = oneshot::Receiver<()>;
+
+impl Watches {
+    /// Starts all streams but that of the Microservices. They run until the set is dropped; the second
+    /// value resolves when every cache is filled as far as this cluster and our rights allow.
+    pub fn start(&self) -> (JoinSet<()>, impl Future<Output = ()> + use<>) {
+        let mut tasks = JoinSet::new();
+        let mut listed = Vec::new();
+        for scope in self.scopes() {
+            for kind in plan::kinds() {
+                listed.push(self.children(&mut tasks, &kind, &scope));
+            }
+            listed.push(self.pods(&mut tasks, &scope));
+        }
+        listed.push(self.namespace_labels(&mut tasks));
+        listed.push(self.classes(&mut tasks));
+        (tasks, async move {
+            for stream in listed {
+                // An error means that the stream ended, which only happens when we are shutting down.
+                let _ = stream.await;
+            }
+        })
+    }
+
+    /// The watched namespaces, "" for all.
+    pub fn scopes(&self) -> Vec<String> {
+        if self.namespaces.is_empty() { vec![String::new()] } else { self.namespaces.clone() }
+    }
+
+    fn children(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
+        if kind.kind == "Deployment" {
+            return self.deployments(tasks, kind, scope);
+        }
+        let config = match (kind.kind, reference_kind(kind)) {
+            ("Secret", _) => base().fields(SECRET_FIELDS),
+            (_, Some(_)) => base(),
+            (_, None) => base().labels(LABEL_NAME),
+        };
+        let api: Api<PartialObjectMeta<DynamicObject>> = dynamic(&self.client, kind, scope);
+        let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
+        self.run(tasks, kind.kind, api, config, move |event| this.child_event(&kind, &name, event))
+    }
+
+    fn deployments(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
+        let api: Api<Deployment> = typed(&self.client, scope);
+        let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
+        self.run(tasks, kind.kind, api, base().labels(LABEL_NAME), move |event| {
+            this.deployment_event(&kind, &name, &event);
+        })
+    }
+
+    fn child_event<K: Resource>(&self, kind: &Kind, scope: &str, event: Event<K>) {
+        let Some(index) = self.world.children(kind) else { return };
+        match event {
+            Event::Init => index.begin(scope),
+            Event::InitApply(object) | Event::Apply(object) => {
+                self.saw_child(kind, scope, &object, false);
+            }
+            Event::Delete(object) => {
+                let key = Key::of(object.meta());
+                let gone = self.world.forget_child(kind, &key).unwrap_or_else(|| Live::of(object.meta()));
+                self.trigger(kind, &key, &[&gone]);
+            }
+            Event::InitDone => {
+                for (key, gone) in index.finish(scope) {
+                    self.world.unclaim(kind, &key, &gone);
+                    self.trigger(kind, &key, &[&gone]);
+                }
+            }
+        }
+    }
+
+    fn saw_child<K: Resource>(&self, kind: &Kind, scope: &str, object: &K, always: bool) {
+        let key = Key::of(object.meta());
+        let live = Live::of(object.meta());
+        let before = self.world.child(kind, &key);
+        if self.world.observe_child(kind, scope, key.clone(), live.clone()) || always {
+            match before {
+                Some(before) => self.trigger(kind, &key, &[&live, &before]),
+                None => self.trigger(kind, &key, &[&live]),
+            }
+        }
+    }
+
+    fn deployment_event(&self, kind: &Kind, scope: &str, event: &Event<Deployment>) {
+        let views = &self.world.deployments;
+        match event {
+            Event::Init => {
+                views.begin(scope);
+                self.child_event(kind, scope, event.clone());
+            }
+            Event::InitApply(object) | Event::Apply(object) => {
+                let version = object.metadata.resource_version.clone().unwrap_or_default();
+                let news = views.observe(scope, Key::of(&object.metadata), &version, project::deployment(object));
+                self.saw_child(kind, scope, object, news);
+            }
+            Event::Delete(object) => {
+                views.remove(&Key::of(&object.metadata));
+                self.child_event(kind, scope, event.clone());
+            }
+            Event::InitDone => {
+                views.finish(scope);
+                self.child_event(kind, scope, event.clone());
+            }
+        }
+    }
+
+    /// Queues whoever the object belongs to, belonged to, or is read by.
+    fn trigger(&self, kind: &Kind, key: &Key, versions: &[&Live]) {
+        let mut owners: Vec<Key> = versions
+            .iter()
+            .filter_map(|live| live.claimed_by())
+            .map(|name| Key::new(&key.namespace, name))
+            .collect();
+        if let Some(kind) = reference_kind(kind) {
+            owners.extend(self.world.readers(kind, key));
+        }
+        owners.sort();
+        owners.dedup();
+        for owner in owners {
+            self.enqueue(&owner);
+        }
+    }
+
+    fn enqueue(&self, owner: &Key) {
+        // The receiver is gone only while shutting down.
+        let _ = self.queue.unbounded_send(ObjectRef::new(&owner.name).within(&owner.namespace));
+    }
+
+    fn pods(&self, tasks: &mut JoinSet<()>, scope: &str) -> Listed {
+        let api: Api<Pod> = typed(&self.client, scope);
+        let (this, name) = (self.clone(), scope.to_owned());
+        self.run(tasks, "Pod", api, base().labels(LABEL_NAME), move |event| this.pod_event(&name, event))
+    }
+
+    fn pod_event(&self, scope: &str, event: Event<Pod>) {
+        let pods = &self.world.pods;
+        match event {
+            Event::Init => pods.begin(scope),
+            Event::InitApply(pod) | Event::Apply(pod) => {
+                let key = Key::of(&pod.metadata);
+                let changed = match project::troubled_pod(&pod) {
+                    Some(view) => {
+                        let version = pod.metadata.resource_version.clone().unwrap_or_default();
+                        pods.observe(scope, key, &version, view).then(|| project::service_of(&pod))
+                    }
+                    None => pods.remove(&key).map(|_| project::service_of(&pod)),
+                };
+                if let Some(service) = changed.flatten() {
+                    self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &service));
+                }
+            }
+            Event::Delete(pod) => {
+                if let Some(gone) = pods.remove(&Key::of(&pod.metadata)) {
+                    self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &gone.service));
+                }
+            }
+            Event::InitDone => {
+                for (key, gone) in pods.finish(scope) {
+                    self.enqueue(&Key::new(&key.namespace, &gone.service));
+                }
+            }
+        }
+    }
+
+    fn namespace_labels(&self, tasks: &mut JoinSet<()>) -> Listed {
+        let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
+        let this = self.clone();
+        self.run(tasks, "Namespace", api, base(), move |event| {
+            let index = &this.world.namespaces;
+            let changed = match event {
+                Event::Init => {
+                    index.begin("");
+                    false
+                }
+                Event::InitApply(object) | Event::Apply(object) => {
+                    let class = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_CLASS)).cloned();
+                    let version = object.metadata.resource_version.clone().unwrap_or_default();
+                    let key = Key::new("", object.metadata.name.as_deref().unwrap_or_default());
+                    let before = index.get(&key).flatten();
+                    index.observe("", key, &version, class.clone()) && before != class
+                }
+                Event::Delete(object) => {
+                    index.remove(&Key::new("", object.metadata.name.as_deref().unwrap_or_default()));
+                    false
+                }
+                Event::InitDone => !index.finish("").is_empty(),
+            };
+            this.announce(changed);
+        })
+    }
+
+    fn classes(&self, tasks: &mut JoinSet<()>) -> Listed {
+        let api: Api<DeserializeGuard<MicroserviceClass>> = Api::all(self.client.clone());
+        let this = self.clone();
+        self.run(tasks, "MicroserviceClass", api, base(), move |event| {
+            let index = &this.world.classes;
+            let changed = match event {
+                Event::Init => {
+                    index.begin("");
+                    false
+                }
+                Event::InitApply(DeserializeGuard(class)) | Event::Apply(DeserializeGuard(class)) => {
+                    match class {
+                        Ok(class) => this.saw_class(class),
+                        Err(error) => {
+                            let name = error.metadata.name.unwrap_or_default();
+                            tracing::error!(class = name, error = error.error, "a MicroserviceClass cannot be decoded and is ignored; correct the field named in the error");
+                            false
+                        }
+                    }
+                }
+                Event::Delete(class) => {
+                    let key = Key::new("", class.meta().name.as_deref().unwrap_or_default());
+                    index.remove(&key).is_some()
+                }
+                Event::InitDone => !index.finish("").is_empty(),
+            };
+            this.announce(changed);
+        })
+    }
+
+    /// Status changes of a class concern nobody.
+    fn saw_class(&self, class: MicroserviceClass) -> bool {
+        let key = Key::new("", class.metadata.name.as_deref().unwrap_or_default());
+        let before = self.world.classes.get(&key);
+        let version = class.metadata.resource_version.clone().unwrap_or_default();
+        let same = before.is_some_and(|before| {
+            before.spec == class.spec
+                && before.metadata.uid == class.metadata.uid
+                && before.metadata.annotations == class.metadata.annotations
+        });
+        self.world.classes.observe("", key, &version, Arc::new(class)) && !same
+    }
+
+    fn announce(&self, changed: bool) {
+        if changed {
+            let _ = self.fleet.unbounded_send(());
+        }
+    }
+
+    fn run<K>(
+        &self,
+        tasks: &mut JoinSet<()>,
+        name: &'static str,
+        api: Api<K>,
+        config: watcher::Config,
+        handle: impl Fn(Event<K>) + Send + 'static,
+    ) -> Listed
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+        K::DynamicType: Send + Sync,
+    {
+        let (done, listed) = oneshot::channel();
+        let mut done = Some(done);
+        let telemetry = Arc::clone(&self.telemetry);
+        tasks.spawn(async move {
+            let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+            while let Some(event) = events.next().await {
+                let settled = match event {
+                    Ok(event) => {
+                        let settled = matches!(event, Event::InitDone);
+                        handle(event);
+                        settled
+                    }
+                    Err(error) => {
+                        report(&telemetry, name, &error);
+                        is_refusal(&error)
+                    }
+                };
+                if let Some(done) = done.take_if(|_| settled) {
+                    let _ = done.send(());
+                }
+            }
+        });
+        listed
+    }
+}
+
+/// A stream of the Microservices that can be decoded. One that cannot is set aside and named: a
+/// typed watch would fail as a whole.
+pub fn microservices(
+    client: &Client,
+    scope: &str,
+    telemetry: Arc<Telemetry>,
+) -> impl Stream<Item = Event<Microservice>> + use<> {
+    let api: Api<DeserializeGuard<Microservice>> = typed(client, scope);
+    watcher(api, base()).default_backoff().filter_map(move |event| {
+        let event = match event {
+            Ok(Event::Init) => Some(Event::Init),
+            Ok(Event::InitDone) => Some(Event::InitDone),
+            Ok(Event::InitApply(object)) => decoded(&telemetry, object).map(Event::InitApply),
+            Ok(Event::Apply(object)) => decoded(&telemetry, object).map(Event::Apply),
+            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(|invalid| Microservice {
+                metadata: invalid.metadata,
+                ..Microservice::default()
+            }))),
+            Err(error) => {
+                report(&telemetry, "Microservice", &error);
+                None
+            }
+        };
+        std::future::ready(event)
+    })
+}
+
+fn decoded(telemetry: &Telemetry, object: DeserializeGuard<Microservice>) -> Option<Microservice> {
+    match object.0 {
+        Ok(mut object) => {
+            object.metadata.managed_fields = None;
+            Some(object)
+        }
+        Err(invalid) => {
+            telemetry.watch_error("undecodable");
+            tracing::error!(
+                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
+                microservice = invalid.metadata.name.as_deref().unwrap_or_default(),
+                error = invalid.error,
+                "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
+            );
+            None
+        }
+    }
+}
+
+fn base() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+fn dynamic<K>(client: &Client, kind: &Kind, scope: &str) -> Api<K>
+where
+    K: Resource<DynamicType = ApiResource>,
+{
+    let resource = api_resource(kind);
+    if scope.is_empty() {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        // A dynamic type knows its scope only at run time; every child kind is namespaced.
+        Api::namespaced_with(client.clone(), scope, &resource)
+    }
+}
+
+fn typed<K>(client: &Client, scope: &str) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) }
+}
+
+/// The kind as kube's dynamic API wants it.
+pub fn api_resource(kind: &Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
+    }
+}
+
+fn report(telemetry: &Telemetry, stream: &'static str, error: &watcher::Error) {
+    telemetry.watch_error(stream);
+    tracing::warn!(stream, %error, "a watch failed and will be tried again");
+}
+
+/// Whether the server answered and will not serve this list: waiting for it would wait for ever.
+fn is_refusal(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) => {
+            status.is_forbidden() || status.is_not_found()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,281 @@
+//! Everything the engine knows of the cluster without asking: the caches that the watches fill.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::index::Index;
+use super::live::{Key, Live};
+use crate::api::status::ChildStatus;
+use crate::api::{ANNOTATION_DEFAULT_CLASS, Microservice, MicroserviceClass};
+use crate::intent::ReferenceKind;
+use crate::plan::{self, Kind};
+use crate::status::views::{DeploymentView, PodView};
+
+/// A pod that is not ready, with the service it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePod {
+    /// Value of the label `microservice.dev/name`.
+    pub service: String,
+    /// The pod.
+    pub view: PodView,
+}
+
+/// The caches.
+#[derive(Debug)]
+pub struct World {
+    children: BTreeMap<Kind, Index<Live>>,
+    /// Counts and conditions of the Deployments.
+    pub deployments: Index<DeploymentView>,
+    /// Pods that are not ready.
+    pub pods: Index<ServicePod>,
+    /// Class label of each namespace.
+    pub namespaces: Index<Option<String>>,
+    /// The classes.
+    pub classes: Index<Arc<MicroserviceClass>>,
+    relations: Mutex<Relations>,
+}
+
+/// Who belongs to whom.
+#[derive(Debug, Default)]
+struct Relations {
+    /// Children that name a Microservice as owner or by label.
+    claims: HashMap<Key, HashSet<(Kind, Key)>>,
+    /// Microservices that read a Secret or ConfigMap.
+    readers: HashMap<(ReferenceKind, Key), HashSet<Key>>,
+    /// What each Microservice reads, to take it back.
+    reads: HashMap<Key, HashSet<(ReferenceKind, Key)>>,
+}
+
+/// The kind of children that is also what references point to.
+pub fn reference_kind(kind: &Kind) -> Option<ReferenceKind> {
+    match (kind.group, kind.kind) {
+        ("", "Secret") => Some(ReferenceKind::Secret),
+        ("", "ConfigMap") => Some(ReferenceKind::ConfigMap),
+        _ => None,
+    }
+}
+
+impl World {
+    /// Empty caches for every kind of the plan.
+    pub fn new() -> Self {
+        Self {
+            children: plan::kinds().into_iter().map(|kind| (kind, Index::default())).collect(),
+            deployments: Index::default(),
+            pods: Index::default(),
+            namespaces: Index::default(),
+            classes: Index::default(),
+            relations: Mutex::default(),
+        }
+    }
+
+    fn relations(&self) -> MutexGuard<'_, Relations> {
+        self.relations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cache of one kind; `None` only for a kind outside the plan's table.
+    pub fn children(&self, kind: &Kind) -> Option<&Index<Live>> {
+        self.children.get(kind)
+    }
+
+    /// The live child of this kind and key.
+    pub fn child(&self, kind: &Kind, key: &Key) -> Option<Live> {
+        self.children.get(kind)?.get(key)
+    }
+
+    /// The live Secret or ConfigMap, and whether the cache can be trusted to know.
+    pub fn reference(&self, wanted: ReferenceKind, key: &Key) -> (Option<Live>, bool) {
+        self.children
+            .iter()
+            .find(|(kind, _)| reference_kind(kind) == Some(wanted))
+            .map_or((None, false), |(_, index)| (index.get(key), index.synced(&key.namespace)))
+    }
+
+    /// A watch saw a child. Returns whether that is news.
+    pub fn observe_child(&self, kind: &Kind, scope: &str, key: Key, live: Live) -> bool {
+        self.claim(kind, &key, &live);
+        let Some(index) = self.children.get(kind) else { return false };
+        let resource_version = live.resource_version.clone();
+        index.observe(scope, key, &resource_version, live)
+    }
+
+    /// Our own write returned this child.
+    pub fn wrote_child(&self, kind: &Kind, key: Key, live: Live) {
+        self.claim(kind, &key, &live);
+        if let Some(index) = self.children.get(kind) {
+            let resource_version = live.resource_version.clone();
+            index.wrote(key, &resource_version, live);
+        }
+    }
+
+    /// A child is gone. Returns what it was.
+    pub fn forget_child(&self, kind: &Kind, key: &Key) -> Option<Live> {
+        let gone = self.children.get(kind)?.remove(key)?;
+        self.unclaim(kind, key, &gone);
+        Some(gone)
+    }
+
+    fn claim(&self, kind: &Kind, key: &Key, live: &Live) {
+        if let Some(name) = live.claimed_by() {
+            let owner = Key::new(&key.namespace, name);
+            self.relations().claims.entry(owner).or_default().insert((*kind, key.clone()));
+        }
+    }
+
+    /// Forgets that the child names its Microservice.
+    pub fn unclaim(&self, kind: &Kind, key: &Key, gone: &Live) {
+        let Some(name) = gone.claimed_by() else { return };
+        let owner = Key::new(&key.namespace, name);
+        let mut relations = self.relations();
+        if let Some(claims) = relations.claims.get_mut(&owner) {
+            claims.remove(&(*kind, key.clone()));
+            if claims.is_empty() {
+                relations.claims.remove(&owner);
+            }
+        }
+    }
+
+    /// Every live child that this Microservice may own: those that name it, and those it recorded.
+    pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Live)> {
+        let mut keys: HashSet<(Kind, Key)> =
+            self.relations().claims.get(owner).cloned().unwrap_or_default();
+        for child in recorded {
+            let kind = self
+                .children
+                .keys()
+                .find(|kind| kind.kind == child.kind && kind.api_version() == child.api_version);
+            keys.extend(kind.map(|kind| (*kind, Key::new(&owner.namespace, &child.name))));
+        }
+        let mut found: Vec<_> = keys
+            .into_iter()
+            .filter_map(|(kind, key)| self.child(&kind, &key).map(|live| (kind, key, live)))
+            .collect();
+        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        found
+    }
+
+    /// Records which Secrets and ConfigMaps a Microservice reads.
+    pub fn set_reads(&self, owner: &Key, reads: HashSet<(ReferenceKind, Key)>) {
+        let mut relations = self.relations();
+        if relations.reads.get(owner).is_some_and(|before| *before == reads)
+            || (reads.is_empty() && !relations.reads.contains_key(owner))
+        {
+            return;
+        }
+        for read in relations.reads.remove(owner).unwrap_or_default() {
+            if let Some(readers) = relations.readers.get_mut(&read) {
+                readers.remove(owner);
+                if readers.is_empty() {
+                    relations.readers.remove(&read);
+                }
+            }
+        }
+        for read in &reads {
+            relations.readers.entry(read.clone()).or_default().insert(owner.clone());
+        }
+        if !reads.is_empty() {
+            relations.reads.insert(owner.clone(), reads);
+        }
+    }
+
+    /// The Microservices that read this Secret or ConfigMap.
+    pub fn readers(&self, kind: ReferenceKind, key: &Key) -> Vec<Key> {
+        let relations = self.relations();
+        relations.readers.get(&(kind, key.clone())).into_iter().flatten().cloned().collect()
+    }
+
+    /// The pods of a service that are not ready, oldest first, at most 64.
+    pub fn pods_of(&self, owner: &Key) -> Vec<PodView> {
+        let mut pods: Vec<PodView> = self
+            .pods
+            .select(|key, pod| key.namespace == owner.namespace && pod.service == owner.name)
+            .into_iter()
+            .map(|(_, pod)| pod.view)
+            .collect();
+        pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        pods.truncate(64);
+        pods
+    }
+
+    /// The class that the namespace's label names.
+    pub fn class_of_namespace(&self, namespace: &str) -> Option<String> {
+        self.namespaces.get(&Key::new("", namespace)).flatten()
+    }
+
+    /// The class that applies: named by the object, else by its namespace, else the default one.
+    pub fn class_for(&self, object: &Microservice) -> Option<Arc<MicroserviceClass>> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let named = object.spec.class_name.clone().or_else(|| self.class_of_namespace(namespace));
+        match named {
+            Some(name) => self.classes.get(&Key::new("", &name)),
+            None => self.default_class(),
+        }
+    }
+
+    /// The default class: of all that are marked, the oldest, then the first by name.
+    pub fn default_class(&self) -> Option<Arc<MicroserviceClass>> {
+        let marked = self.classes.select(|_, class| is_marked_default(class));
+        marked
+            .into_iter()
+            .map(|(_, class)| class)
+            .min_by_key(|class| (class.metadata.creation_timestamp.clone().map(|t| t.0), class.metadata.name.clone()))
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether the class carries the annotation that makes it the default.
+pub fn is_marked_default(class: &MicroserviceClass) -> bool {
+    class
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(ANNOTATION_DEFAULT_CLASS))
+        .is_some_and(|value| value == "true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret_kind() -> Kind {
+        *World::new().children.keys().find(|kind| kind.kind == "Secret").unwrap()
+    }
+
+    fn live(service: &str, version: &str) -> Live {
+        Live { service: Some(service.to_owned()), resource_version: version.to_owned(), ..Live::default() }
+    }
+
+    #[test]
+    fn candidates_are_found_by_claim_and_by_record() {
+        let world = World::new();
+        let (kind, owner) = (secret_kind(), Key::new("ns", "svc"));
+        world.observe_child(&kind, "", Key::new("ns", "claimed"), live("svc", "1"));
+        world.observe_child(&kind, "", Key::new("ns", "recorded"), Live { service: None, ..live("", "1") });
+        world.observe_child(&kind, "", Key::new("other", "claimed"), live("svc", "1"));
+        let recorded = [ChildStatus {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            name: "recorded".to_owned(),
+            ..ChildStatus::default()
+        }];
+        let names: Vec<String> =
+            world.candidates(&owner, &recorded).into_iter().map(|(_, key, _)| key.name).collect();
+        assert_eq!(names, ["claimed", "recorded"]);
+        world.forget_child(&kind, &Key::new("ns", "claimed"));
+        assert!(world.candidates(&owner, &[]).is_empty());
+    }
+
+    #[test]
+    fn readers_follow_what_is_read() {
+        let world = World::new();
+        let (owner, read) = (Key::new("ns", "svc"), (ReferenceKind::Secret, Key::new("ns", "db")));
+        world.set_reads(&owner, HashSet::from([read.clone()]));
+        assert_eq!(world.readers(read.0, &read.1), vec![owner.clone()]);
+        world.set_reads(&owner, HashSet::new());
+        assert!(world.readers(read.0, &read.1).is_empty());
+    }
+}

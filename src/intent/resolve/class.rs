@@ -1,0 +1,62 @@
+//! Which class and which revision of the built-in defaults apply, and the digest of both.
+
+use serde_json::json;
+
+use super::Inputs;
+use crate::api::defaults::{DEFAULT_REVISION, Defaults, NEWEST_REVISION, revision as defaults_of};
+use crate::api::{LABEL_CLASS, Microservice, MicroserviceClass, Reason, names};
+use crate::intent::{Observed, Violation};
+
+/// The built-in defaults that the class asks for, once it is certain that the class at hand is the one
+/// that the object or its namespace names.
+pub(super) fn applicable(
+    object: &Microservice,
+    class: Option<&MicroserviceClass>,
+    observed: &Observed,
+) -> Result<&'static Defaults, Violation> {
+    let found = class.and_then(|class| class.metadata.name.as_deref());
+    if let Some(wanted) = object.spec.class_name.as_deref() {
+        if found != Some(wanted) {
+            let message = format!(
+                "there is no MicroserviceClass {wanted:?}: create it, name an existing one, or leave className out"
+            );
+            return Err(not_found("spec.className", message));
+        }
+    } else if let Some(wanted) = observed.class_wanted.as_deref() {
+        if found != Some(wanted) {
+            let message = format!(
+                "the namespace's label {LABEL_CLASS} names the MicroserviceClass {wanted:?}, which does not exist: \
+                 create it, correct the label, or set spec.className"
+            );
+            return Err(not_found("metadata.namespace", message));
+        }
+    }
+    let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
+    defaults_of(wanted).ok_or_else(|| Violation {
+        reason: Reason::InvalidSpec,
+        field: "spec.className".to_owned(),
+        message: format!(
+            "MicroserviceClass {:?} asks for defaultsRevision {wanted}, but this release knows 1 to \
+             {NEWEST_REVISION}: set it to one of these or upgrade the operator",
+            found.unwrap_or_default()
+        ),
+    })
+}
+
+fn not_found(field: &str, message: String) -> Violation {
+    Violation { reason: Reason::ClassNotFound, field: field.to_owned(), message }
+}
+
+/// Digest of everything outside the object that a plan depends on. Guard rails that only allow or
+/// refuse are left out: they change no child.
+pub(super) fn revision(inputs: &Inputs<'_>) -> String {
+    let parts = json!({
+        "class": inputs.class_name,
+        "defaults": inputs.class,
+        "maxReplicas": inputs.guardrails.max_replicas,
+        "maxResources": inputs.guardrails.max_resources,
+        "revision": inputs.defaults.revision,
+    });
+    // serde_json's map is sorted by key: its compact form is canonical.
+    names::digest(&parts.to_string())
+}

@@ -1,1 +1,0 @@
-//! Named checks that need more than one object: guard rails and rules across fields.

@@ -1,0 +1,1 @@
+//! Tables of defaults, precedence and violations, and properties over generated specs.
