@@ -45,7 +45,7 @@ impl Fence {
         Self::until(u64::MAX)
     }
 
-    fn closed() -> Self {
+    pub(super) fn closed() -> Self {
         Self::until(0)
     }
 
@@ -58,7 +58,7 @@ impl Fence {
         self.since_origin(Instant::now()) < self.0.until.load(Ordering::Acquire)
     }
 
-    fn open_until(&self, instant: Instant) {
+    pub(super) fn open_until(&self, instant: Instant) {
         self.0.until.store(self.since_origin(instant), Ordering::Release);
     }
 
@@ -150,7 +150,8 @@ impl Leadership {
         let fence = Fence::closed();
         let leading = watch::Sender::new(false);
         let api = Api::namespaced(client, &options.namespace);
-        let candidate = Candidate { api, options, fence: fence.clone(), leading: leading.clone(), seen: None };
+        let candidate =
+            Candidate { api, options, fence: fence.clone(), leading: leading.clone(), seen: None };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(candidate.run(stopped));
         Ok(Self { fence, leading, election: Some((stop, task)) })
@@ -245,7 +246,8 @@ impl Candidate {
             Some(lease) => Some(lease),
             None => self.read().await?,
         };
-        if current.is_some() && !self.is_free() && !current.as_ref().is_some_and(|lease| self.is_ours(lease)) {
+        if current.is_some() && !self.is_free() && !current.as_ref().is_some_and(|lease| self.is_ours(lease))
+        {
             return Ok(None);
         }
         let start = Instant::now();

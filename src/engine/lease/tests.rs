@@ -67,7 +67,12 @@ async fn serve(server: Shared, request: Request<Body>) -> Result<Response<Body>,
     }
     let (status, body) = match result {
         Ok(lease) => (StatusCode::OK, serde_json::to_vec(&lease)?),
-        Err(status) => (status, serde_json::to_vec(&json!({"kind": "Status", "code": status.as_u16()}))?),
+        Err(status) => {
+            let reason = status.canonical_reason().unwrap_or_default().replace(' ', "");
+            let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "reason": reason, "code": status.as_u16()});
+            (status, serde_json::to_vec(&body)?)
+        }
     };
     Ok(Response::builder().status(status).body(Body::from(body))?)
 }
