@@ -38,6 +38,9 @@ use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
 use crate::telemetry::Telemetry;
 
+/// Between two signs of life of the loop.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// How the controller runs.
 pub struct Options {
     /// Client with limits and fence.
@@ -135,7 +138,11 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + S
     let objects = roots(&watches, writer, Arc::clone(&context));
     spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
     spawn_readiness(&mut tasks, store.clone(), Arc::clone(&options.telemetry));
-    let everything = everything(fleet_changes, options.leadership, Arc::clone(&context));
+    let everything = stream::select(
+        everything(fleet_changes, options.leadership, Arc::clone(&context)),
+        heartbeat(store.clone(), Arc::clone(&options.telemetry)),
+    );
+    options.telemetry.beat();
     Controller::for_stream(objects, store)
         .with_config(controller::Config::default().concurrency(options.concurrency))
         .reconcile_on(queued)
@@ -149,6 +156,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + S
             std::future::ready(())
         })
         .await;
+    options.telemetry.rest();
     Ok(())
 }
 
@@ -207,6 +215,29 @@ fn everything(
     stream::select(fleet, leading).inspect(move |()| context.classes_changed.notify_one())
 }
 
+/// Never fires: being polled is the sign of life of the loop that also polls everything else.
+fn heartbeat(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stream<Item = ()> + Send + 'static {
+    stream::unfold((), |()| async {
+        tokio::time::sleep(HEARTBEAT).await;
+        Some(((), ()))
+    })
+    .filter_map(move |()| {
+        telemetry.beat();
+        count_objects(&store, &telemetry);
+        std::future::ready(None)
+    })
+}
+
+fn count_objects(store: &Store<Microservice>, telemetry: &Telemetry) {
+    let (mut ready, mut not_ready) = (0, 0);
+    for object in store.state() {
+        let counted = if object.status.as_ref().is_some_and(|status| is_true(status, "Ready")) { &mut ready } else { &mut not_ready };
+        *counted += 1;
+    }
+    telemetry.objects("Ready", ready);
+    telemetry.objects("NotReady", not_ready);
+}
+
 fn spawn_readiness(tasks: &mut JoinSet<()>, store: Store<Microservice>, telemetry: Arc<Telemetry>) {
     tasks.spawn(async move {
         if store.wait_until_ready().await.is_ok() {
@@ -242,13 +273,13 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     let key = Key::of(&object.metadata);
     let span = tracing::info_span!("reconcile", namespace = key.namespace, microservice = key.name);
     let started = Instant::now();
+    let _working = context.telemetry.working();
     let result = Look { context: &context, key }.take(object).instrument(span).await;
     let reason = match &result {
         Ok(look) => look.reason,
         Err(error) => error.reason(),
     };
     context.telemetry.reconciled(reason.as_str(), started.elapsed().as_secs_f64());
-    context.telemetry.beat();
     result.map(|look| look.next.map_or_else(Action::await_change, Action::requeue))
 }
 

@@ -1,0 +1,173 @@
+//! A control plane for tests: an instance of the launcher in `tests/cluster`, or the cluster that
+//! `TEST_KUBECONFIG` offers.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::Audit;
+
+/// A control plane. Tests of one process share one; a test that disturbs it starts its own.
+pub struct Cluster {
+    kubeconfig: PathBuf,
+    audit: Option<PathBuf>,
+    instance: Option<Instance>,
+}
+
+/// An instance that this process runs. It ends when its stdin does, so also when we are killed.
+struct Instance {
+    dir: PathBuf,
+    process: Child,
+}
+
+impl Cluster {
+    /// The cluster of this process, started by the first call.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var_os("TEST_KUBECONFIG") {
+            Some(path) => Self {
+                kubeconfig: path.into(),
+                audit: std::env::var_os("TEST_AUDIT_LOG").map(PathBuf::from),
+                instance: None,
+            },
+            None => Self::own(),
+        })
+    }
+
+    /// A cluster for one test alone: for tests that restart, stop or starve parts of it.
+    pub fn own() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        static SWEEP: OnceLock<()> = OnceLock::new();
+        SWEEP.get_or_init(remove_old_instances);
+
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = scratch().join(format!("{PREFIX}{}-{number}", std::process::id()));
+        let mut process = Command::new(launcher())
+            .args(["run", "--dir"])
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the launcher starts");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("stdout is a pipe");
+        BufReader::new(output).read_line(&mut line).expect("its output is text");
+        assert!(
+            line.starts_with("ready "),
+            "the control plane did not start; see above and {}",
+            dir.display()
+        );
+        Self {
+            kubeconfig: dir.join("kubeconfig"),
+            audit: Some(dir.join("audit.log")),
+            instance: Some(Instance { dir, process }),
+        }
+    }
+
+    /// A new client with all rights. It belongs to the calling test: a client is bound to the runtime
+    /// that made it, and each test has its own.
+    pub async fn client(&self) -> Client {
+        let config = Config::from_custom_kubeconfig(self.kubeconfig(), &KubeConfigOptions::default())
+            .await
+            .expect("the kubeconfig is complete");
+        Client::try_from(config).expect("the kubeconfig makes a client")
+    }
+
+    /// The kubeconfig with all rights.
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        Kubeconfig::read_from(&self.kubeconfig).expect("the kubeconfig can be read")
+    }
+
+    /// Whether somebody else's cluster is used, so that we have to clean up.
+    pub fn is_foreign(&self) -> bool {
+        self.instance.is_none()
+    }
+
+    /// The audit log. Panics on a foreign cluster that does not offer one with `TEST_AUDIT_LOG`.
+    pub async fn audit(&self) -> Audit {
+        let path = self.audit.clone().expect(
+            "this test counts requests: unset TEST_KUBECONFIG, or set TEST_AUDIT_LOG to the audit log \
+             (JSON lines, level Metadata, blocking) of its API server",
+        );
+        Audit::new(path, self.client().await)
+    }
+
+    /// Restarts a component with the same port, data, certificates and tokens.
+    pub fn restart(&self, component: &str) {
+        self.control("restart", &[component]);
+    }
+
+    /// Sends a signal to a component: KILL, TERM, INT, STOP, CONT or HUP.
+    pub fn signal(&self, component: &str, signal: &str) {
+        self.control("signal", &[component, signal]);
+    }
+
+    /// Starts what has been killed and waits until the cluster is usable.
+    pub fn revive(&self) {
+        self.control("start", &[]);
+    }
+
+    /// Makes etcd forget its history: watches from before it get 410 Gone.
+    pub fn compact(&self) {
+        self.control("compact", &[]);
+    }
+
+    fn control(&self, command: &str, operands: &[&str]) {
+        let instance = self.instance.as_ref().expect("only a cluster of our own can be disturbed");
+        let output = Command::new(launcher())
+            .args([command, "--dir"])
+            .arg(&instance.dir)
+            .args(operands)
+            .output()
+            .expect("the launcher runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cluster {command} {operands:?}: {text}");
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+const PREFIX: &str = "cluster-";
+
+/// Where tests keep files, below the target directory.
+pub fn scratch() -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(&dir).expect("the target directory is writable");
+    dir
+}
+
+/// The launcher that `make cluster-tools` builds.
+fn launcher() -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("cluster");
+    assert!(
+        path.exists(),
+        "{} is missing: run `make cluster-tools`, or set TEST_KUBECONFIG to a cluster for tests",
+        path.display()
+    );
+    path
+}
+
+/// Removes the logs of test processes that are gone. The last run's stay until here, for reading.
+fn remove_old_instances() {
+    for entry in std::fs::read_dir(scratch()).expect("the scratch directory is readable").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(pid) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else { continue };
+        if !is_alive(pid) {
+            let _ = Command::new(launcher()).args(["stop", "--purge", "--dir"]).arg(entry.path()).status();
+        }
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}

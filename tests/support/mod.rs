@@ -1,0 +1,62 @@
+//! Harness of the behaviour tests: a control plane, namespaces, the operator as a process, the audit
+//! log as a counter. Use it with `#[path = "../support/mod.rs"] mod support;`.
+#![allow(dead_code, unused_imports)] // each test binary uses a part of it
+
+mod audit;
+mod cluster;
+mod namespace;
+mod operator;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use audit::{Audit, Mark, Request, Requests};
+pub use cluster::Cluster;
+pub use namespace::Namespace;
+pub use operator::{Operator, OperatorOptions};
+
+/// Field manager of everything that a test applies.
+pub const MANAGER: &str = "test";
+
+/// Calls `check` until it returns `Ok`, every 50 ms. Panics after `timeout` with `what` was awaited and
+/// what the last check said. A check that hangs counts as failed after the timeout too.
+pub async fn eventually<T, E, F, C>(timeout: Duration, what: &str, mut check: C) -> T
+where
+    E: Display,
+    F: Future<Output = Result<T, E>>,
+    C: FnMut() -> F,
+{
+    let start = Instant::now();
+    let mut last = "the first check has not ended".to_owned();
+    loop {
+        let left = timeout.saturating_sub(start.elapsed());
+        match tokio::time::timeout(left, check()).await {
+            Ok(Ok(value)) => return value,
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => panic!("not within {timeout:?}: {what}\n  last seen: {last}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Calls `check` every 50 ms for the whole `period` and panics on the first error.
+pub async fn always<E, F, C>(period: Duration, what: &str, mut check: C)
+where
+    E: Display,
+    F: Future<Output = Result<(), E>>,
+    C: FnMut() -> F,
+{
+    let start = Instant::now();
+    while start.elapsed() < period {
+        if let Err(error) = check().await {
+            panic!("no longer true after {:?}: {what}\n  {error}", start.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A suffix that no other object has.
+fn suffix() -> String {
+    format!("{:08x}", rand::random::<u32>())
+}
