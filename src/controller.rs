@@ -102,7 +102,10 @@ struct Context {
 ///
 /// # Errors
 /// None today: whatever fails is tried again.
-pub async fn run(options: Options, shutdown: impl Future<Output = ()> + Send + Sync + 'static) -> Result<(), Error> {
+pub async fn run(
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), Error> {
     let (queue, queued) = unbounded();
     let (fleet, fleet_changes) = unbounded();
     let world = Arc::new(World::new());
@@ -216,7 +219,10 @@ fn everything(
 }
 
 /// Never fires: being polled is the sign of life of the loop that also polls everything else.
-fn heartbeat(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stream<Item = ()> + Send + 'static {
+fn heartbeat(
+    store: Store<Microservice>,
+    telemetry: Arc<Telemetry>,
+) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold((), |()| async {
         tokio::time::sleep(HEARTBEAT).await;
         Some(((), ()))
@@ -231,7 +237,11 @@ fn heartbeat(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stre
 fn count_objects(store: &Store<Microservice>, telemetry: &Telemetry) {
     let (mut ready, mut not_ready) = (0, 0);
     for object in store.state() {
-        let counted = if object.status.as_ref().is_some_and(|status| is_true(status, "Ready")) { &mut ready } else { &mut not_ready };
+        let counted = if object.status.as_ref().is_some_and(|status| is_true(status, "Ready")) {
+            &mut ready
+        } else {
+            &mut not_ready
+        };
         *counted += 1;
     }
     telemetry.objects("Ready", ready);
@@ -379,7 +389,8 @@ impl Look<'_> {
             if let Err(wait) = self.turn(object, &status, intent, plan) {
                 let problem = Problem {
                     reason: Reason::WaitingForTurn,
-                    message: "a change of the class waits for its turn; services change at a bounded rate".to_owned(),
+                    message: "a change of the class waits for its turn; services change at a bounded rate"
+                        .to_owned(),
                 };
                 let told = Told { blocked: Some(&problem), ..Told::of(object, intent, plan, &observation) };
                 let looked = self.tell(told).await?;
@@ -435,15 +446,20 @@ impl Look<'_> {
         violations: &[Violation],
         observation: &Observation,
     ) -> Result<Looked, Error> {
-        let told = Told { object, intent: Err(violations), plan: None, outcome: None, blocked: None, observation };
+        let told =
+            Told { object, intent: Err(violations), plan: None, outcome: None, blocked: None, observation };
         self.tell(told).await
     }
 
     /// Something could not be read: nothing may be concluded from what was.
     async fn blind(&self, object: &Microservice, failure: &Failure) -> Result<Looked, Error> {
-        let problem = Problem { reason: failure.reason(), message: format!("a Secret or ConfigMap could not be read: {failure}") };
+        let problem = Problem {
+            reason: failure.reason(),
+            message: format!("a Secret or ConfigMap could not be read: {failure}"),
+        };
         let status = object.status.clone().unwrap_or_default();
-        let observation = Observation { references: status.references, secrets: status.secrets, ..Observation::default() };
+        let observation =
+            Observation { references: status.references, secrets: status.secrets, ..Observation::default() };
         let class = self.context.world.class_for(object);
         let intent = Intent::resolve(object, class.as_deref(), &observation.observed);
         let told = Told {
@@ -512,7 +528,8 @@ impl Look<'_> {
     }
 
     async fn troubled_pods(&self, deployment: Option<&DeploymentView>) -> Vec<PodView> {
-        let healthy = deployment.is_some_and(|view| view.ready >= view.desired && view.updated >= view.desired);
+        let healthy =
+            deployment.is_some_and(|view| view.ready >= view.desired && view.updated >= view.desired);
         if healthy {
             return Vec::new();
         }
@@ -533,25 +550,34 @@ impl Look<'_> {
             .secrets
             .iter()
             .filter_map(|secret| secret.next_rotation.as_ref())
-            .map(|next| Duration::try_from(next.0.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
+            .map(|next| {
+                Duration::try_from(next.0.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
+            })
             .min();
         let attempt = self.context.memory.next_attempt(&self.key);
-        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
-            match problem.reason {
-                Reason::Conflict => Some(Duration::from_mins(1)),
-                Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
-                _ => None,
-            }
-        });
+        let outcome =
+            outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(
+                |problem| match problem.reason {
+                    Reason::Conflict => Some(Duration::from_mins(1)),
+                    Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
+                    _ => None,
+                },
+            );
         // The kubelet's word may come later than the pod.
-        let silent = pods.iter().any(|pod| crate::engine::probes::is_silent(pod) && pod.probe_message.is_none());
+        let silent =
+            pods.iter().any(|pod| crate::engine::probes::is_silent(pod) && pod.probe_message.is_none());
         let probe = (silent && !ready).then_some(Duration::from_secs(2));
         outcome.chain(rotation).chain(attempt).chain(probe).min()
     }
 }
 
 impl<'a> Told<'a> {
-    fn of(object: &'a Microservice, intent: &'a Intent, plan: &'a Plan, observation: &'a Observation) -> Self {
+    fn of(
+        object: &'a Microservice,
+        intent: &'a Intent,
+        plan: &'a Plan,
+        observation: &'a Observation,
+    ) -> Self {
         Self { object, intent: Ok(intent), plan: Some(plan), outcome: None, blocked: None, observation }
     }
 }

@@ -62,7 +62,8 @@ impl Applier<'_> {
             match self.send(planned, &key, live.as_ref(), recorded).await {
                 Ok(stored) => return self.stored(planned, &key, &stored),
                 // Another object, a newer version, or none: look again. The cache will follow.
-                Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await {
+                Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
+                {
                     Ok(found) => live = found,
                     Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
                 },
@@ -93,9 +94,14 @@ impl Applier<'_> {
                     return stop(Reason::Conflict, message);
                 }
                 Belongs::Ours if live.deleting => {
-                    return stop(Reason::WaitingForDeletion, format!("{name} is being deleted; it will be made again"));
+                    return stop(
+                        Reason::WaitingForDeletion,
+                        format!("{name} is being deleted; it will be made again"),
+                    );
                 }
-                Belongs::Ours if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) => {
+                Belongs::Ours
+                    if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) =>
+                {
                     return Step::Done(self.outcome(planned, recorded));
                 }
                 Belongs::Ours => {}
@@ -105,10 +111,11 @@ impl Applier<'_> {
         if let Some(postponed) = self.memory.postponed(self.owner, &child, &fingerprint(planned, live)) {
             return Step::Done(self.problem(planned, recorded, postponed.problem));
         }
-        let fight = loss(planned, recorded, live)
-            .and_then(|trace| self.memory.contested(self.owner, &child, &trace));
+        let fight =
+            loss(planned, recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
         if fight.is_some() {
-            let other = live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
+            let other =
+                live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
             let advice = match (planned.kind.kind, other.contains("autoscaler") || other.contains("keda")) {
                 ("Deployment", true) => "; set spec.autoscaling instead of a second autoscaler",
                 _ => "; make it stop, or change the Microservice",
@@ -128,7 +135,12 @@ impl Applier<'_> {
     ) -> Result<ObjectMeta, Failure> {
         if let Some(trace) = loss(planned, recorded, live) {
             let live_hash = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
-            tracing::info!(kind = planned.kind.kind, name = planned.name, fields = live_hash, "drift found, repairing");
+            tracing::info!(
+                kind = planned.kind.kind,
+                name = planned.name,
+                fields = live_hash,
+                "drift found, repairing"
+            );
             self.memory.repaired(self.owner, &self.child_key(planned), &trace);
             self.telemetry.repaired(planned.kind.kind);
         }
@@ -150,7 +162,13 @@ impl Applier<'_> {
     }
 
     /// Says which object is meant: none yet, or exactly the one that was seen.
-    async fn identify(&self, planned: &Planned, key: &Key, live: Option<&Live>, body: &mut Value) -> Result<(), Failure> {
+    async fn identify(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        live: Option<&Live>,
+        body: &mut Value,
+    ) -> Result<(), Failure> {
         let Some(live) = live else {
             // No object ever has version 1: this makes the apply a create.
             set_metadata(body, "resourceVersion", "1");

@@ -57,7 +57,11 @@ pub async fn publish(client: &Client, world: &World, services: &Store<Microservi
     result
 }
 
-async fn write(client: &Client, class: &MicroserviceClass, status: &MicroserviceClassStatus) -> Result<(), Failure> {
+async fn write(
+    client: &Client,
+    class: &MicroserviceClass,
+    status: &MicroserviceClassStatus,
+) -> Result<(), Failure> {
     let api: Api<MicroserviceClass> = Api::all(client.clone());
     let body = json!({
         "apiVersion": API_VERSION,

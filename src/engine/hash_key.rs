@@ -93,7 +93,10 @@ fn new_secret() -> Secret {
     Secret {
         metadata: ObjectMeta {
             name: Some(SECRET_NAME.to_owned()),
-            labels: Some(BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), MANAGED_BY.to_owned())])),
+            labels: Some(BTreeMap::from([(
+                "app.kubernetes.io/managed-by".to_owned(),
+                MANAGED_BY.to_owned(),
+            )])),
             ..ObjectMeta::default()
         },
         immutable: Some(true),
@@ -104,7 +107,8 @@ fn new_secret() -> Secret {
 }
 
 fn decode(mut secret: Secret) -> Result<HashKey, Failure> {
-    let key = secret.data.as_mut().and_then(|data| data.remove(FIELD)).map(|value| value.0).unwrap_or_default();
+    let key =
+        secret.data.as_mut().and_then(|data| data.remove(FIELD)).map(|value| value.0).unwrap_or_default();
     if key.len() < 16 {
         return Err(Failure::Invalid(format!(
             "Secret {SECRET_NAME} of the operator has no usable value under {FIELD:?}; delete it and it will be made anew"
@@ -130,7 +134,9 @@ mod tests {
         let base = key(1).hash(&data(&[("a", "bc"), ("d", "e")]));
         assert_eq!(base.len(), 32);
         assert_eq!(base, key(1).hash(&data(&[("d", "e"), ("a", "bc")])));
-        for other in [data(&[("a", "b"), ("d", "ce")]), data(&[("ab", "c"), ("d", "e")]), data(&[("a", "bc")])] {
+        for other in
+            [data(&[("a", "b"), ("d", "ce")]), data(&[("ab", "c"), ("d", "e")]), data(&[("a", "bc")])]
+        {
             assert_ne!(base, key(1).hash(&other));
         }
         assert_ne!(base, key(2).hash(&data(&[("a", "bc"), ("d", "e")])));

@@ -188,8 +188,18 @@ mod tests {
             (live(None, Some("d")), None, Belongs::Foreign, "an entry alone is not enough"),
             (live(None, None), Some(record("child")), Belongs::Ours, "stripped, but recorded by UID"),
             (live(None, None), Some(record("other")), Belongs::Foreign, "another object of the name"),
-            (live(Some(("x", "x", false)), Some("d")), Some(record("child")), Belongs::Foreign, "taken by another controller"),
-            (live(Some(("svc", "old", true)), Some("d")), None, Belongs::Predecessor, "an older UID of our name"),
+            (
+                live(Some(("x", "x", false)), Some("d")),
+                Some(record("child")),
+                Belongs::Foreign,
+                "taken by another controller",
+            ),
+            (
+                live(Some(("svc", "old", true)), Some("d")),
+                None,
+                Belongs::Predecessor,
+                "an older UID of our name",
+            ),
             (live(Some(("other", "old", true)), Some("d")), None, Belongs::Foreign, "another Microservice"),
         ];
         for (live, recorded, expected, why) in table {

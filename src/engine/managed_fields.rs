@@ -9,8 +9,7 @@ use crate::plan::meta::digest;
 
 /// Foreign fields below these paths are removed from a child even when nothing of ours changed: they
 /// would undo the hardening of the pods or open the Service to the outside.
-const PROTECTED: [&[&str]; 2] =
-    [&["f:spec", "f:template", "f:spec"], &["f:spec", "f:externalIPs"]];
+const PROTECTED: [&[&str]; 2] = [&["f:spec", "f:template", "f:spec"], &["f:spec", "f:externalIPs"]];
 
 /// Managers whose fields in `spec` are part of how Kubernetes works.
 const SYSTEM_MANAGERS: [&str; 1] = ["kube-controller-manager"];
@@ -183,21 +182,35 @@ mod tests {
         let restart = json!({"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}}}});
         assert!(protected_by_others(&[ours(mine.clone()), entry("kubectl", "Update", None, container)]));
         assert!(!protected_by_others(&[ours(mine.clone()), entry("kubectl", "Update", None, restart)]));
-        assert!(!protected_by_others(&[ours(mine.clone()), entry("other", "Apply", None, mine.clone())]), "the same field, co-owned");
-        assert!(!protected_by_others(&[ours(mine.clone()), entry("scaler", "Update", Some("scale"), json!({"f:spec": {"f:replicas": {}}}))]));
+        assert!(
+            !protected_by_others(&[ours(mine.clone()), entry("other", "Apply", None, mine.clone())]),
+            "the same field, co-owned"
+        );
+        assert!(!protected_by_others(&[
+            ours(mine.clone()),
+            entry("scaler", "Update", Some("scale"), json!({"f:spec": {"f:replicas": {}}}))
+        ]));
     }
 
     #[test]
     fn taking_over_moves_foreign_spec_and_leaves_the_rest() {
         let entries = [
             ours(json!({"f:spec": {"f:maxUnavailable": {}}})),
-            entry("kubectl", "Update", None, json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:minAvailable": {}}})),
+            entry(
+                "kubectl",
+                "Update",
+                None,
+                json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:minAvailable": {}}}),
+            ),
             entry("kube-controller-manager", "Update", None, json!({"f:spec": {"f:kept": {}}})),
             entry("scaler", "Update", Some("scale"), json!({"f:spec": {"f:replicas": {}}})),
             entry("empty", "Update", None, json!({"f:spec": {"f:other": {}}})),
         ];
         let after = taken_over(&entries).unwrap();
-        assert_eq!(fields(&after[0]).unwrap(), &json!({"f:spec": {"f:maxUnavailable": {}, "f:minAvailable": {}, "f:other": {}}}));
+        assert_eq!(
+            fields(&after[0]).unwrap(),
+            &json!({"f:spec": {"f:maxUnavailable": {}, "f:minAvailable": {}, "f:other": {}}})
+        );
         assert_eq!(fields(&after[1]).unwrap(), &json!({"f:metadata": {"f:labels": {"f:x": {}}}}));
         assert_eq!(after[2], entries[2]);
         assert_eq!(after[3], entries[3]);
@@ -207,7 +220,10 @@ mod tests {
 
     #[test]
     fn replicas_are_seen_per_manager() {
-        let entries = [ours(json!({"f:spec": {"f:replicas": {}}})), entry(REPLICAS_MANAGER, "Apply", None, json!({"f:spec": {}}))];
+        let entries = [
+            ours(json!({"f:spec": {"f:replicas": {}}})),
+            entry(REPLICAS_MANAGER, "Apply", None, json!({"f:spec": {}})),
+        ];
         assert!(holds_replicas(&entries, FIELD_MANAGER));
         assert!(!holds_replicas(&entries, REPLICAS_MANAGER));
     }

@@ -111,13 +111,19 @@ impl Memory {
         self.with(key, |memory| {
             let attempt = memory.attempts.get(child)?;
             let wait = attempt.until.checked_duration_since(Instant::now())?;
-            (attempt.fingerprint == fingerprint)
-                .then(|| Postponed { problem: attempt.problem.clone(), wait })
+            (attempt.fingerprint == fingerprint).then(|| Postponed { problem: attempt.problem.clone(), wait })
         })
     }
 
     /// A write failed; returns how long to wait before the same one is tried again.
-    pub fn failed(&self, key: &Key, child: &ChildKey, fingerprint: &str, problem: &Problem, lasting: bool) -> Duration {
+    pub fn failed(
+        &self,
+        key: &Key,
+        child: &ChildKey,
+        fingerprint: &str,
+        problem: &Problem,
+        lasting: bool,
+    ) -> Duration {
         self.with(key, |memory| {
             let count = match memory.attempts.get(child) {
                 Some(attempt) if attempt.fingerprint == fingerprint => attempt.count + 1,

@@ -17,7 +17,9 @@ use crate::api::Microservice;
 use crate::api::microservice::SecretUse;
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::intent::references::{References, Wanted, references};
-use crate::intent::{GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState};
+use crate::intent::{
+    GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState,
+};
 
 /// What was gathered, and the records to keep of it.
 #[derive(Debug, Default)]
@@ -73,7 +75,13 @@ impl Observer<'_> {
     }
 
     /// Changes of these objects must bring the Microservice back.
-    fn remember_reads(&self, object: &Microservice, namespace: &str, wanted: &References, generated: &[&SecretUse]) {
+    fn remember_reads(
+        &self,
+        object: &Microservice,
+        namespace: &str,
+        wanted: &References,
+        generated: &[&SecretUse],
+    ) {
         let mut reads: HashSet<_> =
             wanted.keys().map(|key| (key.kind, Key::new(namespace, &key.name))).collect();
         reads.extend(generated.iter().map(|s| (ReferenceKind::Secret, Key::new(namespace, &s.name))));
@@ -99,7 +107,8 @@ impl Observer<'_> {
             result.keep(key, record);
             return Ok(());
         }
-        let data = if trusted && live.is_none() { None } else { self.read(key.kind, namespace, &key.name).await? };
+        let data =
+            if trusted && live.is_none() { None } else { self.read(key.kind, namespace, &key.name).await? };
         let Some(data) = data else {
             match recorded {
                 Some(record) => result.keep(key, record),

@@ -87,13 +87,19 @@ fn waits(applier: &Applier<'_>, planned: &Planned) -> bool {
 }
 
 async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutcome> {
-    join_all(leftovers.iter().map(|leftover| prune::remove(applier, leftover))).await.into_iter().flatten().collect()
+    join_all(leftovers.iter().map(|leftover| prune::remove(applier, leftover)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Old pods may still read the configuration that is no longer wanted: it goes when they have gone.
 fn settled(outcomes: &[ChildOutcome], deployment: Option<&DeploymentView>) -> bool {
     outcomes.iter().all(|outcome| outcome.problem.is_none() && !outcome.held)
         && deployment.is_none_or(|view| {
-            view.observed_generation >= view.generation && view.updated >= view.replicas && view.updated >= view.desired
+            view.observed_generation >= view.generation
+                && view.updated >= view.replicas
+                && view.updated >= view.desired
         })
 }

@@ -42,7 +42,8 @@ impl ProbeMessages {
             .limit(20);
         let message = match bounded(api.list(&params)).await {
             Ok(events) => {
-                let newest = events.items.into_iter().max_by_key(|event| event.last_timestamp.clone().map(|t| t.0));
+                let newest =
+                    events.items.into_iter().max_by_key(|event| event.last_timestamp.clone().map(|t| t.0));
                 newest.and_then(|event| event.message)
             }
             Err(failure) => {

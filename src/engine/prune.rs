@@ -73,7 +73,9 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
 /// version of now, if it is still the same object.
 async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    let Some(metadata) = applier.requests.metadata(&leftover.kind, &leftover.key).await? else { return Ok(()) };
+    let Some(metadata) = applier.requests.metadata(&leftover.kind, &leftover.key).await? else {
+        return Ok(());
+    };
     let live = Live::of(&metadata);
     let record = ChildStatus { uid: Some(leftover.live.uid.clone()), ..ChildStatus::default() };
     if live.uid != leftover.live.uid

@@ -12,8 +12,8 @@ use super::live::Key;
 use super::memory::Memory;
 use super::request::{Failure, bounded};
 use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
-use crate::status::events::{EventDraft, EventKind, transitions};
 use crate::status::equal_ignoring_times;
+use crate::status::events::{EventDraft, EventKind, transitions};
 
 /// Changes of counts alone are written at most once in this time.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -76,7 +76,11 @@ impl Publisher {
         Ok(Published::Written)
     }
 
-    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<Microservice, Failure> {
+    async fn write(
+        &self,
+        object: &Microservice,
+        status: &MicroserviceStatus,
+    ) -> Result<Microservice, Failure> {
         let api: Api<Microservice> =
             Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         // The UID makes sure that a new object of the name never gets the status of the old one.

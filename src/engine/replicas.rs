@@ -39,7 +39,8 @@ pub async fn before(applier: &Applier<'_>, planned: &Planned, key: &Key, live: &
     let (min, max) = planned.replica_bounds.unwrap_or((1, i32::MAX));
     let api: Api<Deployment> = Api::namespaced(applier.requests.client().clone(), &key.namespace);
     for _ in 0..ROUNDS {
-        let found = bounded(api.get_opt(&key.name)).await?.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+        let found =
+            bounded(api.get_opt(&key.name)).await?.ok_or_else(|| Failure::Missing(key.name.clone()))?;
         let count = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let held = count.clamp(min, max);
         let mut body = hold(planned, key, found.metadata.uid.as_deref().unwrap_or_default(), Some(held));

@@ -48,7 +48,9 @@ impl Failure {
     /// The reason for conditions, Events and metrics.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Conflict(_) | Self::Missing(_) | Self::Fenced | Self::Transient(_) => Reason::ApiUnavailable,
+            Self::Conflict(_) | Self::Missing(_) | Self::Fenced | Self::Transient(_) => {
+                Reason::ApiUnavailable
+            }
             Self::Invalid(_) => Reason::Rejected,
             Self::Forbidden(_) => Reason::Forbidden,
             Self::NotServed(_) => Reason::ApiNotServed,
@@ -165,7 +167,12 @@ impl Requests {
     ///
     /// # Errors
     /// Any [`Failure`]; `Conflict` when the object has changed.
-    pub async fn set_managed_fields(&self, kind: &Kind, key: &Key, metadata: &ObjectMeta) -> Result<(), Failure> {
+    pub async fn set_managed_fields(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        metadata: &ObjectMeta,
+    ) -> Result<(), Failure> {
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
@@ -206,7 +213,10 @@ mod tests {
         assert_eq!(failure(409, "x"), Failure::Conflict("x".to_owned()));
         assert_eq!(failure(422, "x").reason(), Reason::Rejected);
         assert_eq!(failure(403, "x").reason(), Reason::Forbidden);
-        assert_eq!(failure(404, "the server could not find the requested resource").reason(), Reason::ApiNotServed);
+        assert_eq!(
+            failure(404, "the server could not find the requested resource").reason(),
+            Reason::ApiNotServed
+        );
         assert_eq!(failure(404, "pods \"x\" not found"), Failure::Missing("pods \"x\" not found".to_owned()));
         assert!(!failure(503, "x").is_lasting());
         assert!(failure(422, "x").is_lasting());

@@ -9,9 +9,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -144,7 +144,8 @@ impl Watches {
             }
             Event::InitApply(object) | Event::Apply(object) => {
                 let version = object.metadata.resource_version.clone().unwrap_or_default();
-                let news = views.observe(scope, Key::of(&object.metadata), &version, project::deployment(object));
+                let news =
+                    views.observe(scope, Key::of(&object.metadata), &version, project::deployment(object));
                 self.saw_child(kind, scope, object, news);
             }
             Event::Delete(object) => {
@@ -227,7 +228,8 @@ impl Watches {
                     false
                 }
                 Event::InitApply(object) | Event::Apply(object) => {
-                    let class = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_CLASS)).cloned();
+                    let class =
+                        object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_CLASS)).cloned();
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     let key = Key::new("", object.metadata.name.as_deref().unwrap_or_default());
                     let before = index.get(&key).flatten();
@@ -344,9 +346,8 @@ pub fn microservices(
             Ok(Event::InitDone) => Some(Event::InitDone),
             Ok(Event::InitApply(object)) => decoded(&telemetry, object).map(Event::InitApply),
             Ok(Event::Apply(object)) => decoded(&telemetry, object).map(Event::Apply),
-            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(|invalid| Microservice {
-                metadata: invalid.metadata,
-                ..Microservice::default()
+            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(|invalid| {
+                Microservice { metadata: invalid.metadata, ..Microservice::default() }
             }))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);

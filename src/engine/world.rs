@@ -136,8 +136,7 @@ impl World {
 
     /// Every live child that this Microservice may own: those that name it, and those it recorded.
     pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Live)> {
-        let mut keys: HashSet<(Kind, Key)> =
-            self.relations().claims.get(owner).cloned().unwrap_or_default();
+        let mut keys: HashSet<(Kind, Key)> = self.relations().claims.get(owner).cloned().unwrap_or_default();
         for child in recorded {
             let kind = self
                 .children
@@ -214,10 +213,9 @@ impl World {
     /// The default class: of all that are marked, the oldest, then the first by name.
     pub fn default_class(&self) -> Option<Arc<MicroserviceClass>> {
         let marked = self.classes.select(|_, class| is_marked_default(class));
-        marked
-            .into_iter()
-            .map(|(_, class)| class)
-            .min_by_key(|class| (class.metadata.creation_timestamp.clone().map(|t| t.0), class.metadata.name.clone()))
+        marked.into_iter().map(|(_, class)| class).min_by_key(|class| {
+            (class.metadata.creation_timestamp.clone().map(|t| t.0), class.metadata.name.clone())
+        })
     }
 }
 

@@ -40,7 +40,9 @@ mod tests {
 
     #[test]
     fn the_grammar_is_kept() {
-        for (text, seconds) in [("720h", 2_592_000), ("7d", 604_800), ("1h30m", 5_400), ("2000ms", 2), ("1m1s", 61)] {
+        for (text, seconds) in
+            [("720h", 2_592_000), ("7d", 604_800), ("1h30m", 5_400), ("2000ms", 2), ("1m1s", 61)]
+        {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "1", "h", "1w", "123456s", "1s1s1s1s1s", "-1s", "1.5h", "1 h", "Infinite", "１s"] {

@@ -1,8 +1,8 @@
 //! Intent = spec + class + built-in defaults, resolved and valid. Pure: what time, live replicas and
 //! generated values are comes in through [`Observed`].
 
-pub mod quantity;
 pub mod duration;
+pub mod quantity;
 pub mod references;
 mod resolve;
 mod rules;
