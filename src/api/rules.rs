@@ -373,7 +373,7 @@ const CONFIGURATION: &[Rule] = &[
     rule(
         "secret-env-twice",
         &["spec.secrets"],
-        "self.all(s, !has(s.env) || s.env.all(e, self.exists_one(t, has(t.env) && t.env.exists(f, f.name == e.name))))",
+        "self.all(s, !has(s.env) || self.exists_one(t, has(t.env) && sets.intersects(s.env.map(e, e.name), t.env.map(e, e.name))))",
         "two secrets set the same environment variable: give each its own name",
     ),
     rule(

@@ -53,7 +53,8 @@ pub fn validate(object: &Value) -> Vec<SchemaViolation> {
     found.violations
 }
 
-/// The object as the rules see it: the server drops `status` and fills in a generated name.
+/// The object as the rules see it: the server drops `status` and null fields, and fills in a generated
+/// name.
 fn prepare(object: &Value, found: &mut Found) -> Value {
     let mut object = object.as_object().cloned().unwrap_or_default();
     object.remove("status");
@@ -68,7 +69,20 @@ fn prepare(object: &Value, found: &mut Found) -> Value {
         }
     };
     object.insert("metadata".into(), json!({ "name": name }));
-    Value::Object(object)
+    let mut object = Value::Object(object);
+    drop_null_fields(&mut object);
+    object
+}
+
+fn drop_null_fields(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(drop_null_fields),
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_null_fields);
+        }
+        _ => {}
+    }
 }
 
 #[derive(Default)]

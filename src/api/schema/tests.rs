@@ -123,6 +123,17 @@ fn a_generated_name_is_accepted_and_a_missing_one_is_not() {
 }
 
 #[test]
+fn a_null_field_counts_as_absent() {
+    let mut object = json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+        "metadata": { "name": "user" }, "spec": { "image": "user:v1", "env": null }
+    });
+    assert_eq!(validate(&object), []);
+    object["spec"]["image"] = json!(null);
+    assert_eq!(validate(&object).first().map(|v| v.path.clone()), Some("spec.image".into()));
+}
+
+#[test]
 fn quantities_compare_across_their_spellings() {
     let check = |request: serde_json::Value, limit: serde_json::Value| {
         validate(&json!({
