@@ -1,6 +1,7 @@
 //! Intent = spec + class + built-in defaults, resolved and valid. Pure: what time, live replicas and
 //! generated values are comes in through [`Observed`].
 
+pub mod duration;
 pub mod quantity;
 pub mod references;
 mod resolve;
