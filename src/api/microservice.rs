@@ -441,8 +441,8 @@ pub struct GenerateKey {
     /// Alphanumeric, Base64 or Hex. Default Alphanumeric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
-    /// Age at which the value is replaced and the pods roll, as a Go duration in hours, minutes and
-    /// seconds, at least `1h`, for example `720h`. Default: never.
+    /// Age at which the value is replaced and the pods roll, a duration of at least `1h`, for example
+    /// `30d`, `720h` or `1h30m`. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_after: Option<String>,
 }

@@ -391,8 +391,8 @@ const CONFIGURATION: &[Rule] = &[
     rule(
         "rotate-after",
         &["generate[].rotateAfter"],
-        "self.matches('^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$') && self.size() > 0 && duration(self) >= duration('1h')",
-        "rotateAfter must be a duration of at least 1h in hours, minutes and seconds, such as 720h",
+        r"self.matches('^([0-9]{1,5}(d|h|m|s|ms)){1,4}$') && (self.matches('[1-9][0-9]{0,4}d') || (!self.contains('d') && duration(self) >= duration('1h')))",
+        "rotateAfter must be a duration of at least 1h, such as 30d, 720h or 1h30m",
     ),
 ];
 

@@ -22,14 +22,14 @@ pub(super) fn applicable(
             );
             return Err(not_found("spec.className", message));
         }
-    } else if let Some(wanted) = observed.class_wanted.as_deref() {
-        if found != Some(wanted) {
-            let message = format!(
-                "the namespace's label {LABEL_CLASS} names the MicroserviceClass {wanted:?}, which does not exist: \
+    } else if let Some(wanted) = observed.class_wanted.as_deref()
+        && found != Some(wanted)
+    {
+        let message = format!(
+            "the namespace's label {LABEL_CLASS} names the MicroserviceClass {wanted:?}, which does not exist: \
                  create it, correct the label, or set spec.className"
-            );
-            return Err(not_found("metadata.namespace", message));
-        }
+        );
+        return Err(not_found("metadata.namespace", message));
     }
     let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
     defaults_of(wanted).ok_or_else(|| Violation {

@@ -5,7 +5,7 @@ mod class;
 mod environment;
 mod pod;
 mod ports;
-mod probes;
+pub(super) mod probes;
 mod resources;
 mod rollout;
 mod scaling;

@@ -14,19 +14,19 @@ use crate::intent::{AutoScaling, Scaling};
 pub(super) fn scaling(inputs: &Inputs<'_>) -> Scaling {
     let Inputs { spec, class, defaults, .. } = *inputs;
     match (spec.replicas, spec.autoscaling.as_ref().or(class.autoscaling.as_ref())) {
-        (Some(0), _) => Scaling::Stopped,
-        (Some(n), _) => Scaling::Static(n),
+        (Some(n), _) => fixed(n),
         (None, Some(_)) => autoscaled(inputs),
-        (None, None) => match at_most(class.replicas.unwrap_or(defaults.replicas), inputs) {
-            0 => Scaling::Stopped,
-            n => Scaling::Static(n),
-        },
+        (None, None) => fixed(at_most(class.replicas.unwrap_or(defaults.replicas), inputs)),
     }
 }
 
-/// A default never breaks a guard rail by itself.
+fn fixed(n: i32) -> Scaling {
+    if n == 0 { Scaling::Stopped } else { Scaling::Static(n) }
+}
+
+/// A default never breaks a guard rail by itself; but a guard rail of 0 stops no service, it refuses it.
 fn at_most(n: i32, inputs: &Inputs<'_>) -> i32 {
-    inputs.guardrails.max_replicas.map_or(n, |max| n.min(max))
+    inputs.guardrails.max_replicas.map_or(n, |max| n.min(max.max(1)))
 }
 
 fn autoscaled(inputs: &Inputs<'_>) -> Scaling {
@@ -42,7 +42,7 @@ fn autoscaled(inputs: &Inputs<'_>) -> Scaling {
         class.unwrap_or(defaults.autoscaling_min).min(max)
     });
     if min == max {
-        return Scaling::Static(max);
+        return fixed(max);
     }
     let layers: Vec<&Autoscaling> = layers.into_iter().flatten().collect();
     let metrics = metrics(inputs.name(), &layers, defaults);

@@ -1,19 +1,26 @@
 //! Named checks of spec and merged result: what needs more than one field, what a class forbids, and
 //! again whatever would be dangerous if the object was stored under an older, looser schema.
 
-mod fields;
+mod data;
 mod guardrails;
-mod safety;
+mod health;
+mod mounts;
+mod pod;
+mod workload;
 
 use super::resolve::Inputs;
 use super::{Intent, Violation};
 use crate::api::Reason;
+use crate::api::microservice::{ExtraContainer, MicroserviceSpec};
 
 /// All violations, in the order of the fields.
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     let mut found = Violations::default();
-    fields::check(inputs, intent, &mut found);
-    safety::check(inputs, intent, &mut found);
+    workload::check(inputs, intent, &mut found);
+    health::check(inputs, intent, &mut found);
+    data::check(inputs, &mut found);
+    mounts::check(inputs, &mut found);
+    pod::check(inputs, intent, &mut found);
     guardrails::check(inputs, intent, &mut found);
     found.sorted()
 }
@@ -53,7 +60,7 @@ impl Violations {
 }
 
 /// The fields of the spec in the order of the API.
-const FIELDS: [&str; 30] = [
+const FIELDS: [&str; 31] = [
     "className",
     "image",
     "imagePullPolicy",
@@ -84,4 +91,38 @@ const FIELDS: [&str; 30] = [
     "sidecars",
     "pod",
     "serviceAccount",
+    "disruptionBudget",
 ];
+
+/// Path of one entry of a map.
+pub(super) fn entry(map: &str, key: &str) -> String {
+    let simple =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if simple { format!("{map}.{key}") } else { format!("{map}[{key:?}]") }
+}
+
+/// The name of something in quotes, cut to a length that a message can bear.
+fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(80).collect();
+    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+}
+
+/// Where a merged value may come from, for messages about a spec that does not show it.
+fn merged_with(inputs: &Inputs<'_>) -> String {
+    match inputs.class_name {
+        Some(class) => format!("after merging with MicroserviceClass {class:?}"),
+        None => "after filling the defaults".to_owned(),
+    }
+}
+
+/// The init containers and sidecars with their field paths.
+fn extra_containers<'a>(spec: &'a MicroserviceSpec) -> impl Iterator<Item = (String, &'a ExtraContainer)> {
+    let list = |field: &'static str, containers: &'a Option<Vec<ExtraContainer>>| {
+        containers
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(move |(i, container)| (format!("spec.{field}[{i}]"), container))
+    };
+    list("initContainers", &spec.init_containers).chain(list("sidecars", &spec.sidecars))
+}

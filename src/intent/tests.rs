@@ -1,1 +1,0 @@
-//! Tables of defaults, precedence and violations, and properties over generated specs.
