@@ -105,3 +105,6 @@ fn old_pods(deployment: &DeploymentView) -> String {
         n => format!("; {n} old pods keep serving"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,92 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use crate::status::samples::*;
+
+    /// Reasons of the Events of one more pass.
+    fn reasons(world: &mut World) -> Vec<(EventKind, String)> {
+        let old = world.object.status.clone().unwrap_or_default().conditions;
+        let new = world.step().conditions;
+        transitions(&old, &new).into_iter().map(|draft| (draft.kind, draft.reason)).collect()
+    }
+
+    fn normal(reason: &str) -> (EventKind, String) {
+        (EventKind::Normal, reason.to_owned())
+    }
+
+    fn warning(reason: &str) -> (EventKind, String) {
+        (EventKind::Warning, reason.to_owned())
+    }
+
+    #[test]
+    fn a_new_object_gives_three_events_until_it_is_ready_and_none_at_rest() {
+        let mut world = World::new();
+        let (outcome, live) = (world.outcome.take(), world.deployment.take());
+        assert_eq!(reasons(&mut world), [normal("Accepted")]);
+        world.outcome = outcome;
+        assert_eq!(reasons(&mut world), [normal("Applied")]);
+        world.deployment = Some(deployment(3, 3, 3, 2));
+        assert_eq!(reasons(&mut world), []);
+        world.deployment = live;
+        assert_eq!(reasons(&mut world), [normal("Ready")]);
+        assert_eq!(reasons(&mut world), []);
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let mut world = World::new();
+        world.step();
+        world.deployment = Some(deployment(3, 3, 3, 0));
+        world.pods = vec![pod(1, waiting("CrashLoopBackOff", ""))];
+        assert_eq!(reasons(&mut world), [warning("CrashLooping")]);
+        assert_eq!(reasons(&mut world), []);
+        world.intent = Err(vec![violation(Reason::InvalidSpec)]);
+        assert_eq!(reasons(&mut world), [warning("InvalidSpec")]);
+    }
+
+    #[test]
+    fn a_missing_secret_is_told_once_and_so_is_its_arrival() {
+        let mut world = World::new();
+        world.object.spec.secrets = Some(vec![Default::default()]);
+        world.step();
+        world.intent().missing = vec![missing("db", Some("url"))];
+        world.outcome.as_mut().unwrap()[2].held = true;
+        assert_eq!(reasons(&mut world), [warning("WaitingForSecret")]);
+        world.intent().missing.clear();
+        world.outcome.as_mut().unwrap()[2].held = false;
+        assert_eq!(reasons(&mut world), [normal("SecretsReady"), normal("Applied"), normal("Ready")]);
+    }
+
+    #[test]
+    fn a_failed_rollout_is_told_beside_its_cause() {
+        let mut world = World::new();
+        world.deployment = Some(deployment(3, 4, 1, 3));
+        world.pods = vec![pod(1, waiting("ErrImagePull", "not found"))];
+        assert_eq!(reasons(&mut world), [normal("Accepted"), normal("Applied"), warning("ImagePullFailed")]);
+        world.deployment.as_mut().unwrap().conditions.push(deadline_exceeded());
+        assert_eq!(reasons(&mut world), [warning("RolloutFailed")]);
+    }
+
+    #[test]
+    fn suspension_is_told() {
+        let mut world = World::new();
+        world.step();
+        world.object.spec.suspend = true;
+        assert_eq!(reasons(&mut world), [normal("Suspended")]);
+        world.object.spec.suspend = false;
+        assert_eq!(reasons(&mut world), [normal("Ready")]);
+    }
+
+    #[test]
+    fn a_note_is_bounded() {
+        let mut world = World::new();
+        let mut new = world.step().conditions;
+        new[0].message = "ä".repeat(3000);
+        assert!(transitions(&[], &new).iter().all(|draft| draft.note.len() <= 1024));
+    }
+}
