@@ -34,9 +34,12 @@ build_tools() { # TARGET...
 }
 await_tools() {
   wait "$tools_pid"
-  local code=$?
+  tools_code=$?
+  step "tools" report_tools
+}
+report_tools() {
   cat "$tools_log"
-  return $code
+  return "$tools_code"
 }
 
 # All test targets but `behaviour` run without a cluster: tests/NAME.rs and tests/NAME/main.rs.
@@ -74,7 +77,7 @@ case $what in
   cluster)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then
       build_tools cluster-tools
-      step "control plane" await_tools
+      await_tools
     fi
     behaviour
     ;;
@@ -88,7 +91,7 @@ case $what in
     lint
     unit
     docs
-    step "tools" await_tools
+    await_tools
     step "go" go_checks
     rules_of_dependencies
     behaviour
