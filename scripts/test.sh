@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Checks and tests. $1 is all, lint, unit or cluster. Runs everything even after a failure, then names
+# what failed and closes with the counts of all test runs.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+: "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
+what=${1:-all}
+
+scripts/toolchain.sh cargo || exit 1
+[ "$what" = unit ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+log=$(mktemp) tools_log=$(mktemp)
+trap 'rm -f "$log" "$tools_log"' EXIT
+failed=()
+
+# step NAME COMMAND...: shows the output and remembers it for the counts.
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if "$@" 2>&1 | tee -a "$log"; then
+    printf '== %s: ok, %d s\n' "$name" $((SECONDS - start))
+  else
+    printf '== %s: FAILED, %d s\n' "$name" $((SECONDS - start))
+    failed+=("$name")
+  fi
+}
+
+# The tools are built beside the Rust code: both have long phases that keep one core busy only. The
+# lower priority lets the foreground, whose output people watch, go first.
+tools_pid=
+build_tools() { # TARGET...
+  nice -n 10 make --no-print-directory "$@" >"$tools_log" 2>&1 </dev/null &
+  tools_pid=$!
+}
+await_tools() {
+  wait "$tools_pid"
+  tools_code=$?
+  step "tools" report_tools
+}
+report_tools() {
+  cat "$tools_log"
+  return "$tools_code"
+}
+
+# All test targets but `behaviour` run without a cluster: tests/NAME.rs and tests/NAME/main.rs.
+offline_targets() {
+  local path name
+  for path in tests/*.rs tests/*/main.rs; do
+    name=${path#tests/}
+    name=${name%/main.rs}
+    name=${name%.rs}
+    [ -e "$path" ] && [ "$name" != behaviour ] && printf -- '--test %s ' "$name"
+  done
+}
+
+lint() {
+  step "format" cargo fmt --check
+  step "clippy" cargo clippy --quiet --locked --all-targets -- -D warnings
+}
+# Only our two packages: vetting main.go would type-check all of Kubernetes for one list of imports.
+go_checks() {
+  test -z "$(gofmt -l tests/cluster)" || { gofmt -d tests/cluster; return 1; }
+  CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off go vet -C tests/cluster ./launcher ./stages
+}
+unit() {
+  # shellcheck disable=SC2046 # one word per target is meant
+  step "unit, golden and property tests" \
+    cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
+  step "documentation examples" cargo test --quiet --locked --doc
+}
+rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
+docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
+behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
+
+case $what in
+  unit) unit ;;
+  cluster)
+    if [ -z "${TEST_KUBECONFIG:-}" ]; then
+      build_tools cluster-tools
+      await_tools
+    fi
+    behaviour
+    ;;
+  lint)
+    lint
+    step "go" go_checks
+    rules_of_dependencies
+    ;;
+  all)
+    build_tools cluster-tools "$TOOLS/bin/cargo-deny"
+    lint
+    unit
+    docs
+    await_tools
+    step "go" go_checks
+    rules_of_dependencies
+    behaviour
+    ;;
+  *)
+    echo "unknown part $what: all, lint, unit or cluster" >&2
+    exit 2
+    ;;
+esac
+
+counts=$(awk '/^test result:/ {
+  for (i = 2; i <= NF; i++) {
+    if ($i ~ /^passed/) passed += $(i - 1)
+    if ($i ~ /^failed/) failed += $(i - 1)
+  }
+} END { printf "%d passed, %d failed", passed, failed }' "$log")
+printf '\n'
+[ "${#failed[@]}" -eq 0 ] || printf 'FAILED: %s\n' "${failed[@]}"
+printf '%s\n' "$counts"
+[ "${#failed[@]}" -eq 0 ]
