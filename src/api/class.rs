@@ -23,6 +23,11 @@ use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shut
     status = "MicroserviceClassStatus",
     derive = "Default",
     derive = "PartialEq",
+    printcolumn = r#"{"name":"Default","type":"string","description":"Whether it is the default class.","jsonPath":".status.conditions[?(@.type==\"Default\")].status"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","description":"Whether the class is valid.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Services","type":"integer","description":"Number of Microservices that use it.","jsonPath":".status.services"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","description":"Why it is not the default.","jsonPath":".status.conditions[?(@.type==\"Default\")].message","priority":1}"#,
     doc = "A MicroserviceClass holds the platform's defaults and guard rails for the services that use it. The annotation microservice.dev/is-default-class: \"true\" marks the default class."
 )]
 #[serde(rename_all = "camelCase")]

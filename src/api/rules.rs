@@ -16,7 +16,12 @@ pub struct Rule {
     pub message: &'static str,
 }
 
-const fn rule(id: &'static str, at: &'static [&'static str], rule: &'static str, message: &'static str) -> Rule {
+const fn rule(
+    id: &'static str,
+    at: &'static [&'static str],
+    rule: &'static str,
+    message: &'static str,
+) -> Rule {
     Rule { id, at, rule, message }
 }
 
@@ -193,7 +198,13 @@ const WORKLOAD: &[Rule] = &[
     ),
     rule(
         "resource-quantity",
-        &["spec.resources.requests{}", "spec.resources.limits{}", "defaults.resources.requests{}", "defaults.resources.limits{}", "maxResources{}"],
+        &[
+            "spec.resources.requests{}",
+            "spec.resources.limits{}",
+            "defaults.resources.requests{}",
+            "defaults.resources.limits{}",
+            "maxResources{}",
+        ],
         "type(self) == string ? isQuantity(self) && !quantity(self).isLessThan(quantity('0')) && quantity(self).isLessThan(quantity('1P')) : self >= 0",
         "must be a quantity such as 250m, 1.5 or 512Mi: not negative and less than 1P",
     ),

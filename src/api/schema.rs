@@ -2,6 +2,7 @@
 //! `bounds`, and the offline check of an object against them.
 
 mod bounds;
+mod cel;
 mod check;
 mod complete;
 

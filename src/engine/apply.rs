@@ -135,20 +135,17 @@ impl Applier<'_> {
         let mut body = planned.body.clone();
         self.identify(planned, key, live, &mut body).await?;
         if let Some(live) = live {
-            if live.tampered {
-                self.take_over(&planned.kind, key).await?;
-            }
             replicas::before(self, planned, key, live).await?;
         }
-        let stored = match self.apply(planned, key, &body).await {
-            Err(Failure::Invalid(text)) if live.is_some() => {
-                if !self.take_over(&planned.kind, key).await? {
-                    return Err(Failure::Invalid(text));
-                }
-                self.apply(planned, key, &body).await?
-            }
-            other => other?,
+        let mut stored = self.apply(planned, key, &body).await;
+        let foreign_remains = match &stored {
+            Ok(stored) => Live::of(stored).tampered,
+            Err(failure) => live.is_some() && matches!(failure, Failure::Invalid(_)),
         };
+        if foreign_remains && self.take_over(&planned.kind, key).await? {
+            stored = self.apply(planned, key, &body).await;
+        }
+        let stored = stored?;
         Ok(replicas::after(self, planned, key, live, &stored).await?.unwrap_or(stored))
     }
 

@@ -14,7 +14,7 @@ use super::request::{Failure, bounded};
 use super::world::{World, is_marked_default};
 use crate::api::class::MicroserviceClassStatus;
 use crate::api::{API_VERSION, Microservice, MicroserviceClass, STATUS_MANAGER};
-use crate::intent::rules::class_violations;
+use crate::intent::class_violations;
 use crate::status::{ClassInputs, class_status};
 
 /// Changes within this time are written together.

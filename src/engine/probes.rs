@@ -14,7 +14,7 @@ use crate::status::views::PodView;
 
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_mins(1);
-/// An answer is awaited this long after the pod appeared before "none" is believed.
+/// Pods of one service that are asked about: they fail alike.
 const PODS: usize = 2;
 
 /// Answers by pod.

@@ -86,7 +86,7 @@ async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure
 
 /// An autoscaler is waited for: only when it is really gone may the count be taken back.
 async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    if !goes_first(leftover) {
+    if leftover.kind.kind != "HorizontalPodAutoscaler" {
         return Ok(());
     }
     match applier.requests.metadata(&leftover.kind, &leftover.key).await? {

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
@@ -382,7 +382,7 @@ fn base() -> watcher::Config {
 
 fn dynamic<K>(client: &Client, kind: &Kind, scope: &str) -> Api<K>
 where
-    K: Resource<DynamicType = ApiResource>,
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
 {
     let resource = api_resource(kind);
     if scope.is_empty() {

@@ -2,6 +2,7 @@
 //! generated values are comes in through [`Observed`].
 
 pub mod quantity;
+pub mod duration;
 pub mod references;
 mod resolve;
 mod rules;
@@ -277,4 +278,23 @@ impl Intent {
     ) -> Result<Self, Vec<Violation>> {
         resolve::resolve(object, class, observed)
     }
+}
+
+/// Rules that the defaults of a class break: those that a service of nothing but an image would break
+/// with them.
+pub fn class_violations(class: &MicroserviceClass) -> Vec<Violation> {
+    let mut lenient = class.clone();
+    lenient.spec.guardrails = None;
+    let mut service = Microservice::default();
+    service.metadata.name = Some("service".to_owned());
+    service.metadata.namespace = Some("default".to_owned());
+    service.metadata.uid = Some("uid".to_owned());
+    service.spec.image = "service:v1".to_owned();
+    let found = Intent::resolve(&service, Some(&lenient), &Observed::default()).err().unwrap_or_default();
+    let of_class = |violation: Violation| Violation {
+        field: violation.field.replacen("spec.", "spec.defaults.", 1),
+        reason: Reason::InvalidSpec,
+        ..violation
+    };
+    found.into_iter().map(of_class).collect()
 }

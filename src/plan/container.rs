@@ -119,8 +119,9 @@ fn security(intent: &Intent) -> SecurityContext {
     }
 }
 
-/// The probe with every value that the server would default. We own what we send: a value that the
-/// server filled in stays behind when the probe, or its kind of handler, goes, and is then refused.
+/// The probe with every value that the server would default: what we do not send we do not own, and
+/// a foreign `failureThreshold: 1000` or `scheme: HTTPS` would stay for ever. A host is dropped: a
+/// probe asks its own pod and reaches nothing else from the node.
 fn complete(intent: &Intent, probe: &Probe) -> Probe {
     let mut probe = probe.clone();
     probe.timeout_seconds.get_or_insert(1);
@@ -131,9 +132,11 @@ fn complete(intent: &Intent, probe: &Probe) -> Probe {
         http.path.get_or_insert_with(|| "/".to_owned());
         http.scheme.get_or_insert_with(|| "HTTP".to_owned());
         http.port = ports::resolve(intent, &http.port);
+        http.host = None;
     }
     if let Some(tcp) = &mut probe.tcp_socket {
         tcp.port = ports::resolve(intent, &tcp.port);
+        tcp.host = None;
     }
     if let Some(grpc) = &mut probe.grpc {
         grpc.service.get_or_insert_default();

@@ -26,7 +26,8 @@ impl Child for Table {
                     ..LabelSelector::default()
                 },
                 strategy: Some(intent.strategy.clone()),
-                min_ready_seconds: Some(intent.min_ready_seconds),
+                // The server stores no 0.
+                min_ready_seconds: Some(intent.min_ready_seconds).filter(|seconds| *seconds > 0),
                 progress_deadline_seconds: Some(intent.progress_deadline_seconds),
                 revision_history_limit: Some(REVISION_HISTORY),
                 template: pod::template(intent),

@@ -57,10 +57,8 @@ pub(super) fn complete(intent: &Intent, body: &mut Value) -> String {
     if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("ownerReferences");
     }
-    if let Some(keys) = generated_keys(intent, body) {
-        if let Some(object) = hashed.as_object_mut() {
-            object.insert("data".to_owned(), keys);
-        }
+    if let (Some(keys), Some(object)) = (generated_keys(intent, body), hashed.as_object_mut()) {
+        object.insert("data".to_owned(), keys);
     }
     let hash = digest(&hashed);
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {

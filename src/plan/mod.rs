@@ -6,13 +6,17 @@ mod container;
 pub mod meta;
 mod pod;
 mod ports;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 use kube::Resource;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::intent::Intent;
+use crate::intent::{Intent, Scaling};
 
 /// Order of application; children of one stage are applied in parallel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +90,9 @@ pub struct Planned {
     pub plan_hash: String,
     /// Not applied and not pruned for now: a reference that it needs does not exist yet.
     pub held: bool,
+    /// Fewest and most replicas, on the Deployment of an autoscaled service: the engine hands the live
+    /// count over within them.
+    pub replica_bounds: Option<(i32, i32)>,
 }
 
 /// All children of one Microservice, sorted by stage, kind and name.
@@ -156,5 +163,9 @@ fn finish<C: Child>(intent: &Intent, object: &C::Object) -> Option<Planned> {
     let plan_hash = meta::complete(intent, &mut body);
     let held = !intent.missing.is_empty()
         && (kind.stage == Stage::Workload || (kind.stage == Stage::Scaling && !intent.deployment_exists));
-    Some(Planned { kind, name, body, plan_hash, held })
+    let replica_bounds = match &intent.scaling {
+        Scaling::Auto(auto) if kind.stage == Stage::Workload => Some((auto.min, auto.max)),
+        _ => None,
+    };
+    Some(Planned { kind, name, body, plan_hash, held, replica_bounds })
 }

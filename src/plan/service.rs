@@ -43,7 +43,7 @@ impl Child for Table {
     }
 }
 
-/// The server would fill this in under ClientIP and then refuse the change back to None.
+/// The server would fill this in; sent so that we own it and a foreign change is repaired.
 fn sticky() -> SessionAffinityConfig {
     SessionAffinityConfig { client_ip: Some(ClientIPConfig { timeout_seconds: Some(STICKY_SECONDS) }) }
 }

@@ -15,8 +15,7 @@ use crate::intent::Intent;
 
 const TMP_VOLUME: &str = "tmp";
 const TMP_PATH: &str = "/tmp";
-/// 0644, the server's default. It is sent because a volume keeps its name when its source changes: a
-/// mode that the server filled in would stay behind with the old source and be refused.
+/// 0644, the server's default; sent so that we own it and a foreign change is repaired.
 const MODE: i32 = 0o644;
 /// Longest key of a ConfigMap.
 const KEY_LENGTH: usize = 253;

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::core::cel::{CompiledSchema, Validator, compile_schema};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use super::cel::{Evaluator, Verdict};
 use super::{crds, kind_of};
 use crate::api::API_VERSION;
 
@@ -22,22 +22,12 @@ pub struct SchemaViolation {
     pub message: String,
 }
 
-/// The schema of one kind.
-struct Kind {
-    schema: JSONSchemaProps,
-    rules: CompiledSchema,
-}
-
-static KINDS: LazyLock<Result<BTreeMap<String, Kind>, serde_json::Error>> = LazyLock::new(|| {
-    let mut kinds = BTreeMap::new();
-    for crd in crds() {
-        let schemas = crd.spec.versions.into_iter().filter_map(|version| version.schema);
-        for schema in schemas.filter_map(|schema| schema.open_api_v3_schema) {
-            let rules = compile_schema(&serde_json::to_value(&schema)?);
-            kinds.insert(crd.spec.names.kind.clone(), Kind { schema, rules });
-        }
-    }
-    Ok(kinds)
+static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
+    let schemas = crds().into_iter().flat_map(|crd| {
+        let kind = crd.spec.names.kind;
+        crd.spec.versions.into_iter().map(move |version| (kind.clone(), version))
+    });
+    schemas.filter_map(|(kind, version)| Some((kind, version.schema?.open_api_v3_schema?))).collect()
 });
 
 /// Checks a Microservice or MicroserviceClass as the API server would with strict field validation:
@@ -45,21 +35,18 @@ static KINDS: LazyLock<Result<BTreeMap<String, Kind>, serde_json::Error>> = Lazy
 /// the object is valid.
 pub fn validate(object: &Value) -> Vec<SchemaViolation> {
     let one = |path: &str, message: String| vec![SchemaViolation { path: path.into(), message }];
-    let kinds = match &*KINDS {
-        Ok(kinds) => kinds,
-        Err(error) => return one("", format!("the schema of this release is broken: {error}")),
-    };
     if object.get("apiVersion").and_then(Value::as_str) != Some(API_VERSION) {
         return one("apiVersion", format!("must be {API_VERSION}"));
     }
-    let Some(kind) = kinds.get(kind_of(object)) else {
+    let Some(schema) = SCHEMAS.get(kind_of(object)) else {
         return one("kind", "must be Microservice or MicroserviceClass".into());
     };
     let mut found = Found::default();
     let object = prepare(object, &mut found);
-    found.node("", &kind.schema, &object);
+    found.node("", schema, &object);
     if !found.blocking {
-        found.rules(&kind.rules, &object);
+        let structural = found.violations.is_empty();
+        found.rules(&Evaluator::new(), structural, "", schema, &object);
     }
     found.violations.sort();
     found.violations.dedup();
@@ -101,14 +88,19 @@ impl Found {
         self.add(path, message);
     }
 
-    fn rules(&mut self, rules: &CompiledSchema, object: &Value) {
-        let structural = !self.violations.is_empty();
-        let Err(errors) = Validator::new().validate_compiled(rules, object, None) else { return };
-        for error in errors {
-            let failed = error.kind == kube::core::cel::ErrorKind::ValidationFailure;
-            // A rule that cannot be evaluated on a value which the schema refuses says nothing new.
-            if failed || !structural {
-                self.add(&error.field_path, error.message);
+    /// The rules of a value and of all in it. A rule that cannot be evaluated on what the schema
+    /// refuses anyway says nothing new.
+    fn rules(&mut self, cel: &Evaluator, sound: bool, path: &str, schema: &JSONSchemaProps, value: &Value) {
+        for rule in schema.x_kubernetes_validations.iter().flatten() {
+            match cel.verdict(rule, value) {
+                Verdict::Broken => self.add(path, rule.message.clone().unwrap_or_default()),
+                Verdict::Failed(error) if sound => self.add(path, format!("rule evaluation error: {error}")),
+                Verdict::Kept | Verdict::Failed(_) => {}
+            }
+        }
+        for (path, schema, value) in children(path, schema, value) {
+            if let Some(schema) = schema {
+                self.rules(cel, sound, &path, schema, value);
             }
         }
     }
@@ -122,7 +114,8 @@ impl Found {
             && !allowed.iter().any(|allowed| allowed.0 == *value)
         {
             let allowed: Vec<String> = allowed.iter().map(|value| value.0.to_string()).collect();
-            return self.blocking(path, format!("Unsupported value: supported values: {}", allowed.join(", ")));
+            return self
+                .blocking(path, format!("Unsupported value: supported values: {}", allowed.join(", ")));
         }
         match value {
             Value::String(text) => self.text(path, schema, text),
@@ -130,6 +123,13 @@ impl Found {
             Value::Array(items) => self.array(path, schema, items),
             Value::Object(fields) => self.object(path, schema, fields),
             Value::Null | Value::Bool(_) => {}
+        }
+        for (path, schema, value) in children(path, schema, value) {
+            match schema {
+                Some(schema) => self.node(&path, schema, value),
+                None if matches!(path.as_str(), ".apiVersion" | ".kind" | ".metadata") => {}
+                None => self.blocking(&path, "unknown field".into()),
+            }
         }
     }
 
@@ -166,9 +166,6 @@ impl Found {
         let mut seen = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
-            if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
-                self.node(&path, schema, item);
-            }
             if let Some(key) = list_key(schema, item) {
                 if seen.contains(&key) {
                     self.add(&path, format!("Duplicate value: {}", Value::Array(key)));
@@ -189,16 +186,36 @@ impl Found {
         for name in schema.required.iter().flatten().filter(|name| !fields.contains_key(*name)) {
             self.blocking(&format!("{path}.{name}"), "Required value".into());
         }
-        for (name, value) in fields {
-            let path = format!("{path}.{name}");
-            let known = schema.properties.as_ref().and_then(|known| known.get(name));
-            match (known, &schema.additional_properties) {
-                (Some(schema), _) => self.node(&path, schema, value),
-                (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => self.node(&path, schema, value),
-                (None, _) if matches!(path.as_str(), ".apiVersion" | ".kind" | ".metadata") => {}
-                (None, _) => self.blocking(&path, "unknown field".into()),
-            }
+    }
+}
+
+/// Every item or field of a value with its path and, when the schema knows it, its schema.
+fn children<'a>(
+    path: &str,
+    schema: &'a JSONSchemaProps,
+    value: &'a Value,
+) -> Vec<(String, Option<&'a JSONSchemaProps>, &'a Value)> {
+    match value {
+        Value::Array(items) => {
+            let schema = match &schema.items {
+                Some(JSONSchemaPropsOrArray::Schema(schema)) => Some(&**schema),
+                _ => None,
+            };
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| (format!("{path}[{index}]"), schema, item)).collect()
         }
+        Value::Object(fields) => {
+            let known = |name| schema.properties.as_ref().and_then(|known| known.get(name));
+            let other = match &schema.additional_properties {
+                Some(JSONSchemaPropsOrBool::Schema(schema)) => Some(&**schema),
+                _ => None,
+            };
+            fields
+                .iter()
+                .map(|(name, value)| (format!("{path}.{name}"), known(name).or(other), value))
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

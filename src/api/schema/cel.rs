@@ -1,0 +1,76 @@
+//! Evaluates the rules offline, with Kubernetes' CEL functions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
+use kube::core::cel::KubeCelExt;
+use kube::core::cel::cel::{Context, ParseErrors, Program, Value};
+use serde_json::Value as Json;
+
+use crate::api::rules::rules;
+
+static PROGRAMS: LazyLock<BTreeMap<&'static str, Result<Program, ParseErrors>>> =
+    LazyLock::new(|| rules().map(|rule| (rule.rule, Program::compile(rule.rule))).collect());
+
+/// What rules are evaluated in.
+pub(super) struct Evaluator {
+    context: Context<'static>,
+}
+
+/// The outcome of a rule.
+pub(super) enum Verdict {
+    /// The value keeps the rule.
+    Kept,
+    /// The value breaks the rule.
+    Broken,
+    /// The rule cannot be evaluated on this value.
+    Failed(String),
+}
+
+impl Evaluator {
+    pub(super) fn new() -> Self {
+        let mut context = Context::default().with_all();
+        // `type(x) == int`, which the library leaves out: types are compared by name.
+        context.add_function("type", |value: Value| value.type_of().to_string());
+        for name in ["int", "string"] {
+            context.add_variable_from_value(name, name);
+        }
+        Self { context }
+    }
+
+    /// Evaluates a rule of the table with `self` bound to a value.
+    pub(super) fn verdict(&self, rule: &ValidationRule, value: &Json) -> Verdict {
+        let program = match PROGRAMS.get(rule.rule.as_str()) {
+            Some(Ok(program)) => program,
+            Some(Err(error)) => return Verdict::Failed(error.to_string()),
+            None => return Verdict::Failed("not in the table of rules".into()),
+        };
+        let mut scope = self.context.new_inner_scope();
+        scope.add_variable_from_value("self", convert(value));
+        match program.execute(&scope) {
+            Ok(Value::Bool(true)) => Verdict::Kept,
+            Ok(Value::Bool(false)) => Verdict::Broken,
+            Ok(other) => Verdict::Failed(format!("the rule gives {other:?}")),
+            Err(error) => Verdict::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Whole numbers are CEL's `int`, as the API server has them.
+fn convert(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int)
+        }
+        Json::String(text) => Value::String(Arc::new(text.clone())),
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(convert).collect())),
+        Json::Object(fields) => {
+            let fields: HashMap<String, Value> =
+                fields.iter().map(|(name, value)| (name.clone(), convert(value))).collect();
+            fields.into()
+        }
+    }
+}
