@@ -19,8 +19,6 @@ use prometheus_client::registry::Registry;
 
 use liveness::{Expectation, Liveness};
 
-/// The controller's loop beats from a timer; twice a minute is plenty.
-const LOOP_LIMIT: Duration = Duration::from_secs(120);
 /// Every call of a reconcile has a time limit of seconds.
 const RECONCILE_LIMIT: Duration = Duration::from_secs(300);
 /// Queued work begins as soon as one of the running reconciles ends.
@@ -35,9 +33,8 @@ type Labels = [(&'static str, &'static str); 2];
 ///
 /// Liveness is progress, not existence. `/livez` fails when
 /// * a reconcile runs for more than 5 minutes ([`Telemetry::working`]),
-/// * work is queued and none was begun for 5 minutes ([`Telemetry::queued`]),
-/// * no watch was opened or refused for 10 minutes after the first one ([`Telemetry::api_request`]),
-/// * the controller's loop did not [`beat`](Telemetry::beat) for 2 minutes after its first beat.
+/// * work is queued and none was begun or ended for 5 minutes ([`Telemetry::queued`]),
+/// * no watch was opened or refused for 10 minutes after the first one ([`Telemetry::api_request`]).
 ///
 /// An API server that is away fails none of these: a restart would not bring it back.
 #[derive(Debug)]
@@ -132,7 +129,7 @@ impl Telemetry {
     #[must_use = "the reconcile counts as in flight until this is dropped"]
     pub fn working(&self) -> Working {
         self.in_flight.inc();
-        self.liveness.met(Expectation::Queue);
+        self.beat();
         Working {
             id: self.liveness.begin(RECONCILE_LIMIT),
             in_flight: self.in_flight.clone(),
@@ -188,15 +185,9 @@ impl Telemetry {
         self.synced.store(true, Ordering::Release);
     }
 
-    /// The loop that polls triggers and streams is alive. To be called from a timer of that loop at least
-    /// every 30 s, whether there is work or not.
+    /// Queued work made progress, whatever came out of it.
     pub fn beat(&self) {
-        self.liveness.expect(Expectation::Loop, LOOP_LIMIT);
-    }
-
-    /// The loop ended on purpose.
-    pub fn rest(&self) {
-        self.liveness.met(Expectation::Loop);
+        self.liveness.met(Expectation::Queue);
     }
 
     /// Whether [`Telemetry::synced`] was called.
@@ -331,15 +322,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_watches_and_a_silent_loop_are_stuck() {
+    async fn watches_that_nobody_renews_are_stuck() {
         let telemetry = Telemetry::new();
         telemetry.api_request("watch_metadata", 0);
-        telemetry.beat();
-        tokio::time::advance(Duration::from_secs(121)).await;
-        assert_eq!(telemetry.stuck(), ["loop"]);
-        telemetry.beat();
-        tokio::time::advance(Duration::from_secs(480)).await;
-        telemetry.beat();
+        tokio::time::advance(Duration::from_secs(599)).await;
+        assert_eq!(telemetry.stuck(), [""; 0]);
+        telemetry.api_request("get", 200);
+        tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(telemetry.stuck(), ["watch"]);
         telemetry.api_request("watch", 200);
         assert_eq!(telemetry.stuck(), [""; 0]);

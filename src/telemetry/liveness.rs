@@ -10,7 +10,6 @@ use tokio::time::Instant;
 /// What progress is expected of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Expectation {
-    Loop,
     Watch,
     Queue,
     Reconcile(u64),
@@ -19,7 +18,6 @@ pub(super) enum Expectation {
 impl Expectation {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Loop => "loop",
             Self::Watch => "watch",
             Self::Queue => "queue",
             Self::Reconcile(_) => "reconcile",
