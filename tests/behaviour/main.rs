@@ -3,5 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod faults;
+mod leader;
+mod poison;
 mod quiet;
+mod restart;
 mod smoke;
