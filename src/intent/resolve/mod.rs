@@ -86,7 +86,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         name: inputs.name().to_owned(),
         namespace: inputs.namespace().to_owned(),
         owner: owner(object),
-        part_of: object.labels().get("app.kubernetes.io/part-of").cloned(),
+        part_of: object.labels().get("app.kubernetes.io/part-of").and_then(|value| names::label_value(value)),
         version: names::version_label(&spec.image),
         class: inputs.class_name.map(str::to_owned),
         class_revision: class::revision(inputs),

@@ -85,7 +85,7 @@ impl Check<'_> {
     }
 
     fn startup(&self, readiness: Option<&Probe>) -> Option<Probe> {
-        let readiness = readiness?;
+        let readiness = readiness.filter(|_| kind(self.inputs) != HealthType::None)?;
         Some(Probe {
             period_seconds: Some(self.inputs.defaults.startup_period),
             failure_threshold: Some(self.inputs.defaults.startup_failures),

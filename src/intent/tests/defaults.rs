@@ -92,6 +92,9 @@ fn a_native_probe_replaces_and_startup_asks_the_same() {
     assert_eq!(startup["exec"], json!({"command": ["/check"]}));
     assert_eq!((&startup["failureThreshold"], startup.get("initialDelaySeconds")), (&json!(150), None));
 
+    let waived = resolved(json!({"readinessProbe": native, "health": {"type": "None"}})).probes;
+    assert!(waived.readiness.is_some() && waived.startup.is_none());
+
     let startup = json!({"tcpSocket": {"port": "http"}, "periodSeconds": 5, "failureThreshold": 200});
     let intent = resolved(json!({"startupProbe": startup, "livenessProbe": {"httpGet": {"port": 3000}}}));
     assert_eq!(value(&intent.probes.startup)["tcpSocket"], json!({"port": "http"}));

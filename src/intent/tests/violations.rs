@@ -395,6 +395,10 @@ fn files_and_mounts() {
         "spec.secrets[0].mountPath",
         "mounted already",
     );
+    for size in ["-1", "1e1000", "big"] {
+        let scratch = json!({"files": [{"mountPath": "/a", "emptyDir": {"sizeLimit": size}}]});
+        broken(scratch, "spec.files[0].emptyDir.sizeLimit", "no size");
+    }
     broken(json!({"files": [{"mountPath": "/a"}]}), "spec.files[0]", "exactly one");
     broken(
         json!({"files": [{"mountPath": "/a", "emptyDir": {}, "config": {"a": ""}}]}),
