@@ -112,6 +112,10 @@ fn health_port_by_name_or_number() {
         let intent = resolved(json!({"ports": ports, "health": {"port": port}}));
         assert_eq!(value(intent.probes.readiness)["httpGet"]["port"], json!(expected));
     }
+    for (metrics, expected) in [(json!({}), 3000), (json!({"port": 3000}), 3000)] {
+        let intent = resolved(json!({"metrics": metrics, "health": {"port": "metrics"}}));
+        assert_eq!(value(intent.probes.readiness)["httpGet"]["port"], json!(expected));
+    }
     let intent = resolved(json!({"metrics": {"port": 9100}, "health": {"port": "metrics"}}));
     assert_eq!(value(intent.probes.readiness)["httpGet"]["port"], json!(9100));
 }
