@@ -74,7 +74,8 @@ impl ChildKind {
         } else {
             api.patch(&name, &params, &Patch::Merge(&patch)).await
         };
-        let stored = stored.unwrap_or_else(|error| panic!("patching {} {name}: {error}\n{patch:#}", self.kind));
+        let stored =
+            stored.unwrap_or_else(|error| panic!("patching {} {name}: {error}\n{patch:#}", self.kind));
         serde_json::to_value(stored).expect("an object is JSON")
     }
 
@@ -84,7 +85,9 @@ impl ChildKind {
         let own = match self.kind {
             "ConfigMap" => json!({"data": {"WHOSE": "foreign"}}),
             "Secret" => json!({"stringData": {"password": "foreign"}}),
-            "Service" => json!({"spec": {"selector": {"app": "foreign"}, "ports": [{"name": "x", "port": 1}]}}),
+            "Service" => {
+                json!({"spec": {"selector": {"app": "foreign"}, "ports": [{"name": "x", "port": 1}]}})
+            }
             "Deployment" => json!({"spec": {
                 "replicas": 0,
                 "selector": selector,
@@ -100,8 +103,7 @@ impl ChildKind {
             "PodDisruptionBudget" => json!({"spec": {"minAvailable": 0, "selector": selector}}),
             _ => json!({}),
         };
-        let mut object =
-            json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": {"name": self.name(service)}});
+        let mut object = json!({"apiVersion": self.api_version, "kind": self.kind, "metadata": {"name": self.name(service)}});
         merge(&mut object, own);
         object
     }
@@ -124,7 +126,10 @@ pub fn fixed(service: &str, replicas: i32) -> Value {
     json!({
         "image": "web:v1",
         "replicas": replicas,
-        "ports": [{"name": "http", "port": 80, "containerPort": 8080}],
+        "ports": [
+            {"name": "http", "port": 80, "containerPort": 8080},
+            {"name": "admin", "port": 81, "containerPort": 8081},
+        ],
         "env": [{"name": "MODE", "value": "on"}],
         "config": {"LEVEL": "info", "REGION": "north"},
         "secrets": [{
@@ -172,6 +177,9 @@ pub fn content(child: &Value, again: bool) -> Value {
     }
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.remove("deployment.kubernetes.io/revision");
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
     }
     if again {
         metadata.remove("uid");
@@ -179,8 +187,12 @@ pub fn content(child: &Value, again: bool) -> Value {
             child.get_mut("spec").and_then(Value::as_object_mut).map(|spec| spec.remove(field));
         }
         if child["kind"] == "Secret" {
-            let keys: Map<_, _> =
-                child["data"].as_object().into_iter().flatten().map(|(key, _)| (key.clone(), Value::Null)).collect();
+            let keys: Map<_, _> = child["data"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| (key.clone(), Value::Null))
+                .collect();
             child["data"] = Value::Object(keys);
         }
     }
@@ -192,7 +204,8 @@ pub fn content(child: &Value, again: bool) -> Value {
 pub fn difference(path: &str, wanted: &Value, found: &Value, out: &mut Vec<String>) {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => {
-            let keys: BTreeMap<&String, ()> = wanted.keys().chain(found.keys()).map(|key| (key, ())).collect();
+            let keys: BTreeMap<&String, ()> =
+                wanted.keys().chain(found.keys()).map(|key| (key, ())).collect();
             for key in keys.into_keys() {
                 let side = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
                 difference(&format!("{path}.{key}"), &side(wanted), &side(found), out);
@@ -204,7 +217,13 @@ pub fn difference(path: &str, wanted: &Value, found: &Value, out: &mut Vec<Strin
 }
 
 /// Waits until the child has this content, for at most 30 s.
-pub async fn wait_content(namespace: &Namespace, kind: &ChildKind, service: &str, wanted: &Value, again: bool) {
+pub async fn wait_content(
+    namespace: &Namespace,
+    kind: &ChildKind,
+    service: &str,
+    wanted: &Value,
+    again: bool,
+) {
     let wanted = content(wanted, again);
     let what = format!("{} of {service} is as planned", kind.kind);
     eventually(Duration::from_secs(30), &what, || async {

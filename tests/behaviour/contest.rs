@@ -10,7 +10,8 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
 use crate::children::{
-    CONFIG_MAP, ChildKind, DEPLOYMENT, HPA, PDB, SERVICE, content, difference, fixed, lean, wait_content, wait_quiet,
+    CONFIG_MAP, ChildKind, DEPLOYMENT, HPA, PDB, SERVICE, content, difference, fixed, lean, wait_content,
+    wait_quiet,
 };
 use crate::support::{Audit, Cluster, Namespace, Operator, OperatorOptions, always, eventually};
 
@@ -41,7 +42,8 @@ struct Fight {
 
 fn fights() -> Vec<Fight> {
     let fight = |what, kind, manager, habit, advice| Fight { what, kind, manager, habit, advice };
-    let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "web:v9"}]);
+    let image =
+        json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "web:v9"}]);
     let sidecar = json!([{"op": "add", "path": "/spec/template/spec/containers/-",
         "value": {"name": "injected", "image": "proxy:v1"}}]);
     let max = json!({"spec": {"maxUnavailable": null, "minAvailable": 1}});
@@ -146,7 +148,8 @@ async fn strike(namespace: &Namespace, fight: &Fight, live: Value) {
             object["metadata"]["annotations"] = Value::Null;
             object["data"] = data.clone();
             let object = serde_json::from_value(object).expect("an object");
-            let params = kube::api::PostParams { field_manager: Some(fight.manager.to_owned()), ..Default::default() };
+            let params =
+                kube::api::PostParams { field_manager: Some(fight.manager.to_owned()), ..Default::default() };
             api.replace(&name, &params, &object).await.expect("it can be replaced");
         }
     }

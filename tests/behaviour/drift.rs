@@ -11,15 +11,16 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::children::{
-    CONFIG_MAP, ChildKind, DEPLOYMENT, HPA, KINDS, PDB, SECRET, SERVICE, SERVICE_ACCOUNT, content, fixed, lean, merge,
-    scaled, wait_content, wait_quiet,
+    CONFIG_MAP, ChildKind, DEPLOYMENT, HPA, KINDS, PDB, SECRET, SERVICE, SERVICE_ACCOUNT, content, fixed,
+    lean, merge, scaled, wait_content, wait_quiet,
 };
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always};
 use edits::{Case, Edit};
 
-/// Most writes of one child for one edit: apply, take over, apply; and one that finds that the cache is
-/// behind.
-const MOST_WRITES: usize = 4;
+/// Most writes of one child that are stored for one edit: apply, take over, apply.
+const MOST_STORED: usize = 3;
+/// Most writes in all: some find that Kubernetes itself has just written the status.
+const MOST_SENT: usize = 6;
 const PERSON: &str = "kubectl-edit";
 
 /// Makes every edit on a service of its own, all at once, and sees each undone.
@@ -61,7 +62,9 @@ async fn every_edit_is_undone(kind: ChildKind, own: Vec<Case>) {
     let seen = audit.since(mark).await.of(&operator.user()).writes().resource(kind.plural);
     for (service, case) in &cases {
         let writes = seen.only(|request| request.name == kind.name(service));
-        assert!((1..=MOST_WRITES).contains(&writes.count()), "{}: {writes}", case.what);
+        let stored = writes.only(|request| request.code < 300);
+        assert!((1..=MOST_STORED).contains(&stored.count()), "{}: {writes}", case.what);
+        assert!(writes.count() <= MOST_SENT, "{}: {writes}", case.what);
     }
 }
 
@@ -80,7 +83,7 @@ async fn make(namespace: &Namespace, kind: &ChildKind, service: &str, case: &Cas
             return;
         }
         Edit::OurName(change) => {
-            let mut body = content(planned, true);
+            let mut body = content(planned, false);
             body["metadata"] = json!({"name": name, "labels": planned["metadata"]["labels"]});
             merge(&mut body, change.clone());
             let params = PatchParams::apply("microservice-operator").force();
@@ -145,7 +148,8 @@ async fn harmless_foreign_fields_stay_and_cause_no_write() {
     wait_quiet(&audit, &operator.user()).await;
 
     let mark = audit.mark().await;
-    let marks = json!({"metadata": {"labels": {"team": "blue"}, "annotations": {"example.com/note": "mine"}}});
+    let marks =
+        json!({"metadata": {"labels": {"team": "blue"}, "annotations": {"example.com/note": "mine"}}});
     for kind in KINDS {
         kind.patch(&namespace, "web", PERSON, marks.clone()).await;
     }

@@ -89,7 +89,8 @@ async fn a_foreign_object_of_a_childs_name_is_a_conflict_and_stays_as_it_is() {
             }
             for other in KINDS.iter().filter(|other| other.kind != kind.kind) {
                 // Pods must not read a Secret that somebody else made, so they wait for it.
-                let waits = kind.kind == "Secret" && ["Deployment", HPA.kind, "PodDisruptionBudget"].contains(&other.kind);
+                let waits = kind.kind == "Secret"
+                    && ["Deployment", HPA.kind, "PodDisruptionBudget"].contains(&other.kind);
                 // An autoscaler must not scale a Deployment that is not ours.
                 let waits = waits || (kind.kind == "Deployment" && other.kind == HPA.kind);
                 if !waits {
@@ -132,7 +133,8 @@ async fn a_forged_owner_and_labels_make_nothing_ours() {
 
     let owner = json!({"apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice", "name": "web",
         "uid": object.uid(), "controller": true, "blockOwnerDeletion": true});
-    let labels = json!({"microservice.dev/name": "web", "app.kubernetes.io/managed-by": "microservice-operator"});
+    let labels =
+        json!({"microservice.dev/name": "web", "app.kubernetes.io/managed-by": "microservice-operator"});
     let mark = audit.mark().await;
     let mut before = Vec::new();
     let unplanned = KINDS.iter().filter(|kind| !["ServiceAccount", "Deployment"].contains(&kind.kind));
@@ -307,7 +309,9 @@ async fn deleting_the_object_leaves_nothing_behind() {
     let (namespace, operator, audit) = start("gone").await;
     namespace.microservice("web", scaled("web")).await;
     namespace.wait_ready("web").await;
-    DEPLOYMENT.patch(&namespace, "web", "kubectl-edit", json!({"metadata": {"labels": {"team": "blue"}}})).await;
+    DEPLOYMENT
+        .patch(&namespace, "web", "kubectl-edit", json!({"metadata": {"labels": {"team": "blue"}}}))
+        .await;
     let mark = audit.mark().await;
     namespace.delete::<Microservice>("web").await;
     for kind in KINDS {

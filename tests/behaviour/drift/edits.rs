@@ -67,7 +67,10 @@ pub fn of_any(kind: &ChildKind) -> Vec<Case> {
         metadata("the service's label removed", json!({"labels": {"microservice.dev/name": null}})),
         metadata("all labels removed", json!({"labels": null})),
         metadata("ownerReferences removed", json!({"ownerReferences": null})),
-        metadata("owner and label removed", json!({"ownerReferences": null, "labels": {"microservice.dev/name": null}})),
+        metadata(
+            "owner and label removed",
+            json!({"ownerReferences": null, "labels": {"microservice.dev/name": null}}),
+        ),
         metadata("plan hash removed", json!({"annotations": {"microservice.dev/plan-hash": null}})),
         metadata("plan hash changed", json!({"annotations": {"microservice.dev/plan-hash": "0"}})),
         on("", "no longer controlled", "replace", "/metadata/ownerReferences/0/controller", json!(false)),
@@ -100,13 +103,23 @@ pub fn of_service() -> Vec<Case> {
         port("port name", "replace", "/name", json!("other")),
         port("protocol", "replace", "/protocol", json!("UDP")),
         port("application protocol", "remove", "/appProtocol", Value::Null),
-        patch("port list replaced", json!({"spec": {"ports": [{"name": "other", "port": 99}]}})),
+        patch("port removed", json!([{"op": "remove", "path": "/spec/ports/1"}])),
+        patch(
+            "ports swapped",
+            json!({"spec": {"ports": [
+                {"name": "http", "port": 81, "targetPort": "http"},
+                {"name": "admin", "port": 80, "targetPort": "admin"},
+            ]}}),
+        ),
         patch("selector changed", json!({"spec": {"selector": {"microservice.dev/name": "other"}}})),
         patch("selector extended", json!({"spec": {"selector": {"app": "other"}}})),
         patch("session affinity", json!({"spec": {"sessionAffinity": "ClientIP"}})),
         patch("external IPs", json!({"spec": {"externalIPs": ["192.0.2.7"]}})),
         patch("type NodePort", json!({"spec": {"type": "NodePort"}})),
-        patch("type ExternalName", json!({"spec": {"type": "ExternalName", "externalName": "evil.example.com"}})),
+        patch(
+            "type ExternalName",
+            json!({"spec": {"type": "ExternalName", "externalName": "evil.example.com"}}),
+        ),
     ]
 }
 
@@ -122,20 +135,41 @@ pub fn of_deployment() -> Vec<Case> {
         container("probe removed", "remove", "/readinessProbe", Value::Null),
         container("env value to valueFrom", "replace", "/env/0", field),
         container("env list item removed", "remove", "/env/0", Value::Null),
-        container("env list reduced and renamed", "replace", "/env", json!([{"name": "OTHER", "value": "x"}])),
-        container("preStop sleep to exec", "replace", "/lifecycle/preStop", json!({"exec": {"command": ["true"]}})),
+        container(
+            "env list reduced and renamed",
+            "replace",
+            "/env",
+            json!([{"name": "OTHER", "value": "x"}]),
+        ),
+        container(
+            "preStop sleep to exec",
+            "replace",
+            "/lifecycle/preStop",
+            json!({"exec": {"command": ["true"]}}),
+        ),
         container("container port", "replace", "/ports/0/containerPort", json!(9999)),
         container("container port name", "replace", "/ports/0/name", json!("other")),
         container("container renamed", "replace", "/name", json!("renamed")),
         container("mount moved", "replace", "/volumeMounts/0/mountPath", json!("/other")),
-        pod("volume emptyDir to configMap", "replace", "/volumes/0", json!({"name": "tmp", "configMap": {"name": "x"}})),
+        pod(
+            "volume emptyDir to configMap",
+            "replace",
+            "/volumes/0",
+            json!({"name": "tmp", "configMap": {"name": "x"}}),
+        ),
         pod("spread constraints removed", "remove", "/topologySpreadConstraints", Value::Null),
-        pod("grace period", "replace", "/terminationGracePeriodSeconds", json!(1)),
+        pod("grace period", "replace", "/terminationGracePeriodSeconds", json!(99)),
         patch("replicas", json!({"spec": {"replicas": 2}})),
         Case { what: "kubectl scale", edit: Edit::Scale(2) },
-        patch("strategy to Recreate", json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}})),
+        patch(
+            "strategy to Recreate",
+            json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}),
+        ),
         patch("surge", json!({"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": "100%"}}}})),
-        patch("a label of the pods", json!({"spec": {"template": {"metadata": {"labels": {"app": "other"}}}}})),
+        patch(
+            "a label of the pods",
+            json!({"spec": {"template": {"metadata": {"labels": {"app": "other"}}}}}),
+        ),
     ]
 }
 
@@ -155,13 +189,23 @@ pub fn unsafe_additions() -> Vec<Case> {
         pod("token mounted", "replace", "/automountServiceAccountToken", json!(true)),
         pod("another account", "replace", "/serviceAccountName", json!("default")),
         pod("root allowed", "replace", "/securityContext", json!({"runAsUser": 0})),
-        pod("sysctl", "add", "/securityContext/sysctls", json!([{"name": "net.core.somaxconn", "value": "1"}])),
+        pod(
+            "sysctl",
+            "add",
+            "/securityContext/sysctls",
+            json!([{"name": "net.core.somaxconn", "value": "1"}]),
+        ),
         container("capability", "add", "/securityContext/capabilities/add", json!(["NET_ADMIN"])),
         container("capabilities kept", "replace", "/securityContext/capabilities", json!({"drop": ["KILL"]})),
         container("unconfined", "add", "/securityContext/seccompProfile", json!({"type": "Unconfined"})),
         container("command", "add", "/command", json!(["sh"])),
         container("foreign variable", "add", "/env/-", json!({"name": "LD_PRELOAD", "value": "/tmp/x.so"})),
-        container("foreign source of variables", "add", "/envFrom", json!([{"secretRef": {"name": "other"}}])),
+        container(
+            "foreign source of variables",
+            "add",
+            "/envFrom",
+            json!([{"secretRef": {"name": "other"}}]),
+        ),
         container("host port", "add", "/ports/0/hostPort", json!(8080)),
     ]
 }
@@ -172,7 +216,7 @@ pub fn of_hpa() -> Vec<Case> {
         {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 9}}}]);
     vec![
         patch("upper bound", json!({"spec": {"maxReplicas": 50}})),
-        patch("lower bound removed", json!({"spec": {"minReplicas": null}})),
+        patch("lower bound", json!({"spec": {"minReplicas": 2}})),
         patch("metrics replaced", json!({"spec": {"metrics": metric}})),
         patch("target", json!({"spec": {"scaleTargetRef": {"name": "other"}}})),
         patch("speed", json!({"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}})),
