@@ -4,4 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod children;
+mod contest;
+mod drift;
+mod ownership;
 mod smoke;
