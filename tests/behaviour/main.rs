@@ -3,4 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod classes;
+mod references;
+mod rollout;
+mod scaling;
+mod secrets;
 mod smoke;
+mod steps;

@@ -329,7 +329,8 @@ async fn install_rights(client: &Client, own: &str, watched: &[String]) -> Strin
         if manifest["roleRef"]["kind"] == "ClusterRole" {
             rename(&mut manifest["roleRef"]["name"], own);
         }
-        for subject in manifest["subjects"].as_array_mut().into_iter().flatten() {
+        let subjects = manifest.get_mut("subjects").and_then(Value::as_array_mut);
+        for subject in subjects.into_iter().flatten() {
             subject["namespace"] = json!(own);
         }
         apply_as_given(client, &manifest).await;
