@@ -52,6 +52,10 @@ demo: $(CLUSTER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it
 	@cargo build
 	@scripts/demo.sh
 
+.PHONY: demo-down
+demo-down: ## End what DEMO_KEEP=1 left running
+	@if [ -x $(CLUSTER) ]; then scripts/demo.sh down; fi
+
 .PHONY: cluster
 cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the background
 	@$(CLUSTER) start --dir $(STATE)

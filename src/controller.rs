@@ -25,7 +25,7 @@ use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
 use crate::engine::observe::{Observation, Observer};
-use crate::engine::probes::ProbeMessages;
+use crate::engine::probes::{ProbeMessages, next_question};
 use crate::engine::publish::{Published, Publisher};
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
@@ -159,7 +159,6 @@ pub async fn run(
             std::future::ready(())
         })
         .await;
-    options.telemetry.rest();
     Ok(())
 }
 
@@ -274,8 +273,8 @@ fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Sto
     });
 }
 
-fn retry(object: Arc<Microservice>, error: &Error, context: Arc<Context>) -> Action {
-    let _ = error;
+#[allow(clippy::needless_pass_by_value)] // the signature is kube's
+fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.memory.pass_failed(&Key::of(&object.metadata)))
 }
 
@@ -564,9 +563,7 @@ impl Look<'_> {
                 },
             );
         // The kubelet's word may come later than the pod.
-        let silent =
-            pods.iter().any(|pod| crate::engine::probes::is_silent(pod) && pod.probe_message.is_none());
-        let probe = (silent && !ready).then_some(Duration::from_secs(2));
+        let probe = if ready { None } else { next_question(pods) };
         outcome.chain(rotation).chain(attempt).chain(probe).min()
     }
 }
@@ -588,10 +585,6 @@ fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {
 
 /// The reason in the condition Ready, as a word of our own list.
 fn main_reason(status: &MicroserviceStatus) -> Reason {
-    let text = status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.as_str());
-    Reason::ALL
-        .iter()
-        .map(|(reason, _)| *reason)
-        .find(|reason| Some(reason.as_str()) == text)
-        .unwrap_or(Reason::Progressing)
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
+    ready.and_then(|c| Reason::parse(&c.reason)).unwrap_or(Reason::Progressing)
 }

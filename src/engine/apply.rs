@@ -50,7 +50,7 @@ impl Applier<'_> {
     /// Brings the child to its planned state and says what became of it.
     pub async fn child(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
         if planned.held {
-            return ChildOutcome { held: true, ..self.outcome(planned, recorded) };
+            return ChildOutcome { held: true, ..outcome(planned, recorded) };
         }
         let key = Key::new(&self.owner.namespace, &planned.name);
         let mut live = self.world.child(&planned.kind, &key);
@@ -75,7 +75,7 @@ impl Applier<'_> {
     }
 
     fn judge(&self, planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Step {
-        let stop = |reason, message| Step::Done(self.problem(planned, recorded, Problem { reason, message }));
+        let stop = |reason, message| Step::Done(problem(planned, recorded, Problem { reason, message }));
         let name = format!("{} {}", planned.kind.kind, planned.name);
         if let Some(live) = live {
             match live.belongs(self.uid, &self.owner.name, recorded) {
@@ -102,14 +102,14 @@ impl Applier<'_> {
                 Belongs::Ours
                     if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) =>
                 {
-                    return Step::Done(self.outcome(planned, recorded));
+                    return Step::Done(outcome(planned, recorded));
                 }
                 Belongs::Ours => {}
             }
         }
         let child = self.child_key(planned);
         if let Some(postponed) = self.memory.postponed(self.owner, &child, &fingerprint(planned, live)) {
-            return Step::Done(self.problem(planned, recorded, postponed.problem));
+            return Step::Done(problem(planned, recorded, postponed.problem));
         }
         let fight =
             loss(planned, recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
@@ -232,7 +232,7 @@ impl Applier<'_> {
         let live = Live::of(stored);
         self.world.wrote_child(&planned.kind, key.clone(), live.clone());
         self.memory.succeeded(self.owner, &self.child_key(planned));
-        ChildOutcome { uid: Some(live.uid), digest: live.digest, ..self.outcome(planned, None) }
+        ChildOutcome { uid: Some(live.uid), digest: live.digest, ..outcome(planned, None) }
     }
 
     fn refused(
@@ -242,34 +242,35 @@ impl Applier<'_> {
         live: Option<&Live>,
         failure: &Failure,
     ) -> ChildOutcome {
-        let problem = failure.problem(planned.kind.kind, &planned.name);
+        let why = failure.problem(planned.kind.kind, &planned.name);
         if *failure != Failure::Fenced {
             let print = fingerprint(planned, live);
-            self.memory.failed(self.owner, &self.child_key(planned), &print, &problem, failure.is_lasting());
+            self.memory.failed(self.owner, &self.child_key(planned), &print, &why, failure.is_lasting());
         }
-        self.problem(planned, recorded, problem)
-    }
-
-    fn problem(&self, planned: &Planned, recorded: Option<&ChildStatus>, problem: Problem) -> ChildOutcome {
-        ChildOutcome { problem: Some(problem), ..self.outcome(planned, recorded) }
-    }
-
-    fn outcome(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
-        ChildOutcome {
-            api_version: planned.kind.api_version(),
-            kind: planned.kind.kind.to_owned(),
-            name: planned.name.clone(),
-            uid: recorded.and_then(|child| child.uid.clone()),
-            digest: recorded.and_then(|child| child.digest.clone()),
-            held: false,
-            problem: None,
-        }
+        problem(planned, recorded, why)
     }
 
     /// The name under which attempts at this child are remembered.
     pub fn child_key(&self, planned: &Planned) -> ChildKey {
         (planned.kind, planned.name.clone())
     }
+}
+
+/// The outcome of a child of which nothing new is known.
+fn outcome(planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
+    ChildOutcome {
+        api_version: planned.kind.api_version(),
+        kind: planned.kind.kind.to_owned(),
+        name: planned.name.clone(),
+        uid: recorded.and_then(|child| child.uid.clone()),
+        digest: recorded.and_then(|child| child.digest.clone()),
+        held: false,
+        problem: None,
+    }
+}
+
+fn problem(planned: &Planned, recorded: Option<&ChildStatus>, why: Problem) -> ChildOutcome {
+    ChildOutcome { problem: Some(why), ..outcome(planned, recorded) }
 }
 
 /// What makes a second attempt the same as the first.

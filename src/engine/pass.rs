@@ -72,6 +72,9 @@ pub async fn execute(
     }
     if settled(&outcomes, deployment) {
         outcomes.extend(remove(applier, &last).await);
+    } else {
+        // What stays for now stays on record.
+        outcomes.extend(last.iter().map(Leftover::outcome));
     }
     outcomes
 }

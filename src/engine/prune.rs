@@ -18,6 +18,21 @@ pub struct Leftover {
     pub live: Live,
 }
 
+impl Leftover {
+    /// The record of a leftover that is still there.
+    pub fn outcome(&self) -> ChildOutcome {
+        ChildOutcome {
+            api_version: self.kind.api_version(),
+            kind: self.kind.kind.to_owned(),
+            name: self.key.name.clone(),
+            uid: Some(self.live.uid.clone()),
+            digest: self.live.digest.clone(),
+            held: false,
+            problem: None,
+        }
+    }
+}
+
 /// Everything that is ours and not planned, last stage first.
 pub fn leftovers(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
     let mut found: Vec<Leftover> = applier
@@ -58,15 +73,10 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
             applier.world.forget_child(&leftover.kind, &leftover.key);
             None
         }
-        Err(failure) => Some(ChildOutcome {
-            api_version: leftover.kind.api_version(),
-            kind: leftover.kind.kind.to_owned(),
-            name: leftover.key.name.clone(),
-            uid: Some(leftover.live.uid.clone()),
-            digest: leftover.live.digest.clone(),
-            held: false,
-            problem: Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
-        }),
+        Err(failure) => {
+            let problem = Some(failure.problem(leftover.kind.kind, &leftover.key.name));
+            Some(ChildOutcome { problem, ..leftover.outcome() })
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The operator on a real control plane with simulated nodes. One module per promise.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../support/mod.rs"]
 mod support;
