@@ -27,6 +27,7 @@ impl Leftover {
             name: self.key.name.clone(),
             uid: Some(self.live.uid.clone()),
             digest: self.live.digest.clone(),
+            stored_version: None,
             held: false,
             problem: None,
         }

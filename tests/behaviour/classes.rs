@@ -12,6 +12,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use microservice_operator::api::{Microservice, MicroserviceClass};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::steps::{PATIENCE, annotate, condition, deployment, generation};
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
@@ -21,12 +22,20 @@ fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(Cluster::own)
 }
 
-async fn ground(name: &str, arguments: &[&str]) -> (Namespace, Operator) {
-    let namespace = Namespace::new(cluster(), name).await;
-    let mut options = OperatorOptions::namespace(namespace.name());
-    options.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let operator = Operator::start(cluster(), options).await;
-    (namespace, operator)
+const RATE: usize = 5;
+const ROLLING: usize = 2;
+
+/// A namespace, and the operator of all namespaces: only such a one keeps the status of the classes.
+async fn ground() -> (Namespace, &'static Operator) {
+    static OPERATOR: OnceCell<Operator> = OnceCell::const_new();
+    let operator = OPERATOR
+        .get_or_init(|| async {
+            let limits = [format!("--class-rate={RATE}"), format!("--max-rolling={ROLLING}")];
+            let all = OperatorOptions { namespaces: Vec::new(), ..OperatorOptions::namespace("all") };
+            Operator::start(cluster(), OperatorOptions { arguments: limits.to_vec(), ..all }).await
+        })
+        .await;
+    (Namespace::new(cluster(), "classes").await, operator)
 }
 
 fn classes(namespace: &Namespace) -> Api<MicroserviceClass> {
@@ -85,7 +94,7 @@ async fn wait_part(namespace: &Namespace, name: &str, pointer: &str, value: Valu
 
 #[tokio::test]
 async fn the_spec_wins_over_the_class_and_the_class_over_the_built_in_defaults() {
-    let (namespace, _operator) = ground("classes", &[]).await;
+    let (namespace, _operator) = ground().await;
     let defaults = json!({"defaults": {
         "replicas": 2,
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "300Mi"}},
@@ -124,7 +133,7 @@ async fn the_spec_wins_over_the_class_and_the_class_over_the_built_in_defaults()
 
 #[tokio::test]
 async fn the_class_is_that_of_the_object_then_of_the_namespace_then_the_default_one() {
-    let (namespace, _operator) = ground("classes", &[]).await;
+    let (namespace, _operator) = ground().await;
     let replicas = |count: i32| json!({"defaults": {"replicas": count}});
     let mark = json!({"microservice.dev/is-default-class": "true"});
     let named = class(&namespace, "named", json!({}), replicas(1)).await;
@@ -174,7 +183,7 @@ async fn the_class_is_that_of_the_object_then_of_the_namespace_then_the_default_
 
 #[tokio::test]
 async fn an_unknown_class_and_a_broken_guard_rail_change_nothing_that_runs() {
-    let (namespace, _operator) = ground("classes", &[]).await;
+    let (namespace, _operator) = ground().await;
     let rails = json!({"guardrails": {"maxReplicas": 3, "forbidLatest": true}});
     let strict = class(&namespace, "strict", json!({}), rails.clone()).await;
     let spec = |class: &str, image: &str, replicas: i32| json!({"image": image, "className": class, "replicas": replicas});
@@ -250,8 +259,7 @@ async fn wait_fleet(namespace: &Namespace, count: usize, pointer: &str, value: V
 #[tokio::test]
 async fn a_change_of_a_class_goes_out_at_a_bounded_rate_and_is_then_at_rest() {
     const SERVICES: usize = 20;
-    const RATE: usize = 5;
-    let (namespace, operator) = ground("classes", &["--class-rate=5"]).await;
+    let (namespace, operator) = ground().await;
     let audit = cluster().audit().await;
     let replicas = |count: i32| json!({"defaults": {"replicas": count}});
     let name = class(&namespace, "fleet", json!({}), replicas(1)).await;
@@ -267,7 +275,7 @@ async fn a_change_of_a_class_goes_out_at_a_bounded_rate_and_is_then_at_rest() {
     join_all(names.iter().map(|name| namespace.wait_ready(name))).await;
 
     let applies = audit.since(mark).await.of(&operator.user()).writes().resource("deployments");
-    let applies = applies.only(|request| request.name != "own");
+    let applies = applies.namespace(namespace.name()).only(|request| request.name != "own");
     assert_eq!(applies.count(), SERVICES, "{applies}");
     let times: Vec<f64> = applies.0.iter().map(|request| seconds(&request.at)).collect();
     for start in &times {
@@ -283,11 +291,15 @@ async fn a_change_of_a_class_goes_out_at_a_bounded_rate_and_is_then_at_rest() {
     wait_class_services(&namespace, &name, SERVICES + 1).await;
     let rest = audit.mark().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let seen = audit.since(rest).await.of(&operator.user()).only(|request| request.verb != "watch");
+    let seen = audit.since(rest).await.of(&operator.user()).only(|request| {
+        let ours = request.namespace == namespace.name() || request.name == name;
+        ours && request.verb != "watch"
+    });
     assert_eq!(seen.count(), 0, "{seen}");
     annotate(&namespace, "web-1", "microservice.dev/restart", "now").await;
     eventually(PATIENCE, "it is still awake", || async {
-        let seen = audit.since(rest).await.of(&operator.user()).writes().resource("deployments");
+        let seen = audit.since(rest).await.namespace(namespace.name()).of(&operator.user());
+        let seen = seen.writes().resource("deployments");
         if seen.count() == 1 { Ok(()) } else { Err(seen.to_string()) }
     })
     .await;
@@ -302,8 +314,7 @@ fn seconds(at: &str) -> f64 {
 #[tokio::test]
 async fn a_change_of_a_class_lets_only_some_services_roll_at_a_time() {
     const SERVICES: usize = 6;
-    const ROLLING: usize = 2;
-    let (namespace, _operator) = ground("classes", &["--class-rate=100", "--max-rolling=2"]).await;
+    let (namespace, _operator) = ground().await;
     let drain = |seconds: i32| json!({"defaults": {"replicas": 1, "shutdown": {"drainSeconds": seconds}}});
     let name = class(&namespace, "fleet", json!({}), drain(3)).await;
     let names = fleet(&namespace, SERVICES, &name, "web:v1-slow").await;

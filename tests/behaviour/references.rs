@@ -101,10 +101,10 @@ async fn pods_wait_for_a_missing_secret_and_key_while_all_else_is_made() {
         ],
     });
     namespace.microservice("web", spec).await;
-    let waiting = namespace.wait_condition("web", "SecretsReady", "False", Some("WaitingForSecret")).await;
-    let (_, _, message) = condition(&waiting, "SecretsReady").unwrap();
+    let waiting = namespace.wait_condition("web", "Reconciling", "True", Some("WaitingForSecret")).await;
+    let (status, _, message) = condition(&waiting, "SecretsReady").unwrap();
+    assert_eq!(status, "False");
     assert!(message.contains("Secret \"db\"") && !message.contains("extra"), "{message}");
-    assert_eq!(condition(&waiting, "Reconciling").map(|c| c.1).as_deref(), Some("WaitingForSecret"));
     assert_eq!(condition(&waiting, "Stalled"), None, "it heals by itself");
     let held = waiting.status.unwrap_or_default().children;
     let held = held.iter().filter(|child| !child.ready).map(|child| child.kind.as_str()).collect::<Vec<_>>();

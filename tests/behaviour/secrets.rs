@@ -227,7 +227,8 @@ async fn secret_values_are_told_to_nobody() {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": CANARY}});
     namespace.apply(config).await;
     let mut spec = maker(json!([{"key": "token"}]));
-    spec["secrets"][1] = json!({"name": "db", "env": [{"name": "URL", "key": "url"}]});
+    let read = json!({"name": "db", "env": [{"name": "URL", "key": "url"}]});
+    spec["secrets"].as_array_mut().expect("a list").push(read);
     spec["envFrom"] = json!([{"configMapRef": {"name": "conf"}}]);
     namespace.microservice("web", spec).await;
     namespace.wait_ready("web").await;
