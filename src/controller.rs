@@ -142,7 +142,6 @@ pub async fn run(
         // Several installations that are limited to namespaces would fight over it.
         spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
     }
-    spawn_readiness(&mut tasks, store.clone(), Arc::clone(&options.telemetry));
     let everything = stream::select(
         everything(fleet_changes, options.leadership, Arc::clone(&context)),
         census(store.clone(), Arc::clone(&options.telemetry)),
@@ -189,7 +188,8 @@ fn roots(
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => touched.push(Ok(object)),
                     Event::Delete(object) => context.forget(&Key::of(&object.metadata)),
-                    Event::Init | Event::InitDone => {}
+                    Event::InitDone => context.listed(),
+                    Event::Init => {}
                 }
             }
             stream::iter(touched)
@@ -246,22 +246,13 @@ fn count_objects(store: &Store<Microservice>, telemetry: &Telemetry) {
     telemetry.objects("NotReady", not_ready);
 }
 
-fn spawn_readiness(tasks: &mut JoinSet<()>, store: Store<Microservice>, telemetry: Arc<Telemetry>) {
-    tasks.spawn(async move {
-        if store.wait_until_ready().await.is_ok() {
-            telemetry.synced();
-        }
-    });
-}
-
 fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Store<Microservice>) {
     tasks.spawn(async move {
-        context.classes_changed.notify_one();
         loop {
             context.classes_changed.notified().await;
             tokio::time::sleep(classes::PAUSE).await;
-            if !context.fence.permit() || store.wait_until_ready().await.is_err() {
-                continue;
+            if !context.fence.permit() || !context.telemetry.is_ready() {
+                continue; // leading and the end of the listing notify too
             }
             if let Err(failure) = classes::publish(&context.client, &context.world, &store).await {
                 tracing::warn!(%failure, "the status of a class could not be written and will be repeated");
@@ -314,6 +305,13 @@ struct Told<'a> {
 }
 
 impl Context {
+    /// Every Microservice is in the store. Nobody may wait for that on the store itself: it wakes only
+    /// the last of those who wait, and the controller is one.
+    fn listed(&self) {
+        self.telemetry.synced();
+        self.classes_changed.notify_one();
+    }
+
     fn forget(&self, key: &Key) {
         self.memory.forget(key);
         self.turns.settled(key);
