@@ -5,12 +5,18 @@
 mod support;
 
 mod children;
+mod classes;
 mod contest;
 mod drift;
-mod ownership;
 mod faults;
 mod leader;
+mod ownership;
 mod poison;
 mod quiet;
+mod references;
 mod restart;
+mod rollout;
+mod scaling;
+mod secrets;
 mod smoke;
+mod steps;
