@@ -4,6 +4,8 @@
 
 mod audit;
 mod cluster;
+mod history;
+mod kubectl;
 mod namespace;
 mod operator;
 
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
+pub use history::{History, Verdict, Version, condition, kstatus};
+pub use kubectl::{Kubectl, Printed};
 pub use namespace::Namespace;
 pub use operator::{Operator, OperatorOptions};
 
