@@ -38,8 +38,8 @@ use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
 use crate::telemetry::Telemetry;
 
-/// Between two signs of life of the loop.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Between two counts of the objects.
+const CENSUS: Duration = Duration::from_secs(10);
 
 /// How the controller runs.
 pub struct Options {
@@ -139,20 +139,24 @@ pub async fn run(
     }
     let (store, writer) = reflector::store();
     let objects = roots(&watches, writer, Arc::clone(&context));
-    spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
+    if options.namespaces.is_empty() {
+        // Several installations that are limited to namespaces would fight over it.
+        spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
+    }
     spawn_readiness(&mut tasks, store.clone(), Arc::clone(&options.telemetry));
     let everything = stream::select(
         everything(fleet_changes, options.leadership, Arc::clone(&context)),
-        heartbeat(store.clone(), Arc::clone(&options.telemetry)),
+        census(store.clone(), Arc::clone(&options.telemetry)),
     );
-    options.telemetry.beat();
+    let telemetry = options.telemetry;
     Controller::for_stream(objects, store)
         .with_config(controller::Config::default().concurrency(options.concurrency))
         .reconcile_on(queued)
         .reconcile_all_on(everything)
         .graceful_shutdown_on(shutdown)
         .run(reconcile, retry, context)
-        .for_each(|result| {
+        .for_each(move |result| {
+            telemetry.beat();
             if let Err(controller::Error::ReconcilerFailed(error, object)) = result {
                 tracing::warn!(%object, %error, "a look at this Microservice failed and will be repeated");
             }
@@ -217,17 +221,13 @@ fn everything(
     stream::select(fleet, leading).inspect(move |()| context.classes_changed.notify_one())
 }
 
-/// Never fires: being polled is the sign of life of the loop that also polls everything else.
-fn heartbeat(
-    store: Store<Microservice>,
-    telemetry: Arc<Telemetry>,
-) -> impl Stream<Item = ()> + Send + 'static {
+/// Keeps the counts of objects; never fires.
+fn census(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold((), |()| async {
-        tokio::time::sleep(HEARTBEAT).await;
+        tokio::time::sleep(CENSUS).await;
         Some(((), ()))
     })
     .filter_map(move |()| {
-        telemetry.beat();
         count_objects(&store, &telemetry);
         std::future::ready(None)
     })

@@ -177,6 +177,7 @@ impl Watches {
     }
 
     fn enqueue(&self, owner: &Key) {
+        self.telemetry.queued();
         // The receiver is gone only while shutting down.
         let _ = self.queue.unbounded_send(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
