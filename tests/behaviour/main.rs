@@ -5,4 +5,6 @@
 mod support;
 
 mod causes;
+mod schema_server;
 mod smoke;
+mod status;

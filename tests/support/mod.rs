@@ -18,7 +18,7 @@ pub use cluster::Cluster;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kubectl::{Kubectl, Printed};
 pub use namespace::Namespace;
-pub use operator::{Operator, OperatorOptions};
+pub use operator::{Operator, OperatorOptions, install_crds, manifests};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";
