@@ -5,6 +5,15 @@
 mod support;
 
 mod causes;
+mod children;
+mod contest;
+mod drift;
+mod faults;
+mod leader;
+mod ownership;
+mod poison;
+mod quiet;
+mod restart;
 mod schema_server;
 mod smoke;
 mod status;

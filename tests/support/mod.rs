@@ -17,8 +17,8 @@ pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kubectl::{Kubectl, Printed};
-pub use namespace::Namespace;
-pub use operator::{Operator, OperatorOptions, install_crds, manifests};
+pub use namespace::{Namespace, apply_as_given};
+pub use operator::{Installation, Operator, OperatorOptions, install_crds, manifests};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";
