@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
 mod children;
 mod classes;
 mod contest;
@@ -17,6 +18,8 @@ mod references;
 mod restart;
 mod rollout;
 mod scaling;
+mod schema_server;
 mod secrets;
 mod smoke;
+mod status;
 mod steps;

@@ -4,6 +4,8 @@
 
 mod audit;
 mod cluster;
+mod history;
+mod kubectl;
 mod namespace;
 mod operator;
 
@@ -13,8 +15,10 @@ use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
+pub use history::{History, Verdict, Version, condition, kstatus};
+pub use kubectl::{Kubectl, Printed};
 pub use namespace::{Namespace, apply_as_given};
-pub use operator::{Installation, Operator, OperatorOptions};
+pub use operator::{Installation, Operator, OperatorOptions, install_crds, manifests};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";

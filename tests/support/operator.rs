@@ -325,7 +325,7 @@ impl Installation {
 }
 
 /// Applies what `microservice-operator crd` prints and waits until the kinds are served.
-async fn install_crds(client: &Client, cluster: &Cluster) {
+pub async fn install_crds(client: &Client, cluster: &Cluster) {
     static SHARED: OnceCell<()> = OnceCell::const_new();
     let install = || async {
         for manifest in manifests(&["crd"]) {
@@ -369,7 +369,7 @@ fn read_json(path: &Path) -> Value {
 }
 
 /// The YAML documents that a command of the operator prints.
-fn manifests(arguments: &[&str]) -> Vec<Value> {
+pub fn manifests(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(BINARY).args(arguments).output().expect("the operator's binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "microservice-operator {arguments:?}: {errors}");
