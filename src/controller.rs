@@ -16,7 +16,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::api::status::ReferenceStatus;
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
 use crate::engine::fleet::Turns;
@@ -29,6 +28,7 @@ use crate::engine::probes::{ProbeMessages, next_question};
 use crate::engine::publish::{Published, Publisher};
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
+use crate::engine::sentinels::{Obstacle, Sentinels};
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
 use crate::engine::{classes, pass};
@@ -40,6 +40,9 @@ use crate::telemetry::Telemetry;
 
 /// Between two counts of the objects.
 const CENSUS: Duration = Duration::from_secs(10);
+
+/// Until the next look at an object that others stand in the way of and that nobody tells about.
+const UNWATCHED: Duration = Duration::from_mins(1);
 
 /// How the controller runs.
 pub struct Options {
@@ -93,6 +96,7 @@ struct Context {
     publisher: Publisher,
     probes: ProbeMessages,
     turns: Turns,
+    sentinels: Sentinels,
     telemetry: Arc<Telemetry>,
     fence: Fence,
     classes_changed: Notify,
@@ -125,6 +129,7 @@ pub async fn run(
         keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
         publisher: Publisher::new(options.client.clone(), &options.identity),
         probes: ProbeMessages::default(),
+        sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
@@ -143,7 +148,6 @@ pub async fn run(
         // Several installations that are limited to namespaces would fight over it.
         spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
     }
-    spawn_readiness(&mut tasks, store.clone(), Arc::clone(&options.telemetry));
     let everything = stream::select(
         everything(fleet_changes, options.leadership, Arc::clone(&context)),
         census(store.clone(), Arc::clone(&options.telemetry)),
@@ -190,7 +194,8 @@ fn roots(
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => touched.push(Ok(object)),
                     Event::Delete(object) => context.forget(&Key::of(&object.metadata)),
-                    Event::Init | Event::InitDone => {}
+                    Event::InitDone => context.listed(),
+                    Event::Init => {}
                 }
             }
             stream::iter(touched)
@@ -247,22 +252,13 @@ fn count_objects(store: &Store<Microservice>, telemetry: &Telemetry) {
     telemetry.objects("NotReady", not_ready);
 }
 
-fn spawn_readiness(tasks: &mut JoinSet<()>, store: Store<Microservice>, telemetry: Arc<Telemetry>) {
-    tasks.spawn(async move {
-        if store.wait_until_ready().await.is_ok() {
-            telemetry.synced();
-        }
-    });
-}
-
 fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Store<Microservice>) {
     tasks.spawn(async move {
-        context.classes_changed.notify_one();
         loop {
             context.classes_changed.notified().await;
             tokio::time::sleep(classes::PAUSE).await;
-            if !context.fence.permit() || store.wait_until_ready().await.is_err() {
-                continue;
+            if !context.fence.permit() || !context.telemetry.is_ready() {
+                continue; // leading and the end of the listing notify too
             }
             if let Err(failure) = classes::publish(&context.client, &context.world, &store).await {
                 tracing::warn!(%failure, "the status of a class could not be written and will be repeated");
@@ -315,9 +311,17 @@ struct Told<'a> {
 }
 
 impl Context {
+    /// Every Microservice is in the store. Nobody may wait for that on the store itself: it wakes only
+    /// the last of those who wait, and the controller is one.
+    fn listed(&self) {
+        self.telemetry.synced();
+        self.classes_changed.notify_one();
+    }
+
     fn forget(&self, key: &Key) {
         self.memory.forget(key);
         self.turns.settled(key);
+        self.sentinels.post(key, &[]);
         self.world.set_reads(key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
     }
@@ -375,6 +379,7 @@ impl Look<'_> {
     ) -> Result<Looked, Error> {
         let status = object.status.clone().unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
+        let made = observation.made.clone();
         let applier = Applier {
             world: &self.context.world,
             memory: &self.context.memory,
@@ -382,6 +387,7 @@ impl Look<'_> {
             telemetry: &self.context.telemetry,
             owner: &self.key,
             uid: &uid,
+            secrets: &made,
         };
         let due = pass::is_due(&applier, plan, &status.children);
         if due {
@@ -403,9 +409,42 @@ impl Look<'_> {
         let deployment = self.context.world.deployments.get(&self.key);
         let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
-        self.refresh(&mut observation.references);
+        observation.settle(&object, &outcomes);
+        let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
-        self.tell(told).await
+        let mut looked = self.tell(told).await?;
+        if unwatched {
+            looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
+        }
+        Ok(looked)
+    }
+
+    /// Has what stands in the place of a child watched, so that it is noticed when it goes. Returns
+    /// whether some of it is not watched for lack of room: it is forgotten, so the next look asks.
+    fn watch_obstacles(&self, plan: &Plan, outcomes: &[ChildOutcome]) -> bool {
+        let blocked = |kind: &str, name: &str| {
+            let reason = |o: &ChildOutcome| o.problem.as_ref().map(|problem| problem.reason);
+            let outcome = outcomes.iter().find(|o| o.kind == kind && o.name == name);
+            matches!(outcome.and_then(reason), Some(Reason::Conflict | Reason::WaitingForDeletion))
+        };
+        let world = &self.context.world;
+        let key = |name: &str| Key::new(&self.key.namespace, name);
+        let obstacles: Vec<Obstacle> = plan
+            .children
+            .iter()
+            .filter(|planned| blocked(planned.kind.kind, &planned.name))
+            .map(|planned| (planned.kind, planned.name.clone()))
+            .filter(|(kind, name)| {
+                // One that names us is told by the ordinary watches.
+                let live = world.child(kind, &key(name));
+                live.is_some_and(|live| live.claimed_by() != Some(self.key.name.as_str()))
+            })
+            .collect();
+        let left = self.context.sentinels.post(&self.key, &obstacles);
+        for (kind, name) in &left {
+            world.forget_child(kind, &key(name));
+        }
+        !left.is_empty()
     }
 
     /// Asks for a turn when what changed is the class or the release, not the object.
@@ -423,19 +462,6 @@ impl Look<'_> {
         }
         let rolls = plan.template_hash != status.completed_template;
         self.context.turns.take(&self.key, rolls)
-    }
-
-    /// A generated Secret that this look has just written is recorded as it is stored now.
-    fn refresh(&self, references: &mut [ReferenceStatus]) {
-        for record in references.iter_mut().filter(|record| record.kind == "Secret") {
-            let key = Key::new(&self.key.namespace, &record.name);
-            let (live, _) = self.context.world.reference(crate::intent::ReferenceKind::Secret, &key);
-            let ours = live.filter(|live| live.claimed_by() == Some(&self.key.name) && live.digest.is_some());
-            if let Some(live) = ours {
-                record.uid = live.uid;
-                record.resource_version = live.resource_version;
-            }
-        }
     }
 
     /// The spec breaks a rule: nothing is applied, nothing is pruned.
@@ -554,14 +580,9 @@ impl Look<'_> {
             })
             .min();
         let attempt = self.context.memory.next_attempt(&self.key);
-        let outcome =
-            outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(
-                |problem| match problem.reason {
-                    Reason::Conflict => Some(Duration::from_mins(1)),
-                    Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
-                    _ => None,
-                },
-            );
+        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
+            (problem.reason == Reason::WaitingForDeletion).then_some(Duration::from_secs(5))
+        });
         // The kubelet's word may come later than the pod.
         let probe = if ready { None } else { next_question(pods) };
         outcome.chain(rotation).chain(attempt).chain(probe).min()

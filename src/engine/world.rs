@@ -134,15 +134,17 @@ impl World {
         }
     }
 
+    /// The kind of a recorded child; `None` when this release does not know it.
+    pub fn kind_of(&self, child: &ChildStatus) -> Option<Kind> {
+        let same = |kind: &&Kind| kind.kind == child.kind && kind.api_version() == child.api_version;
+        self.children.keys().find(same).copied()
+    }
+
     /// Every live child that this Microservice may own: those that name it, and those it recorded.
     pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Live)> {
         let mut keys: HashSet<(Kind, Key)> = self.relations().claims.get(owner).cloned().unwrap_or_default();
         for child in recorded {
-            let kind = self
-                .children
-                .keys()
-                .find(|kind| kind.kind == child.kind && kind.api_version() == child.api_version);
-            keys.extend(kind.map(|kind| (*kind, Key::new(&owner.namespace, &child.name))));
+            keys.extend(self.kind_of(child).map(|kind| (kind, Key::new(&owner.namespace, &child.name))));
         }
         let mut found: Vec<_> = keys
             .into_iter()

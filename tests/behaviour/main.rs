@@ -4,4 +4,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod children;
+mod classes;
+mod contest;
+mod drift;
+mod faults;
+mod leader;
+mod ownership;
+mod poison;
+mod quiet;
+mod references;
+mod restart;
+mod rollout;
+mod scaling;
+mod secrets;
 mod smoke;
+mod steps;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
-pub use namespace::Namespace;
-pub use operator::{Operator, OperatorOptions};
+pub use namespace::{Namespace, apply_as_given};
+pub use operator::{Installation, Operator, OperatorOptions};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";
