@@ -2,7 +2,7 @@
 # Checks and tests. $1 is all, lint, unit or cluster. Runs everything even after a failure, then names
 # what failed and closes with the counts of all test runs.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
 what=${1:-all}
 

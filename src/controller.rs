@@ -16,7 +16,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::api::status::ReferenceStatus;
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
 use crate::engine::fleet::Turns;
@@ -25,10 +24,11 @@ use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
 use crate::engine::observe::{Observation, Observer};
-use crate::engine::probes::ProbeMessages;
+use crate::engine::probes::{ProbeMessages, next_question};
 use crate::engine::publish::{Published, Publisher};
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
+use crate::engine::sentinels::{Obstacle, Sentinels};
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
 use crate::engine::{classes, pass};
@@ -38,8 +38,11 @@ use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
 use crate::telemetry::Telemetry;
 
-/// Between two signs of life of the loop.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Between two counts of the objects.
+const CENSUS: Duration = Duration::from_secs(10);
+
+/// Until the next look at an object that others stand in the way of and that nobody tells about.
+const UNWATCHED: Duration = Duration::from_mins(1);
 
 /// How the controller runs.
 pub struct Options {
@@ -93,6 +96,7 @@ struct Context {
     publisher: Publisher,
     probes: ProbeMessages,
     turns: Turns,
+    sentinels: Sentinels,
     telemetry: Arc<Telemetry>,
     fence: Fence,
     classes_changed: Notify,
@@ -125,6 +129,7 @@ pub async fn run(
         keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
         publisher: Publisher::new(options.client.clone(), &options.identity),
         probes: ProbeMessages::default(),
+        sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
@@ -139,19 +144,23 @@ pub async fn run(
     }
     let (store, writer) = reflector::store();
     let objects = roots(&watches, writer, Arc::clone(&context));
-    spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
+    if options.namespaces.is_empty() {
+        // Several installations that are limited to namespaces would fight over it.
+        spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
+    }
     let everything = stream::select(
         everything(fleet_changes, options.leadership, Arc::clone(&context)),
-        heartbeat(store.clone(), Arc::clone(&options.telemetry)),
+        census(store.clone(), Arc::clone(&options.telemetry)),
     );
-    options.telemetry.beat();
+    let telemetry = options.telemetry;
     Controller::for_stream(objects, store)
         .with_config(controller::Config::default().concurrency(options.concurrency))
         .reconcile_on(queued)
         .reconcile_all_on(everything)
         .graceful_shutdown_on(shutdown)
         .run(reconcile, retry, context)
-        .for_each(|result| {
+        .for_each(move |result| {
+            telemetry.beat();
             if let Err(controller::Error::ReconcilerFailed(error, object)) = result {
                 tracing::warn!(%object, %error, "a look at this Microservice failed and will be repeated");
             }
@@ -217,17 +226,13 @@ fn everything(
     stream::select(fleet, leading).inspect(move |()| context.classes_changed.notify_one())
 }
 
-/// Never fires: being polled is the sign of life of the loop that also polls everything else.
-fn heartbeat(
-    store: Store<Microservice>,
-    telemetry: Arc<Telemetry>,
-) -> impl Stream<Item = ()> + Send + 'static {
+/// Keeps the counts of objects; never fires.
+fn census(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold((), |()| async {
-        tokio::time::sleep(HEARTBEAT).await;
+        tokio::time::sleep(CENSUS).await;
         Some(((), ()))
     })
     .filter_map(move |()| {
-        telemetry.beat();
         count_objects(&store, &telemetry);
         std::future::ready(None)
     })
@@ -264,8 +269,8 @@ fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Sto
     });
 }
 
-fn retry(object: Arc<Microservice>, error: &Error, context: Arc<Context>) -> Action {
-    let _ = error;
+#[allow(clippy::needless_pass_by_value)] // the signature is kube's
+fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.memory.pass_failed(&Key::of(&object.metadata)))
 }
 
@@ -316,6 +321,7 @@ impl Context {
     fn forget(&self, key: &Key) {
         self.memory.forget(key);
         self.turns.settled(key);
+        self.sentinels.post(key, &[]);
         self.world.set_reads(key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
     }
@@ -373,6 +379,7 @@ impl Look<'_> {
     ) -> Result<Looked, Error> {
         let status = object.status.clone().unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
+        let made = observation.made.clone();
         let applier = Applier {
             world: &self.context.world,
             memory: &self.context.memory,
@@ -380,6 +387,7 @@ impl Look<'_> {
             telemetry: &self.context.telemetry,
             owner: &self.key,
             uid: &uid,
+            secrets: &made,
         };
         let due = pass::is_due(&applier, plan, &status.children);
         if due {
@@ -401,9 +409,42 @@ impl Look<'_> {
         let deployment = self.context.world.deployments.get(&self.key);
         let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
-        self.refresh(&mut observation.references);
+        observation.settle(&object, &outcomes);
+        let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
-        self.tell(told).await
+        let mut looked = self.tell(told).await?;
+        if unwatched {
+            looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
+        }
+        Ok(looked)
+    }
+
+    /// Has what stands in the place of a child watched, so that it is noticed when it goes. Returns
+    /// whether some of it is not watched for lack of room: it is forgotten, so the next look asks.
+    fn watch_obstacles(&self, plan: &Plan, outcomes: &[ChildOutcome]) -> bool {
+        let blocked = |kind: &str, name: &str| {
+            let reason = |o: &ChildOutcome| o.problem.as_ref().map(|problem| problem.reason);
+            let outcome = outcomes.iter().find(|o| o.kind == kind && o.name == name);
+            matches!(outcome.and_then(reason), Some(Reason::Conflict | Reason::WaitingForDeletion))
+        };
+        let world = &self.context.world;
+        let key = |name: &str| Key::new(&self.key.namespace, name);
+        let obstacles: Vec<Obstacle> = plan
+            .children
+            .iter()
+            .filter(|planned| blocked(planned.kind.kind, &planned.name))
+            .map(|planned| (planned.kind, planned.name.clone()))
+            .filter(|(kind, name)| {
+                // One that names us is told by the ordinary watches.
+                let live = world.child(kind, &key(name));
+                live.is_some_and(|live| live.claimed_by() != Some(self.key.name.as_str()))
+            })
+            .collect();
+        let left = self.context.sentinels.post(&self.key, &obstacles);
+        for (kind, name) in &left {
+            world.forget_child(kind, &key(name));
+        }
+        !left.is_empty()
     }
 
     /// Asks for a turn when what changed is the class or the release, not the object.
@@ -421,19 +462,6 @@ impl Look<'_> {
         }
         let rolls = plan.template_hash != status.completed_template;
         self.context.turns.take(&self.key, rolls)
-    }
-
-    /// A generated Secret that this look has just written is recorded as it is stored now.
-    fn refresh(&self, references: &mut [ReferenceStatus]) {
-        for record in references.iter_mut().filter(|record| record.kind == "Secret") {
-            let key = Key::new(&self.key.namespace, &record.name);
-            let (live, _) = self.context.world.reference(crate::intent::ReferenceKind::Secret, &key);
-            let ours = live.filter(|live| live.claimed_by() == Some(&self.key.name) && live.digest.is_some());
-            if let Some(live) = ours {
-                record.uid = live.uid;
-                record.resource_version = live.resource_version;
-            }
-        }
     }
 
     /// The spec breaks a rule: nothing is applied, nothing is pruned.
@@ -552,18 +580,11 @@ impl Look<'_> {
             })
             .min();
         let attempt = self.context.memory.next_attempt(&self.key);
-        let outcome =
-            outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(
-                |problem| match problem.reason {
-                    Reason::Conflict => Some(Duration::from_mins(1)),
-                    Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
-                    _ => None,
-                },
-            );
+        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
+            (problem.reason == Reason::WaitingForDeletion).then_some(Duration::from_secs(5))
+        });
         // The kubelet's word may come later than the pod.
-        let silent =
-            pods.iter().any(|pod| crate::engine::probes::is_silent(pod) && pod.probe_message.is_none());
-        let probe = (silent && !ready).then_some(Duration::from_secs(2));
+        let probe = if ready { None } else { next_question(pods) };
         outcome.chain(rotation).chain(attempt).chain(probe).min()
     }
 }
@@ -585,10 +606,6 @@ fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {
 
 /// The reason in the condition Ready, as a word of our own list.
 fn main_reason(status: &MicroserviceStatus) -> Reason {
-    let text = status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.as_str());
-    Reason::ALL
-        .iter()
-        .map(|(reason, _)| *reason)
-        .find(|reason| Some(reason.as_str()) == text)
-        .unwrap_or(Reason::Progressing)
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
+    ready.and_then(|c| Reason::parse(&c.reason)).unwrap_or(Reason::Progressing)
 }

@@ -43,7 +43,6 @@ pub struct Telemetry {
     reconciles: Family<Label<&'static str>, Counter>,
     reconcile_seconds: Histogram,
     in_flight: Gauge,
-    queued: Gauge,
     child_writes: Family<Labels, Counter>,
     repairs: Family<Label<&'static str>, Counter>,
     watch_errors: Family<Label<&'static str>, Counter>,
@@ -69,7 +68,6 @@ impl Telemetry {
             // 1 ms to 33 s
             reconcile_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             in_flight: Gauge::default(),
-            queued: Gauge::default(),
             child_writes: Family::default(),
             repairs: Family::default(),
             watch_errors: Family::default(),
@@ -95,7 +93,6 @@ impl Telemetry {
             self.reconcile_seconds.clone(),
         );
         registry.register("reconciles_in_flight", "Reconciles that run now", self.in_flight.clone());
-        registry.register("reconciles_queued", "Objects that wait for a reconcile", self.queued.clone());
         registry.register("child_writes", "Writes of children, by kind and verb", self.child_writes.clone());
         registry.register(
             "repairs",
@@ -137,14 +134,9 @@ impl Telemetry {
         }
     }
 
-    /// Number of objects that wait for a reconcile.
-    pub fn queued(&self, objects: usize) {
-        self.queued.set(i64::try_from(objects).unwrap_or(i64::MAX));
-        if objects == 0 {
-            self.liveness.met(Expectation::Queue);
-        } else {
-            self.liveness.expect_unless_expected(Expectation::Queue, QUEUE_LIMIT);
-        }
+    /// An object was queued; a reconcile of something has to begin or end soon.
+    pub fn queued(&self) {
+        self.liveness.expect_unless_expected(Expectation::Queue, QUEUE_LIMIT);
     }
 
     /// A child was written: `apply`, `delete` or `patch`.
@@ -236,7 +228,6 @@ mod tests {
     fn used() -> Telemetry {
         let telemetry = Telemetry::new();
         telemetry.reconciled("Ready", 0.02);
-        telemetry.queued(3);
         telemetry.child_write("Deployment", "apply");
         telemetry.repaired("Service");
         telemetry.watch_error("deployments");
@@ -271,7 +262,6 @@ mod tests {
             r#"microservice_operator_reconciles_total{reason="Ready"} 1"#,
             "microservice_operator_reconcile_seconds_count 1",
             "microservice_operator_reconciles_in_flight 1",
-            "microservice_operator_reconciles_queued 3",
             r#"microservice_operator_child_writes_total{kind="Deployment",verb="apply"} 1"#,
             r#"microservice_operator_repairs_total{kind="Service"} 1"#,
             r#"microservice_operator_watch_errors_total{stream="deployments"} 1"#,
@@ -290,8 +280,8 @@ mod tests {
     async fn a_process_with_nothing_to_do_is_alive() {
         let telemetry = Telemetry::new();
         drop(telemetry.working());
-        telemetry.queued(1);
-        telemetry.queued(0);
+        telemetry.queued();
+        telemetry.beat();
         tokio::time::advance(Duration::from_secs(86_400)).await;
         assert_eq!(telemetry.stuck(), [""; 0]);
     }
@@ -312,8 +302,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_growing_queue_that_nobody_serves_is_stuck() {
         let telemetry = Telemetry::new();
-        for length in 1..32 {
-            telemetry.queued(length);
+        for _ in 1..32 {
+            telemetry.queued();
             tokio::time::advance(Duration::from_secs(10)).await;
         }
         assert_eq!(telemetry.stuck(), ["queue"]);

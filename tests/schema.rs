@@ -1,6 +1,8 @@
 //! The CRDs on disk, the examples and the counter-examples, against the schema and its rules.
 //! `UPDATE=1 cargo test --test schema` rewrites `crds/`.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

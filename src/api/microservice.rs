@@ -127,7 +127,7 @@ pub struct MicroserviceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown: Option<Shutdown>,
 
-    /// Environment variables. An entry here wins over one that the operator would add.
+    /// Environment variables, at most 256. An entry here wins over one that the operator would add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<EnvVar>>,
 
@@ -140,11 +140,11 @@ pub struct MicroserviceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<BTreeMap<String, String>>,
 
-    /// Files and directories mounted into the service's container.
+    /// Files and directories mounted into the service's container, at most 32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileMount>>,
 
-    /// Secrets the service reads, existing or generated.
+    /// Secrets the service reads, existing or generated, at most 24.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<SecretUse>>,
 
@@ -161,11 +161,11 @@ pub struct MicroserviceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceOptions>,
 
-    /// Containers that run to completion, in order, before the service starts.
+    /// Containers that run to completion, in order, before the service starts; at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_containers: Option<Vec<ExtraContainer>>,
 
-    /// Containers that run beside the service for the pod's whole life (native sidecars).
+    /// Containers that run beside the service for the pod's whole life (native sidecars); at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecars: Option<Vec<ExtraContainer>>,
 
@@ -355,7 +355,7 @@ pub struct Metrics {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Shutdown {
-    /// Seconds between leaving discovery and SIGTERM. Default 5.
+    /// Seconds between leaving discovery and SIGTERM, 0 to 3575. Default 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<i32>,
     /// Seconds until SIGKILL, the drain included; more than `drainSeconds`, at most 3600. Default:
@@ -368,8 +368,8 @@ pub struct Shutdown {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileMount {
-    /// Absolute path in the container. Not `/`, `/proc`, `/sys`, `/dev`, `/etc` itself or
-    /// `/var/run/secrets`; no `..`.
+    /// Absolute path in the container without `..`. Not `/`, `/etc`, `/var`, `/run` or `/var/run`
+    /// themselves, and nothing in `/proc`, `/sys`, `/dev` or `/var/run/secrets`.
     pub mount_path: String,
     /// Mount read-only. Default: true for all sources but emptyDir and persistentVolumeClaim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -404,7 +404,7 @@ pub struct FileMount {
 pub struct SecretUse {
     /// Name of a Secret of this namespace. Without `generate` it must exist and is only read.
     pub name: String,
-    /// Keys as environment variables.
+    /// Keys as environment variables, at most 16; `envFrom` takes a whole Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<SecretEnv>>,
     /// Mounts the Secret as a directory.
@@ -516,7 +516,7 @@ pub struct ExtraContainer {
     /// CPU and memory. Default: requests cpu 50m, memory 64Mi; limits cpu 250m, memory 128Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Container ports; `hostPort` and `hostIP` are refused.
+    /// Container ports. `hostPort` and `hostIP` do not exist here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<ContainerPort>>,
     /// Mounts of the pod's volumes: `tmp`, or `files-<index>` and `secret-<index>` counted from 0 in

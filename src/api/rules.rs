@@ -29,7 +29,8 @@ const fn rule(
 ///
 /// Limits to keep in mind: the API server estimates the cost of each rule from the bounds of what it
 /// reads and refuses the CRD above 10 million for one rule or 100 million in all. The text of an
-/// int-or-string counts as 3 MB whatever its `maxLength`, so such rules are rare and outside lists.
+/// int-or-string counts as 3 MB whatever its `maxLength`, so such rules are rare and outside lists. At
+/// run time one rule may cost 1 million; an object at its bounds has to stay below that too.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, CLASS].into_iter().flatten()
 }
@@ -211,7 +212,7 @@ const WORKLOAD: &[Rule] = &[
     rule(
         "request-over-limit",
         &["spec.resources", "defaults.resources"],
-        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || (type(self.limits[k]) == string ? quantity(self.limits[k]) : quantity('0').add(self.limits[k])).compareTo(type(self.requests[k]) == string ? quantity(self.requests[k]) : quantity('0').add(self.requests[k])) >= 0)",
+        "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || (type(self.limits[k]) == string && !isQuantity(self.limits[k])) || (type(self.requests[k]) == string && !isQuantity(self.requests[k])) || (type(self.limits[k]) == string ? quantity(self.limits[k]) : quantity('0').add(self.limits[k])).compareTo(type(self.requests[k]) == string ? quantity(self.requests[k]) : quantity('0').add(self.requests[k])) >= 0)",
         "a request exceeds its limit: lower the request or raise the limit",
     ),
     rule(
@@ -425,7 +426,7 @@ const POD: &[Rule] = &[
         "account-annotation-reserved",
         &["serviceAccount.annotations"],
         "self.all(k, !k.matches('^([^/]*[.])?(kubernetes[.]io|k8s[.]io|microservice[.]dev)/'))",
-        "annotations of kubernetes.io, k8s.io and microservice.dev are reserved",
+        "annotations of kubernetes.io, k8s.io and microservice.dev are reserved on a ServiceAccount: use those of your cloud or a prefix of your own",
     ),
     rule(
         "annotation-form",

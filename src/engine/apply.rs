@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::live::{Belongs, Key, Live};
 use super::managed_fields;
 use super::memory::{ChildKey, Memory};
+use super::observe::Seen;
 use super::replicas;
 use super::request::{Failure, Requests};
 use super::world::World;
@@ -36,6 +37,8 @@ pub struct Applier<'a> {
     pub owner: &'a Key,
     /// Its UID.
     pub uid: &'a str,
+    /// Its generated Secrets, as the plan saw them.
+    pub secrets: &'a BTreeMap<String, Seen>,
 }
 
 /// What to do with a child.
@@ -50,20 +53,37 @@ impl Applier<'_> {
     /// Brings the child to its planned state and says what became of it.
     pub async fn child(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
         if planned.held {
-            return ChildOutcome { held: true, ..self.outcome(planned, recorded) };
+            return ChildOutcome { held: true, ..outcome(planned, recorded) };
         }
         let key = Key::new(&self.owner.namespace, &planned.name);
         let mut live = self.world.child(&planned.kind, &key);
+        if live.is_none() && recorded.is_some_and(|child| child.uid.is_some()) {
+            // Deleted, or without the label that the watches select by: only the server can tell.
+            match self.look(&planned.kind, &key).await {
+                Ok(found) => live = found,
+                Err(failure) => return self.refused(planned, recorded, None, &failure),
+            }
+        }
         for _ in 0..ROUNDS {
             match self.judge(planned, recorded, live.as_ref()) {
                 Step::Done(outcome) => return outcome,
                 Step::Send => {}
             }
-            match self.send(planned, &key, live.as_ref(), recorded).await {
-                Ok(stored) => return self.stored(planned, &key, &stored),
+            match self.send(planned, &key, live.as_ref()).await {
+                Ok(stored) => {
+                    if let Some(trace) = loss(recorded, live.as_ref()) {
+                        self.repaired(planned, live.as_ref(), &trace);
+                    }
+                    return self.stored(planned, &key, &stored);
+                }
                 // Another object, a newer version, or none: look again. The cache will follow.
                 Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
                 {
+                    // The plan was made from what is no longer there: the whole pass has to look again.
+                    Ok(found) if self.seen(planned).is_some() => {
+                        live = found;
+                        break;
+                    }
                     Ok(found) => live = found,
                     Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
                 },
@@ -75,7 +95,7 @@ impl Applier<'_> {
     }
 
     fn judge(&self, planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Step {
-        let stop = |reason, message| Step::Done(self.problem(planned, recorded, Problem { reason, message }));
+        let stop = |reason, message| Step::Done(problem(planned, recorded, Problem { reason, message }));
         let name = format!("{} {}", planned.kind.kind, planned.name);
         if let Some(live) = live {
             match live.belongs(self.uid, &self.owner.name, recorded) {
@@ -99,20 +119,17 @@ impl Applier<'_> {
                         format!("{name} is being deleted; it will be made again"),
                     );
                 }
-                Belongs::Ours
-                    if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) =>
-                {
-                    return Step::Done(self.outcome(planned, recorded));
+                Belongs::Ours if self.is_current(planned, live, recorded) => {
+                    return Step::Done(outcome(planned, recorded));
                 }
                 Belongs::Ours => {}
             }
         }
         let child = self.child_key(planned);
         if let Some(postponed) = self.memory.postponed(self.owner, &child, &fingerprint(planned, live)) {
-            return Step::Done(self.problem(planned, recorded, postponed.problem));
+            return Step::Done(problem(planned, recorded, postponed.problem));
         }
-        let fight =
-            loss(planned, recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
+        let fight = loss(recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
         if fight.is_some() {
             let other =
                 live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
@@ -126,23 +143,22 @@ impl Applier<'_> {
         Step::Send
     }
 
-    async fn send(
-        &self,
-        planned: &Planned,
-        key: &Key,
-        live: Option<&Live>,
-        recorded: Option<&ChildStatus>,
-    ) -> Result<ObjectMeta, Failure> {
-        if let Some(trace) = loss(planned, recorded, live) {
-            let live_hash = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
-            tracing::info!(
-                kind = planned.kind.kind,
-                name = planned.name,
-                fields = live_hash,
-                "drift found, repairing"
-            );
-            self.memory.repaired(self.owner, &self.child_key(planned), &trace);
-            self.telemetry.repaired(planned.kind.kind);
+    /// Whether nothing has to be sent.
+    pub fn is_current(&self, planned: &Planned, live: &Live, recorded: Option<&ChildStatus>) -> bool {
+        live.in_sync(&planned.plan_hash, recorded)
+            && !replicas::unfinished(planned, live)
+            && !self.seen(planned).is_some_and(|seen| seen.unsaved)
+    }
+
+    /// A generated Secret as the plan saw it.
+    fn seen(&self, planned: &Planned) -> Option<&Seen> {
+        self.secrets.get(&planned.name).filter(|_| planned.kind.kind == "Secret")
+    }
+
+    async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<ObjectMeta, Failure> {
+        if live.is_some_and(|live| live.tampered) {
+            // Before the apply, or it would store one more template with what has to go.
+            self.take_over(&planned.kind, key).await?;
         }
         let mut body = planned.body.clone();
         self.identify(planned, key, live, &mut body).await?;
@@ -169,31 +185,45 @@ impl Applier<'_> {
         live: Option<&Live>,
         body: &mut Value,
     ) -> Result<(), Failure> {
-        let Some(live) = live else {
+        if let Some(live) = live {
+            set_metadata(body, "uid", &live.uid);
+        }
+        if let Some(seen) = self.seen(planned).filter(|seen| !seen.resource_version.is_empty()) {
+            set_metadata(body, "resourceVersion", &seen.resource_version);
+            return self.keep_data(planned, key, seen, body).await;
+        }
+        if live.is_none() || self.seen(planned).is_some() {
             // No object ever has version 1: this makes the apply a create.
             set_metadata(body, "resourceVersion", "1");
+        }
+        Ok(())
+    }
+
+    /// Applied without its data, a Secret would lose it: the live values are sent back.
+    async fn keep_data(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        seen: &Seen,
+        body: &mut Value,
+    ) -> Result<(), Failure> {
+        if body.get("data").is_some() {
             return Ok(());
-        };
-        set_metadata(body, "uid", &live.uid);
-        if planned.kind.kind == "Secret" {
-            // Applied without its data, a Secret would lose it; applied with older data, a rotation.
-            set_metadata(body, "resourceVersion", &live.resource_version);
-            if body.get("data").is_none() {
-                let whole = self.requests.whole(&planned.kind, key).await?;
-                let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
-                let version = whole.metadata.resource_version.clone().unwrap_or_default();
-                set_metadata(body, "resourceVersion", &version);
-                let data: BTreeMap<String, ByteString> = whole
-                    .data
-                    .get("data")
-                    .map(|data| serde_json::from_value(data.clone()))
-                    .transpose()
-                    .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
-                    .unwrap_or_default();
-                if let Some(object) = body.as_object_mut() {
-                    object.insert("data".to_owned(), json!(data));
-                }
-            }
+        }
+        let whole = self.requests.whole(&planned.kind, key).await?;
+        let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+        if whole.metadata.resource_version.as_deref() != Some(&seen.resource_version) {
+            return Err(Failure::Conflict(format!("Secret {} has changed since it was read", key.name)));
+        }
+        let data: BTreeMap<String, ByteString> = whole
+            .data
+            .get("data")
+            .map(|data| serde_json::from_value(data.clone()))
+            .transpose()
+            .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
+            .unwrap_or_default();
+        if let Some(object) = body.as_object_mut() {
+            object.insert("data".to_owned(), json!(data));
         }
         Ok(())
     }
@@ -217,7 +247,11 @@ impl Applier<'_> {
         Ok(true)
     }
 
-    async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
+    /// Asks the server for a child, and keeps the answer in the cache.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but `Missing`.
+    pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
         let found = self.requests.metadata(kind, key).await?.map(|metadata| Live::of(&metadata));
         match &found {
             Some(live) => self.world.wrote_child(kind, key.clone(), live.clone()),
@@ -228,11 +262,23 @@ impl Applier<'_> {
         Ok(found)
     }
 
+    fn repaired(&self, planned: &Planned, live: Option<&Live>, trace: &str) {
+        let fields = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
+        tracing::info!(kind = planned.kind.kind, name = planned.name, fields, "drift repaired");
+        self.memory.repaired(self.owner, &self.child_key(planned), trace);
+        self.telemetry.repaired(planned.kind.kind);
+    }
+
     fn stored(&self, planned: &Planned, key: &Key, stored: &ObjectMeta) -> ChildOutcome {
         let live = Live::of(stored);
         self.world.wrote_child(&planned.kind, key.clone(), live.clone());
         self.memory.succeeded(self.owner, &self.child_key(planned));
-        ChildOutcome { uid: Some(live.uid), digest: live.digest, ..self.outcome(planned, None) }
+        ChildOutcome {
+            uid: Some(live.uid),
+            digest: live.digest,
+            stored_version: Some(live.resource_version),
+            ..outcome(planned, None)
+        }
     }
 
     fn refused(
@@ -242,34 +288,36 @@ impl Applier<'_> {
         live: Option<&Live>,
         failure: &Failure,
     ) -> ChildOutcome {
-        let problem = failure.problem(planned.kind.kind, &planned.name);
+        let why = failure.problem(planned.kind.kind, &planned.name);
         if *failure != Failure::Fenced {
             let print = fingerprint(planned, live);
-            self.memory.failed(self.owner, &self.child_key(planned), &print, &problem, failure.is_lasting());
+            self.memory.failed(self.owner, &self.child_key(planned), &print, &why, failure.is_lasting());
         }
-        self.problem(planned, recorded, problem)
-    }
-
-    fn problem(&self, planned: &Planned, recorded: Option<&ChildStatus>, problem: Problem) -> ChildOutcome {
-        ChildOutcome { problem: Some(problem), ..self.outcome(planned, recorded) }
-    }
-
-    fn outcome(&self, planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
-        ChildOutcome {
-            api_version: planned.kind.api_version(),
-            kind: planned.kind.kind.to_owned(),
-            name: planned.name.clone(),
-            uid: recorded.and_then(|child| child.uid.clone()),
-            digest: recorded.and_then(|child| child.digest.clone()),
-            held: false,
-            problem: None,
-        }
+        problem(planned, recorded, why)
     }
 
     /// The name under which attempts at this child are remembered.
     pub fn child_key(&self, planned: &Planned) -> ChildKey {
         (planned.kind, planned.name.clone())
     }
+}
+
+/// The outcome of a child of which nothing new is known.
+fn outcome(planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
+    ChildOutcome {
+        api_version: planned.kind.api_version(),
+        kind: planned.kind.kind.to_owned(),
+        name: planned.name.clone(),
+        uid: recorded.and_then(|child| child.uid.clone()),
+        digest: recorded.and_then(|child| child.digest.clone()),
+        stored_version: None,
+        held: false,
+        problem: None,
+    }
+}
+
+fn problem(planned: &Planned, recorded: Option<&ChildStatus>, why: Problem) -> ChildOutcome {
+    ChildOutcome { problem: Some(why), ..outcome(planned, recorded) }
 }
 
 /// What makes a second attempt the same as the first.
@@ -280,12 +328,11 @@ pub fn fingerprint(planned: &Planned, live: Option<&Live>) -> String {
 
 /// What a live child has lost without our doing: a word that is the same each time that the same is
 /// lost. `None` when it only has to follow a new plan.
-pub fn loss(planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
+pub fn loss(recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
     let recorded_uid = recorded?.uid.as_deref()?;
     let Some(live) = live else { return Some("deleted".to_owned()) };
-    let drifted = live.uid == recorded_uid
-        && live.plan_hash.as_deref() == Some(&planned.plan_hash)
-        && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
+    let drifted =
+        live.uid == recorded_uid && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
     drifted.then(|| format!("{} {}", live.digest.as_deref().unwrap_or_default(), live.tampered))
 }
 

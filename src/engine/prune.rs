@@ -18,6 +18,50 @@ pub struct Leftover {
     pub live: Live,
 }
 
+impl Leftover {
+    /// The record of a leftover that is still there.
+    pub fn outcome(&self) -> ChildOutcome {
+        ChildOutcome {
+            api_version: self.kind.api_version(),
+            kind: self.kind.kind.to_owned(),
+            name: self.key.name.clone(),
+            uid: Some(self.live.uid.clone()),
+            digest: self.live.digest.clone(),
+            stored_version: None,
+            held: false,
+            problem: None,
+        }
+    }
+}
+
+/// Asks the server for recorded children that are no longer planned and that no cache holds: one that
+/// lost the label that the watches select by must not be forgotten. Returns those that could not be
+/// asked for, to keep them on record.
+pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<ChildOutcome> {
+    let mut unknown = Vec::new();
+    for child in recorded {
+        let Some(kind) = applier.world.kind_of(child) else { continue };
+        let key = Key::new(&applier.owner.namespace, &child.name);
+        let planned = plan.children.iter().any(|planned| planned.kind == kind && planned.name == child.name);
+        if planned || child.uid.is_none() || applier.world.child(&kind, &key).is_some() {
+            continue;
+        }
+        if let Err(failure) = applier.look(&kind, &key).await {
+            unknown.push(ChildOutcome {
+                api_version: child.api_version.clone(),
+                kind: child.kind.clone(),
+                name: child.name.clone(),
+                uid: child.uid.clone(),
+                digest: child.digest.clone(),
+                stored_version: None,
+                held: false,
+                problem: Some(failure.problem(kind.kind, &key.name)),
+            });
+        }
+    }
+    unknown
+}
+
 /// Everything that is ours and not planned, last stage first.
 pub fn leftovers(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
     let mut found: Vec<Leftover> = applier
@@ -58,15 +102,10 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
             applier.world.forget_child(&leftover.kind, &leftover.key);
             None
         }
-        Err(failure) => Some(ChildOutcome {
-            api_version: leftover.kind.api_version(),
-            kind: leftover.kind.kind.to_owned(),
-            name: leftover.key.name.clone(),
-            uid: Some(leftover.live.uid.clone()),
-            digest: leftover.live.digest.clone(),
-            held: false,
-            problem: Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
-        }),
+        Err(failure) => {
+            let problem = Some(failure.problem(leftover.kind.kind, &leftover.key.name));
+            Some(ChildOutcome { problem, ..leftover.outcome() })
+        }
     }
 }
 

@@ -61,7 +61,6 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
     let ready = find(all, "Ready").is_some_and(|ready| ready.status == "True");
     let normal = |worth: bool| worth.then_some(EventKind::Normal);
     match (now.type_.as_str(), now.status.as_str()) {
-        ("Stalled", "True") => Some(EventKind::Warning),
         // The parts have told already why it is not Ready.
         ("Ready", "False" | "Unknown") => normal(now.reason == "Suspended"),
         // Stopped, started, suspended and resumed are news although it was and is Ready.
@@ -73,7 +72,7 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         // What is there from the start is no news either.
         ("SecretsReady", "True") => normal(before.is_some_and(|before| before.status == "False")),
         ("Accepted" | "Applied", "True") => normal(status_changed),
-        (_, "False") => Some(EventKind::Warning),
+        ("Stalled", "True") | (_, "False") => Some(EventKind::Warning),
         _ => None,
     }
 }

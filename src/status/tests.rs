@@ -514,3 +514,18 @@ fn long_messages_are_cut() {
     let message = &condition(&status, "Accepted").message;
     assert!(message.len() <= 1024 && message.ends_with("… (and 1 more)"), "{}", message.len());
 }
+
+#[test]
+fn what_was_stalled_was_not_seen_through() {
+    let mut world = World::new();
+    world.step();
+    world.object.metadata.generation = Some(3);
+    let intent = std::mem::replace(&mut world.intent, Err(vec![violation(Reason::ClassNotFound)]));
+    world.step();
+    // The class appears; the Deployment controller has not looked at the apply that followed.
+    world.intent = intent;
+    world.deployment.as_mut().unwrap().generation = 3;
+    let expected =
+        [("Ready", "False RolloutInProgress"), ("Reconciling", "True Progressing"), ("Stalled", "-")];
+    assert_conditions(&world.step(), &expected);
+}

@@ -1,11 +1,25 @@
 //! The operator on a real control plane with simulated nodes. One module per promise.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
+mod children;
+mod classes;
+mod contest;
+mod drift;
 mod faults;
 mod leader;
+mod ownership;
 mod poison;
 mod quiet;
+mod references;
 mod restart;
+mod rollout;
+mod scaling;
+mod schema_server;
+mod secrets;
 mod smoke;
+mod status;
+mod steps;

@@ -43,6 +43,8 @@ pub struct Request {
     pub uri: String,
     /// When it arrived, RFC 3339 with microseconds.
     pub at: String,
+    /// When it was answered, likewise; of a watch, when it began to be.
+    pub answered: String,
 }
 
 /// Requests in the order in which they ended.
@@ -168,6 +170,7 @@ struct Line {
     #[serde(rename = "requestURI")]
     request_uri: String,
     request_received_timestamp: String,
+    stage_timestamp: String,
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<ResponseStatus>,
@@ -221,5 +224,6 @@ fn parse(line: &str) -> Option<Request> {
         code,
         uri: line.request_uri,
         at: line.request_received_timestamp,
+        answered: line.stage_timestamp,
     })
 }

@@ -215,7 +215,7 @@ fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log:
     "#;
     let mut command = Command::new("sh");
     command.args(["-c", GUARD, "guard", BINARY]).args(installation.arguments(options, port));
-    command.env("LOG", log).env("KUBECONFIG", &installation.kubeconfig).env("RUST_LOG", &options.log);
+    command.env("LOG", log).env("KUBECONFIG", &installation.kubeconfig).env("LOG_LEVEL", &options.log);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut guard = command.spawn().expect("sh starts");
     let mut line = String::new();
@@ -339,7 +339,7 @@ impl Installation {
 }
 
 /// Applies what `microservice-operator crd` prints and waits until the kinds are served.
-async fn install_crds(client: &Client, cluster: &Cluster) {
+pub async fn install_crds(client: &Client, cluster: &Cluster) {
     static SHARED: OnceCell<()> = OnceCell::const_new();
     let install = || async {
         for manifest in manifests(&["crd"]) {
@@ -361,38 +361,20 @@ async fn install_crds(client: &Client, cluster: &Cluster) {
     }
 }
 
-/// Applies what `microservice-operator rbac` prints, under names of this installation, and returns the
-/// name of the ServiceAccount.
+/// Applies what `microservice-operator rbac` prints and returns the name of the ServiceAccount.
 async fn install_rights(client: &Client, own: &str, watched: &[String]) -> String {
-    let manifests = manifests(&["rbac"]);
-    let account = manifests.iter().find(|manifest| manifest["kind"] == "ServiceAccount");
-    let account = account.expect("rbac prints a ServiceAccount")["metadata"]["name"].as_str();
-    let account = account.expect("a ServiceAccount has a name").to_owned();
-    let _ = watched; // the rights are the cluster-wide ones; the operator limits itself
-    for mut manifest in manifests {
-        if manifest["kind"] == "Namespace" {
-            continue;
-        }
-        // Cluster-scoped names are made unique, or two installations would share a binding.
-        if manifest["metadata"].get("namespace").is_some() {
-            manifest["metadata"]["namespace"] = json!(own);
-        } else {
-            rename(&mut manifest["metadata"]["name"], own);
-        }
-        if manifest["roleRef"]["kind"] == "ClusterRole" {
-            rename(&mut manifest["roleRef"]["name"], own);
-        }
-        let subjects = manifest.get_mut("subjects").and_then(Value::as_array_mut);
-        for subject in subjects.into_iter().flatten() {
-            subject["namespace"] = json!(own);
-        }
-        apply_as_given(client, &manifest).await;
+    let mut arguments = vec!["rbac", "--namespace", own];
+    for namespace in watched {
+        arguments.extend(["--namespaced", namespace]);
     }
-    account
-}
-
-fn rename(name: &mut Value, own: &str) {
-    *name = json!(format!("{}:{own}", name.as_str().expect("a name is text")));
+    let mut account = None;
+    for manifest in manifests(&arguments) {
+        let applied = apply_as_given(client, &manifest).await;
+        if manifest["kind"] == "ServiceAccount" {
+            account = Some(applied.name_any());
+        }
+    }
+    account.expect("rbac prints a ServiceAccount")
 }
 
 fn read_json(path: &Path) -> Value {
@@ -401,7 +383,7 @@ fn read_json(path: &Path) -> Value {
 }
 
 /// The YAML documents that a command of the operator prints.
-fn manifests(arguments: &[&str]) -> Vec<Value> {
+pub fn manifests(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(BINARY).args(arguments).output().expect("the operator's binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "microservice-operator {arguments:?}: {errors}");

@@ -38,9 +38,10 @@ pub(super) const PORT_PATTERN: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 /// A percentage in one spelling, so that rules can compare it with `0%`.
 pub(super) const PERCENT_PATTERN: &str = "^(0|[1-9][0-9]?|100)%$";
 
-/// No sign, at most 15 digits before the point and 2 of an exponent: neither `-1` nor `1e1000`.
+/// No sign, at most 15 digits before the point, 3 after it, and a factor of at most 10^15: neither `-1`
+/// nor `1e1000`, and small enough for exact arithmetic in 128 bits.
 pub(super) const QUANTITY_PATTERN: &str =
-    "^[0-9]{1,15}([.][0-9]{1,9})?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$";
+    "^[0-9]{1,15}([.][0-9]{1,3})?([mkMGTP]|[KMGTP]i|[eE][+]?([0-9]|1[0-5]))?$";
 
 /// Replaces two pages about canonical forms at every quantity.
 pub(super) const QUANTITY_DESCRIPTION: &str =
@@ -180,8 +181,8 @@ fn sizes() -> Vec<Constraint> {
         ("sidecars[].ports", items(0, 16)),
         ("volumeMounts[].mountPath", text(512)),
         ("volumeMounts[].name", text(63)),
-        ("resources.requests", entries(0, 8)),
-        ("resources.limits", entries(0, 8)),
+        ("resources.requests", entries(0, 7)),
+        ("resources.limits", entries(0, 7)),
         ("maxResources", entries(0, 8)),
         ("pod.labels{}", length(0, 63)),
         ("pod.nodeSelector{}", length(0, 63)),

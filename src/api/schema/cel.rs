@@ -6,8 +6,10 @@ use std::sync::{Arc, LazyLock};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 use kube::core::cel::KubeCelExt;
 use kube::core::cel::cel::{Context, ParseErrors, Program, Value};
+use regex::Regex;
 use serde_json::Value as Json;
 
+use super::bounds::QUANTITY_PATTERN;
 use crate::api::rules::rules;
 
 static PROGRAMS: LazyLock<BTreeMap<&'static str, Result<Program, ParseErrors>>> =
@@ -33,6 +35,9 @@ impl Evaluator {
         let mut context = Context::default().with_all();
         // `type(x) == int`, which the library leaves out: types are compared by name.
         context.add_function("type", |value: Value| value.type_of().to_string());
+        // Stricter than the library's, which takes exponents that its own arithmetic cannot hold. What
+        // this one refuses, the schema refuses too.
+        context.add_function("isQuantity", |text: Arc<String>| is_quantity(&text));
         for name in ["int", "string"] {
             context.add_variable_from_value(name, name);
         }
@@ -55,6 +60,11 @@ impl Evaluator {
             Err(error) => Verdict::Failed(error.to_string()),
         }
     }
+}
+
+fn is_quantity(text: &str) -> bool {
+    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(QUANTITY_PATTERN).ok());
+    PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text))
 }
 
 /// Whole numbers are CEL's `int`, as the API server has them.

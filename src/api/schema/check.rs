@@ -42,7 +42,7 @@ pub fn validate(object: &Value) -> Vec<SchemaViolation> {
         return one("kind", "must be Microservice or MicroserviceClass".into());
     };
     let mut found = Found::default();
-    let object = prepare(object, &mut found);
+    let object = prepare(schema, object, &mut found);
     found.node("", schema, &object);
     if !found.blocking {
         let structural = found.violations.is_empty();
@@ -55,7 +55,7 @@ pub fn validate(object: &Value) -> Vec<SchemaViolation> {
 
 /// The object as the rules see it: the server drops `status` and null fields, and fills in a generated
 /// name.
-fn prepare(object: &Value, found: &mut Found) -> Value {
+fn prepare(schema: &JSONSchemaProps, object: &Value, found: &mut Found) -> Value {
     let mut object = object.as_object().cloned().unwrap_or_default();
     object.remove("status");
     let metadata = object.get("metadata").and_then(Value::as_object);
@@ -70,16 +70,25 @@ fn prepare(object: &Value, found: &mut Found) -> Value {
     };
     object.insert("metadata".into(), json!({ "name": name }));
     let mut object = Value::Object(object);
-    drop_null_fields(&mut object);
+    drop_null_fields(schema, &mut object);
     object
 }
 
-fn drop_null_fields(value: &mut Value) {
+/// Null in a known field means that it is absent; elsewhere it is refused.
+fn drop_null_fields(schema: &JSONSchemaProps, value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(drop_null_fields),
+        Value::Array(items) => {
+            if let Some(schema) = item_schema(schema) {
+                items.iter_mut().for_each(|item| drop_null_fields(schema, item));
+            }
+        }
         Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(drop_null_fields);
+            fields.retain(|name, value| !value.is_null() || field_schema(schema, name).is_none());
+            for (name, value) in fields {
+                if let Some(schema) = field_schema(schema, name) {
+                    drop_null_fields(schema, value);
+                }
+            }
         }
         _ => {}
     }
@@ -211,26 +220,30 @@ fn children<'a>(
 ) -> Vec<(String, Option<&'a JSONSchemaProps>, &'a Value)> {
     match value {
         Value::Array(items) => {
-            let schema = match &schema.items {
-                Some(JSONSchemaPropsOrArray::Schema(schema)) => Some(&**schema),
-                _ => None,
-            };
             let items = items.iter().enumerate();
-            items.map(|(index, item)| (format!("{path}[{index}]"), schema, item)).collect()
+            items.map(|(index, item)| (format!("{path}[{index}]"), item_schema(schema), item)).collect()
         }
-        Value::Object(fields) => {
-            let known = |name| schema.properties.as_ref().and_then(|known| known.get(name));
-            let other = match &schema.additional_properties {
-                Some(JSONSchemaPropsOrBool::Schema(schema)) => Some(&**schema),
-                _ => None,
-            };
-            fields
-                .iter()
-                .map(|(name, value)| (format!("{path}.{name}"), known(name).or(other), value))
-                .collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (format!("{path}.{name}"), field_schema(schema, name), value))
+            .collect(),
         _ => Vec::new(),
     }
+}
+
+fn item_schema(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
+    match &schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(schema)) => Some(schema),
+        _ => None,
+    }
+}
+
+fn field_schema<'a>(schema: &'a JSONSchemaProps, name: &str) -> Option<&'a JSONSchemaProps> {
+    let known = schema.properties.as_ref().and_then(|known| known.get(name));
+    known.or(match &schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(schema)) => Some(schema),
+        _ => None,
+    })
 }
 
 fn has_type(schema: &JSONSchemaProps, value: &Value) -> bool {

@@ -10,23 +10,23 @@ use crate::api::rules::rules;
 
 /// Every node of both schemas with its path.
 fn nodes() -> Vec<(String, JSONSchemaProps)> {
-    fn walk(path: String, schema: JSONSchemaProps, out: &mut Vec<(String, JSONSchemaProps)>) {
-        out.push((path.clone(), schema.clone()));
+    fn walk(path: &str, schema: JSONSchemaProps, out: &mut Vec<(String, JSONSchemaProps)>) {
+        out.push((path.to_string(), schema.clone()));
         for (name, field) in schema.properties.unwrap_or_default() {
-            walk(format!("{path}.{name}"), field, out);
+            walk(&format!("{path}.{name}"), field, out);
         }
         if let Some(JSONSchemaPropsOrArray::Schema(item)) = schema.items {
-            walk(format!("{path}[]"), *item, out);
+            walk(&format!("{path}[]"), *item, out);
         }
         if let Some(JSONSchemaPropsOrBool::Schema(value)) = schema.additional_properties {
-            walk(format!("{path}{{}}"), *value, out);
+            walk(&format!("{path}{{}}"), *value, out);
         }
     }
     let mut out = Vec::new();
     for crd in crds() {
         for version in crd.spec.versions {
             let schema = version.schema.unwrap().open_api_v3_schema.unwrap();
-            walk(crd.spec.names.kind.clone(), schema, &mut out);
+            walk(&crd.spec.names.kind, schema, &mut out);
         }
     }
     out
@@ -129,6 +129,8 @@ fn a_null_field_counts_as_absent() {
         "metadata": { "name": "user" }, "spec": { "image": "user:v1", "env": null }
     });
     assert_eq!(validate(&object), []);
+    object["spec"]["pod"] = json!({ "nodeName": null });
+    assert_eq!(validate(&object).first().map(|v| v.path.clone()), Some("spec.pod.nodeName".into()));
     object["spec"]["image"] = json!(null);
     assert_eq!(validate(&object).first().map(|v| v.path.clone()), Some("spec.image".into()));
 }

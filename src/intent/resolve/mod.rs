@@ -4,7 +4,7 @@
 mod class;
 mod environment;
 mod pod;
-mod ports;
+pub(super) mod ports;
 pub(super) mod probes;
 mod resources;
 mod rollout;
@@ -76,7 +76,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
     let Inputs { object, spec, observed, .. } = *inputs;
     let ports = ports::ports(inputs);
     let metrics_port = ports::metrics_port(spec, &ports);
-    let probes = probes::probes(inputs, &ports, metrics_port);
+    let probes = probes::probes(inputs, &ports);
     let (drain_seconds, grace_period_seconds) = rollout::shutdown(inputs);
     let min_ready_seconds = spec.min_ready_seconds.unwrap_or(inputs.defaults.min_ready);
     let progress_deadline_seconds =
@@ -86,7 +86,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         name: inputs.name().to_owned(),
         namespace: inputs.namespace().to_owned(),
         owner: owner(object),
-        part_of: object.labels().get("app.kubernetes.io/part-of").cloned(),
+        part_of: object.labels().get("app.kubernetes.io/part-of").and_then(|value| names::label_value(value)),
         version: names::version_label(&spec.image),
         class: inputs.class_name.map(str::to_owned),
         class_revision: class::revision(inputs),

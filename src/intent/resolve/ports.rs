@@ -35,9 +35,15 @@ fn app_protocol(name: &str) -> Option<String> {
     matches!(word, "http" | "grpc").then(|| word.to_owned())
 }
 
+/// Number of the container port that serves metrics; the main port where none is named.
+pub(in crate::intent) fn metrics_number(spec: &MicroserviceSpec, ports: &[Port]) -> Option<i32> {
+    let main = || ports.first().and_then(|port| port.container_port);
+    spec.metrics.as_ref()?.port.or_else(main)
+}
+
 /// The metrics port, unless a port of the service has its number.
 pub(super) fn metrics_port(spec: &MicroserviceSpec, ports: &[Port]) -> Option<i32> {
-    let wanted = spec.metrics.as_ref()?.port?;
+    let wanted = metrics_number(spec, ports)?;
     let serves = |port: &Port| port.container_port == Some(wanted) && port.protocol == Some(Protocol::TCP);
     (!ports.iter().any(serves)).then_some(wanted)
 }

@@ -5,19 +5,19 @@ use k8s_openapi::api::core::v1::{GRPCAction, HTTPGetAction, Probe, TCPSocketActi
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Inputs;
-use crate::api::microservice::{Health, HealthType, Liveness, Port};
+use super::ports::metrics_number;
+use crate::api::microservice::{Health, HealthType, Liveness, MicroserviceSpec, Port};
 use crate::intent::Probes;
 
 /// `health` of spec and class, and what they are merged with.
 struct Check<'a> {
     inputs: &'a Inputs<'a>,
     ports: &'a [Port],
-    metrics_port: Option<i32>,
 }
 
-pub(super) fn probes(inputs: &Inputs<'_>, ports: &[Port], metrics_port: Option<i32>) -> Probes {
+pub(super) fn probes(inputs: &Inputs<'_>, ports: &[Port]) -> Probes {
     let spec = inputs.spec;
-    let check = Check { inputs, ports, metrics_port };
+    let check = Check { inputs, ports };
     let readiness = spec.readiness_probe.clone().or_else(|| check.readiness()).map(complete);
     // Startup asks what readiness asks: a service with its own readiness probe may have no `/health`.
     let startup = spec.startup_probe.clone().or_else(|| check.startup(readiness.as_ref())).map(complete);
@@ -35,17 +35,17 @@ fn health_leaf<T>(inputs: &Inputs<'_>, leaf: impl Fn(&Health) -> Option<T>) -> O
     [inputs.spec.health.as_ref(), inputs.class.health.as_ref()].into_iter().flatten().find_map(leaf)
 }
 
-/// Number of the container port that a check names; `None` for a name that no port has.
+/// Number of the container port that `health` names; `None` for a name that no port has.
 pub(in crate::intent) fn port_number(
     port: &IntOrString,
+    spec: &MicroserviceSpec,
     ports: &[Port],
-    metrics_port: Option<i32>,
 ) -> Option<i32> {
     match port {
         IntOrString::Int(number) => Some(*number),
         IntOrString::String(name) => {
             let own = ports.iter().find(|port| port.name == *name).and_then(|port| port.container_port);
-            own.or_else(|| metrics_port.filter(|_| name == "metrics"))
+            own.or_else(|| metrics_number(spec, ports).filter(|_| name == "metrics"))
         }
     }
 }
@@ -66,7 +66,7 @@ impl Check<'_> {
     /// The port that a check names, else the main port; `None` when there is none.
     fn port(&self, named: Option<IntOrString>) -> Option<i32> {
         match named {
-            Some(port) => port_number(&port, self.ports, self.metrics_port),
+            Some(port) => port_number(&port, self.inputs.spec, self.ports),
             None => self.ports.first().and_then(|port| port.container_port),
         }
     }
@@ -85,7 +85,7 @@ impl Check<'_> {
     }
 
     fn startup(&self, readiness: Option<&Probe>) -> Option<Probe> {
-        let readiness = readiness?;
+        let readiness = readiness.filter(|_| kind(self.inputs) != HealthType::None)?;
         Some(Probe {
             period_seconds: Some(self.inputs.defaults.startup_period),
             failure_threshold: Some(self.inputs.defaults.startup_failures),

@@ -59,7 +59,6 @@ fn complete(
         }
         if request_layer < Layer::Spec {
             lower(&mut requests, ceilings);
-            lower(&mut requests, &limits);
         }
     }
     ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }

@@ -12,8 +12,8 @@ use crate::intent::references::is_generated;
 
 const MAX_CONFIG_KEYS: usize = 256;
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
-/// A ConfigMap holds 1 MiB; a little is left for what is around the data.
-const MAX_FILES_BYTES: usize = 960 * 1024;
+/// A ConfigMap holds 1 MiB, the object that brings the files not much more.
+const MAX_FILES_BYTES: usize = 512 * 1024;
 
 pub(super) fn check(inputs: &Inputs<'_>, found: &mut Violations) {
     let spec = inputs.spec;

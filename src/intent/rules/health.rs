@@ -12,7 +12,8 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations
         numbers(health, found);
         paths(health, found);
         for (field, port) in ports(health) {
-            named_port(field, port, intent, found);
+            let known = probes::port_number(port, inputs.spec, &intent.ports).is_some();
+            port_exists(field, port, known, found);
         }
     }
     given_without_ports(inputs, intent, found);
@@ -74,17 +75,23 @@ pub(super) fn path(field: &str, path: &str, found: &mut Violations) {
     }
 }
 
-/// A name must be one of the service's ports, a number must be one.
-fn named_port(field: &str, port: &IntOrString, intent: &Intent, found: &mut Violations) {
-    match (port, probes::port_number(port, &intent.ports, intent.metrics_port)) {
-        (IntOrString::Int(number), _) => workload::port_range(field, *number, found),
-        (IntOrString::String(_), Some(_)) => {}
-        (IntOrString::String(name), None) => {
+/// A number must be a port's, a name must be known.
+fn port_exists(field: &str, port: &IntOrString, known: bool, found: &mut Violations) {
+    match port {
+        IntOrString::Int(number) => workload::port_range(field, *number, found),
+        IntOrString::String(name) if !known => {
             let message =
                 format!("the service has no port named {}: use a port's name or a number", quoted(name));
             found.invalid(field, message);
         }
+        IntOrString::String(_) => {}
     }
+}
+
+/// The kubelet looks a name up among the ports of the container.
+fn names_a_container_port(port: &IntOrString, intent: &Intent) -> bool {
+    let IntOrString::String(name) = port else { return true };
+    intent.ports.iter().any(|port| port.name == *name) || (intent.metrics_port.is_some() && name == "metrics")
 }
 
 /// Without ports there is no main port that the default check could ask.
@@ -117,7 +124,8 @@ fn native(field: &str, probe: &Probe, intent: &Intent, found: &mut Violations) {
     let http = probe.http_get.as_ref().map(|http| ("httpGet", &http.port));
     let tcp = probe.tcp_socket.as_ref().map(|tcp| ("tcpSocket", &tcp.port));
     for (handler, port) in http.into_iter().chain(tcp) {
-        named_port(&format!("{field}.{handler}.port"), port, intent, found);
+        let known = names_a_container_port(port, intent);
+        port_exists(&format!("{field}.{handler}.port"), port, known, found);
     }
     if let Some(grpc) = &probe.grpc {
         workload::port_range(&format!("{field}.grpc.port"), grpc.port, found);

@@ -94,16 +94,19 @@ const FIELDS: [&str; 31] = [
     "disruptionBudget",
 ];
 
+/// Characters of a user's text that a message shows.
+const SHOWN: usize = 80;
+
 /// Path of one entry of a map.
 pub(super) fn entry(map: &str, key: &str) -> String {
-    let simple =
-        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if simple { format!("{map}.{key}") } else { format!("{map}[{key:?}]") }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let simple = (1..=SHOWN).contains(&key.len()) && key.bytes().all(plain);
+    if simple { format!("{map}.{key}") } else { format!("{map}[{}]", quoted(key)) }
 }
 
 /// The name of something in quotes, cut to a length that a message can bear.
 fn quoted(text: &str) -> String {
-    let short: String = text.chars().take(80).collect();
+    let short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }
 

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{KeyToPath, VolumeMount};
 
 use super::{Inputs, Violations, data, extra_containers, quoted};
 use crate::api::microservice::{FileMount, MicroserviceSpec};
+use crate::intent::quantity::Amount;
 
 /// Paths that nothing may be mounted on or below.
 const CLOSED: [&str; 5] = ["/proc", "/sys", "/dev", "/var/run/secrets", "/run/secrets"];
@@ -93,6 +94,12 @@ fn source_names(field: &str, file: &FileMount, found: &mut Violations) {
         let name = from.secret_name.as_deref().unwrap_or_default();
         data::object_name(&format!("{field}.secret.secretName"), name, found);
         items(&format!("{field}.secret"), from.items.as_ref(), found);
+    }
+    if let Some(size) = file.empty_dir.as_ref().and_then(|scratch| scratch.size_limit.as_ref())
+        && Amount::parse(&size.0).is_none_or(|size| size.is_negative())
+    {
+        let message = format!("{} is no size: write for example 64Mi", quoted(&size.0));
+        found.invalid(format!("{field}.emptyDir.sizeLimit"), message);
     }
     if let Some(claim) = &file.persistent_volume_claim {
         data::object_name(&format!("{field}.persistentVolumeClaim.claimName"), &claim.claim_name, found);

@@ -10,19 +10,14 @@ use crate::api::names::{self, Image};
 
 const MAX_IMAGE: usize = 1024;
 /// Domains, with their subdomains, whose labels the operator, Kubernetes or a mesh gives a meaning.
-const RESERVED_LABELS: [&str; 5] = ["microservice.dev", "kubernetes.io", "k8s.io", "istio.io", "linkerd.io"];
+const RESERVED_LABELS: [&str; 6] =
+    ["microservice.dev", "kubernetes.io", "k8s.io", "istio.io", "linkerd.io", "hashicorp.com"];
+/// The one label of these domains that only opts in or out.
+const INJECTION_LABEL: &str = "sidecar.istio.io/inject";
 /// Labels without a domain that have a meaning.
 const RESERVED_PLAIN_LABELS: [&str; 3] = ["app", "pod-template-hash", "controller-revision-hash"];
 /// Domains whose annotations on Service and ServiceAccount are not the user's.
 const RESERVED_ANNOTATIONS: [&str; 3] = ["microservice.dev", "kubernetes.io", "k8s.io"];
-/// Annotations of pods that no class can allow: they are the operator's, or weaken the sandbox.
-const FORBIDDEN_POD_ANNOTATIONS: [&str; 4] = [
-    "microservice.dev/",
-    "container.apparmor.security.beta.kubernetes.io/",
-    "seccomp.security.alpha.kubernetes.io/",
-    "container.seccomp.security.alpha.kubernetes.io/",
-];
-
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
     image("spec.image", &inputs.spec.image, found);
     service_annotations(inputs, found);
@@ -105,7 +100,8 @@ fn extra(inputs: &Inputs<'_>, found: &mut Violations) {
 fn labels(pod: &PodOptions, found: &mut Violations) {
     for (key, value) in pod.labels.iter().flatten() {
         let field = entry("spec.pod.labels", key);
-        if RESERVED_PLAIN_LABELS.contains(&key.as_str()) || in_domains(key, &RESERVED_LABELS) {
+        let reserved = RESERVED_PLAIN_LABELS.contains(&key.as_str()) || in_domains(key, &RESERVED_LABELS);
+        if reserved && key != INJECTION_LABEL {
             found.invalid(field, "is reserved for the operator, Kubernetes or a mesh: choose another key");
         } else if !value.is_empty() && names::label_value(value).as_ref() != Some(value) {
             let message =
@@ -117,11 +113,20 @@ fn labels(pod: &PodOptions, found: &mut Violations) {
 
 fn pod_annotations(pod: &PodOptions, found: &mut Violations) {
     for key in pod.annotations.iter().flat_map(BTreeMap::keys) {
-        if FORBIDDEN_POD_ANNOTATIONS.iter().any(|forbidden| key.starts_with(forbidden)) {
+        if forbidden_annotation(key) {
             found
                 .invalid(entry("spec.pod.annotations", key), "is reserved, no class can allow it: remove it");
         }
     }
+}
+
+/// What no class can allow: annotations of the operator and of kubectl, and those that weaken the sandbox.
+fn forbidden_annotation(key: &str) -> bool {
+    let sandbox = ["security.alpha.kubernetes.io", "security.beta.kubernetes.io"];
+    in_domains(key, &["microservice.dev"])
+        || in_domains(key, &sandbox)
+        || key.starts_with("kubernetes.io/")
+        || key.starts_with("kubectl.")
 }
 
 fn placement(inputs: &Inputs<'_>, pod: &PodOptions, found: &mut Violations) {
@@ -146,11 +151,8 @@ fn placement(inputs: &Inputs<'_>, pod: &PodOptions, found: &mut Violations) {
 
 fn tolerates_control_plane(toleration: &Toleration) -> bool {
     // No key means every taint.
-    toleration.key.as_deref().unwrap_or_default().is_empty()
-        || matches!(
-            toleration.key.as_deref(),
-            Some("node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master")
-        )
+    let key = toleration.key.as_deref().unwrap_or_default();
+    key.is_empty() || key.starts_with("node-role.kubernetes.io/")
 }
 
 /// A pod's placement must tell nothing about the pods of other teams.

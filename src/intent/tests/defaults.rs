@@ -92,6 +92,9 @@ fn a_native_probe_replaces_and_startup_asks_the_same() {
     assert_eq!(startup["exec"], json!({"command": ["/check"]}));
     assert_eq!((&startup["failureThreshold"], startup.get("initialDelaySeconds")), (&json!(150), None));
 
+    let waived = resolved(json!({"readinessProbe": native, "health": {"type": "None"}})).probes;
+    assert!(waived.readiness.is_some() && waived.startup.is_none());
+
     let startup = json!({"tcpSocket": {"port": "http"}, "periodSeconds": 5, "failureThreshold": 200});
     let intent = resolved(json!({"startupProbe": startup, "livenessProbe": {"httpGet": {"port": 3000}}}));
     assert_eq!(value(&intent.probes.startup)["tcpSocket"], json!({"port": "http"}));
@@ -107,6 +110,10 @@ fn health_port_by_name_or_number() {
     let ports = json!([{"name": "http", "port": 80, "containerPort": 8080}, {"name": "admin", "port": 9000}]);
     for (port, expected) in [(json!("admin"), 9000), (json!("http"), 8080), (json!(7000), 7000)] {
         let intent = resolved(json!({"ports": ports, "health": {"port": port}}));
+        assert_eq!(value(intent.probes.readiness)["httpGet"]["port"], json!(expected));
+    }
+    for (metrics, expected) in [(json!({}), 3000), (json!({"port": 3000}), 3000)] {
+        let intent = resolved(json!({"metrics": metrics, "health": {"port": "metrics"}}));
         assert_eq!(value(intent.probes.readiness)["httpGet"]["port"], json!(expected));
     }
     let intent = resolved(json!({"metrics": {"port": 9100}, "health": {"port": "metrics"}}));

@@ -1,5 +1,7 @@
 //! Tables of defaults, precedence, references and violations, and properties over generated specs.
 
+#![expect(clippy::needless_pass_by_value, reason = "literals of json! read better without a reference")]
+
 mod defaults;
 mod precedence;
 mod properties;

@@ -102,7 +102,7 @@ fn candidates() -> Vec<(&'static str, Vec<Value>)> {
         (
             "files",
             vec![
-                json!([{"mountPath": "/a", "config": {"a": "b"}}, {"mountPath": "/b", "emptyDir": {"sizeLimit": hostile}}]),
+                json!([{"mountPath": "/a", "config": {"a": "b"}}, {"mountPath": "/b", "emptyDir": {"sizeLimit": "64Mi"}}]),
                 json!([{"mountPath": "/data", "persistentVolumeClaim": {"claimName": "c"}}]),
                 json!([{"mountPath": hostile}, {"mountPath": "", "secret": {}, "projected": {"sources": [{}]}, "csi": {"driver": hostile}}]),
             ],

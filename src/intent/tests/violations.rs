@@ -395,6 +395,10 @@ fn files_and_mounts() {
         "spec.secrets[0].mountPath",
         "mounted already",
     );
+    for size in ["-1", "1e1000", "big"] {
+        let scratch = json!({"files": [{"mountPath": "/a", "emptyDir": {"sizeLimit": size}}]});
+        broken(scratch, "spec.files[0].emptyDir.sizeLimit", "no size");
+    }
     broken(json!({"files": [{"mountPath": "/a"}]}), "spec.files[0]", "exactly one");
     broken(
         json!({"files": [{"mountPath": "/a", "emptyDir": {}, "config": {"a": ""}}]}),
@@ -516,7 +520,15 @@ fn pod_options() {
         let field = crate::intent::rules::entry("spec.pod.labels", key);
         broken(of(json!({"labels": {key: "x"}})), &field, "reserved");
     }
-    assert_eq!(refused(&of(json!({"labels": {"team": "a", "notk8s.io/a": "x", "empty": ""}})), None), []);
+    assert_eq!(
+        refused(
+            &of(
+                json!({"labels": {"team": "a", "notk8s.io/a": "x", "empty": "", "sidecar.istio.io/inject": "false"}})
+            ),
+            None
+        ),
+        []
+    );
     broken(of(json!({"labels": {"team": "a b"}})), "spec.pod.labels.team", "no label value");
     broken(of(json!({"tolerations": [{"operator": "Exists"}]})), "spec.pod.tolerations[0]", "control plane");
     for key in ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"] {
@@ -692,11 +704,16 @@ fn guardrails_on_accounts_profiles_and_annotations() {
         "spec.pod.annotations.teams",
         "team",
     );
-    let found = refused(
-        &annotated("microservice.dev/config-hash"),
-        Some(&json!({"guardrails": {"allowedPodAnnotations": ["*"]}})),
-    );
-    assert_eq!(reasons(&found)[0].0, Reason::InvalidSpec);
+    for key in [
+        "microservice.dev/config-hash",
+        "kubectl.kubernetes.io/restartedAt",
+        "container.apparmor.security.beta.kubernetes.io/user-service",
+        "seccomp.security.alpha.kubernetes.io/pod",
+    ] {
+        let found = refused(&annotated(key), Some(&json!({"guardrails": {"allowedPodAnnotations": ["*"]}})));
+        let field = crate::intent::rules::entry("spec.pod.annotations", key);
+        one(&found, Reason::InvalidSpec, &field, "no class can allow it", &json!(key));
+    }
 }
 
 #[test]

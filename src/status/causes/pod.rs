@@ -58,7 +58,7 @@ fn sentence(found: &Found<'_>, count: usize, role: Option<&Role>, template: &Tem
     let name = found.container.map_or("", |container| container.name.as_str());
     let image = found.container.map_or("", |container| container.image.as_str());
     let of = role.map_or(String::new(), |role| role.of(name));
-    let field = role.map_or_else(String::new, |role| role.field());
+    let field = role.map_or_else(String::new, Role::field);
     match &found.trouble {
         Trouble::Unschedulable(text) => {
             let fix = "lower spec.resources, loosen spec.pod, or add nodes";

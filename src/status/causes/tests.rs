@@ -136,7 +136,7 @@ fn a_slow_start_is_no_cause() {
         pod(1, ContainerView { ready: true, terminated: Some((1, "Error".to_owned())), ..running(true, 4) }),
     ];
     for pod in starting {
-        assert_eq!(explain(&deployment(3, 3, 3, 2), &[pod.clone()]), None, "{pod:?}");
+        assert_eq!(explain(&deployment(3, 3, 3, 2), std::slice::from_ref(&pod)), None, "{pod:?}");
     }
 }
 

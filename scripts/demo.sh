@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# Shows the operator at work on a control plane with simulated nodes: a shop of eight services comes up,
+# one is scaled, one gets a broken image and is repaired. DEMO_KEEP=1 leaves everything running;
+# `demo.sh down` ends what was left. It never looks at KUBECONFIG: the images exist nowhere else.
+set -euo pipefail
+umask 077
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+: "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
+
+kubectl="$TOOLS/kubectl"
+cluster="$TOOLS/cluster"
+operator="$TARGET/debug/microservice-operator"
+state="$TARGET/cluster"
+work="$TARGET/demo"
+system=microservice-system
+shop=shop
+services=8
+found= # whether the cluster was there before
+export KUBECONFIG="$state/kubeconfig"
+
+if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m' tty=1; else bold='' dim='' plain='' tty=; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+show() { # runs a command as a reader would type it
+  local word line=
+  for word in "$@"; do
+    case $word in *[\{\"]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  printf '%s$ kubectl%s%s\n' "$dim" "$line" "$plain"
+  "$kubectl" "$@"
+}
+fail() { printf '\n%s\n' "$*" >&2; exit 1; }
+
+# The operator is stopped by the process id that it was started with, if that is still it.
+operator_pid() {
+  local pid
+  pid=$(cat "$work/operator.pid" 2>/dev/null) || return 1
+  ps -o args= -p "$pid" 2>/dev/null | grep -qF "$operator run" && echo "$pid"
+}
+stop_operator() {
+  local pid
+  pid=$(operator_pid) || return 0
+  kill -TERM "$pid"
+  for _ in $(seq 100); do
+    operator_pid >/dev/null || break
+    sleep 0.1
+  done
+  if operator_pid >/dev/null; then kill -KILL "$pid"; fi
+  rm -f "$work/operator.pid"
+}
+stop_all() {
+  stop_operator
+  "$cluster" stop --purge --dir "$state"
+  rm -rf "$work"
+}
+
+finish() {
+  local code=$?
+  trap - EXIT
+  if [ "$code" -ne 0 ]; then
+    printf '\nThe demo failed. State of the services, and the end of %s:\n' "$work/operator.log" >&2
+    "$kubectl" get msvc -n "$shop" -o wide >&2 || true
+    tail -n 30 "$work/operator.log" >&2 2>/dev/null || true
+  fi
+  if [ -n "${DEMO_KEEP:-}" ]; then
+    cat <<TEXT
+
+It is left running. Look around in another terminal:
+
+  export KUBECONFIG=$KUBECONFIG PATH=$TOOLS:\$PATH
+  kubectl get msvc -n $shop                      # also: -o wide, -w
+  kubectl explain msvc.spec
+  kubectl edit msvc user-service -n $shop
+  kubectl delete deployment user-service -n $shop    # it comes back
+  kubectl get events -n $shop --watch
+  less $work/operator.log
+
+End it with: make demo-down
+TEXT
+  elif [ "$code" -ne 0 ]; then
+    cp "$work/operator.log" "$TARGET/demo-failed.log" 2>/dev/null || true
+    clean_up >/dev/null 2>&1 || true
+  fi
+  exit "$code"
+}
+# A cluster that was there before stays, without what the demo put into it.
+clean_up() {
+  stop_operator
+  if [ -z "$found" ]; then
+    stop_all
+  else
+    "$kubectl" delete namespace "$shop" "$system" --ignore-not-found --wait=false
+    "$operator" rbac --namespace "$system" | "$kubectl" delete --ignore-not-found -f -
+    "$operator" crd | "$kubectl" delete --ignore-not-found -f -
+  fi
+}
+
+# within SECONDS WHAT COMMAND...: repeats until the command succeeds, four times a second.
+within() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "Not reached: $what"
+    sleep 0.25
+  done
+}
+
+column() { # NAME JSONPATH
+  "$kubectl" get msvc "$1" -n "$shop" -o jsonpath="$2"
+}
+# Ready is worth something only for the generation that it was observed for.
+ready_count() {
+  "$kubectl" get msvc -n "$shop" -o jsonpath='{range .items[*]}{.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
+    awk '$1 == $2 && $3 == "True"' | wc -l
+}
+last=
+all_ready() {
+  local count
+  count=$(($(ready_count)))
+  if [ "$count" != "$last" ]; then
+    if [ -n "$tty" ]; then printf '\r'; fi
+    printf '  %d of %d ready' "$count" "$services"
+    if [ -z "$tty" ] || [ "$count" -eq "$services" ]; then printf '\n'; fi
+    last=$count
+  fi
+  [ "$count" -eq "$services" ]
+}
+shows() { [ "$(column "$1" '{.status.ready}')" = "$2" ] && is_ready "$1"; }
+is_ready() {
+  [ "$(column "$1" '{.status.conditions[?(@.type=="Ready")].status}')" = True ] &&
+    [ "$(column "$1" '{.metadata.generation}')" = "$(column "$1" '{.status.observedGeneration}')" ]
+}
+has_reason() { [ "$(column "$1" '{.status.reason}' | cut -d: -f1)" = "$2" ]; }
+answers_ready() { # GET /readyz without a program for it
+  kill -0 "$(cat "$work/operator.pid")" 2>/dev/null || fail "The operator ended."
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1
+    printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
+    read -r _ code _ <&3
+    [ "$code" = 200 ]
+  ) 2>/dev/null
+}
+
+start_cluster() {
+  say "A Kubernetes control plane with three simulated nodes"
+  if "$cluster" status --dir "$state" >/dev/null 2>&1; then found=1; fi
+  trap finish EXIT
+  "$cluster" start --dir "$state" >/dev/null
+  show get nodes -L topology.kubernetes.io/zone
+}
+
+install_operator() {
+  say "The operator: its kinds, its rights, its own account"
+  "$operator" crd | "$kubectl" apply -f - >/dev/null
+  "$kubectl" wait --for=condition=Established crd/microservices.microservice.dev crd/microserviceclasses.microservice.dev >/dev/null
+  "$kubectl" create namespace "$system" --dry-run=client -o yaml | "$kubectl" apply -f - >/dev/null
+  "$operator" rbac --namespace "$system" | "$kubectl" apply -f -
+
+  mkdir -p "$work"
+  local token
+  token=$("$kubectl" create token microservice-operator -n "$system" --duration 24h)
+  "$kubectl" config view --raw >"$work/kubeconfig"
+  local config=("$kubectl" config --kubeconfig "$work/kubeconfig")
+  "${config[@]}" delete-user admin >/dev/null
+  "${config[@]}" set-credentials operator --token "$token" >/dev/null
+  "${config[@]}" set-context --current --user operator >/dev/null
+
+  port=$((10000 + RANDOM % 10000))
+  while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((10000 + RANDOM % 10000)); done
+  KUBECONFIG="$work/kubeconfig" nohup "$operator" run "--listen=127.0.0.1:$port" "--operator-namespace=$system" \
+    >"$work/operator.log" 2>&1 </dev/null &
+  echo $! >"$work/operator.pid"
+  within 30 "the operator is ready" answers_ready
+
+  local name
+  name=$("$kubectl" auth whoami --kubeconfig "$work/kubeconfig" -o jsonpath='{.status.userInfo.username}')
+  printf '  it runs as %s\n' "$name"
+  local question
+  for question in "create deployments" "create clusterroles" "delete nodes" "create pods/exec"; do
+    # shellcheck disable=SC2086 # two words are meant
+    printf '  may it %s in %s? %s\n' "$question" "$shop" \
+      "$("$kubectl" auth can-i $question -n "$shop" --kubeconfig "$work/kubeconfig" 2>/dev/null || true)"
+  done
+}
+
+apply_shop() {
+  say "The shop: eight services"
+  "$kubectl" create namespace "$shop" --dry-run=client -o yaml | "$kubectl" apply -f - >/dev/null
+  "$kubectl" label namespace "$shop" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
+  show apply -n "$shop" -f examples/shop/
+  printf '\n'
+  within 120 "all services are ready" all_ready
+  show get msvc -n "$shop"
+}
+
+show_children() {
+  say "What the operator keeps for one of them"
+  show get serviceaccount,configmap,secret,service,deployment,hpa,pdb -n "$shop" -l microservice.dev/name=user-service
+}
+
+scale() {
+  say "Scale it, as the guide does"
+  show scale msvc/user-service --replicas=5 -n "$shop"
+  within 60 "five of five pods are ready" shows user-service 5/5
+  show get msvc user-service -n "$shop"
+}
+
+break_and_repair() {
+  local good
+  good=$(column payment-service '{.spec.image}')
+  say "A mistake: an image that does not exist"
+  show patch msvc payment-service -n "$shop" --type merge -p '{"spec":{"image":"payment-service:v3.2.0-missing"}}'
+  within 60 "the failure is named" has_reason payment-service ImagePullFailed
+  show get msvc payment-service -n "$shop"
+  printf '\n  %s%s%s\n\n' "$bold" "$(column payment-service '{.status.conditions[?(@.type=="Ready")].message}')" "$plain"
+  printf 'The old pods go on serving:\n'
+  show get pods -n "$shop" -l microservice.dev/name=payment-service
+
+  say "Repaired"
+  show patch msvc payment-service -n "$shop" --type merge -p "{\"spec\":{\"image\":\"$good\"}}"
+  within 60 "the service is ready again" shows payment-service 3/3
+  show get msvc payment-service -n "$shop"
+}
+
+gone() { [ -z "$("$kubectl" get all,hpa,pdb -n "$shop" -o name 2>/dev/null)" ]; }
+tidy() {
+  say "Clean up: what the operator made goes with its Microservices"
+  show delete msvc --all -n "$shop"
+  within 60 "the children are gone" gone
+  clean_up >/dev/null
+  printf 'Done.\n'
+}
+
+if [ "${1:-}" = down ]; then
+  stop_all
+  exit
+fi
+stop_operator # of an earlier demo that was kept
+start_cluster
+install_operator
+apply_shop
+show_children
+scale
+break_and_repair
+if [ -z "${DEMO_KEEP:-}" ]; then tidy; fi
