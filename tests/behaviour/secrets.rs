@@ -259,7 +259,8 @@ async fn secret_values_are_told_to_nobody() {
         ("metrics", metrics),
     ];
     let plain = [CANARY.to_owned(), first];
-    let needles = plain.iter().flat_map(|text| [text.clone(), STANDARD.encode(text)]);
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    let needles = plain.iter().flat_map(|text| [text.clone(), STANDARD.encode(text), bytes(text)]);
     for needle in needles {
         // Encoded, the last characters depend on what follows.
         let needle = needle.trim_end_matches('=');
