@@ -26,6 +26,15 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
 
+.PHONY: bench
+bench: $(CLUSTER) ## Burst, rest and restart with N=1000 services against the floor of the same run
+	@scripts/toolchain.sh cargo
+	@N=$(or $(N),1000) cargo bench --quiet --locked --bench control_plane
+
+.PHONY: bench-quick
+bench-quick: ## The same with 200 services
+	@$(MAKE) --no-print-directory bench N=200
+
 .PHONY: fmt
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh

@@ -21,7 +21,12 @@ export KUBECONFIG="$state/kubeconfig"
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m' tty=1; else bold='' dim='' plain='' tty=; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 show() { # runs a command as a reader would type it
-  printf '%s$ kubectl %s%s\n' "$dim" "$*" "$plain"
+  local word line=
+  for word in "$@"; do
+    case $word in *[\{\"]*) word="'$word'" ;; esac
+    line+=" $word"
+  done
+  printf '%s$ kubectl%s%s\n' "$dim" "$line" "$plain"
   "$kubectl" "$@"
 }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }

@@ -28,6 +28,7 @@ use crate::engine::probes::{ProbeMessages, next_question};
 use crate::engine::publish::{Published, Publisher};
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
+use crate::engine::sentinels::{Obstacle, Sentinels};
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
 use crate::engine::{classes, pass};
@@ -39,6 +40,9 @@ use crate::telemetry::Telemetry;
 
 /// Between two counts of the objects.
 const CENSUS: Duration = Duration::from_secs(10);
+
+/// Until the next look at an object that others stand in the way of and that nobody tells about.
+const UNWATCHED: Duration = Duration::from_mins(1);
 
 /// How the controller runs.
 pub struct Options {
@@ -92,6 +96,7 @@ struct Context {
     publisher: Publisher,
     probes: ProbeMessages,
     turns: Turns,
+    sentinels: Sentinels,
     telemetry: Arc<Telemetry>,
     fence: Fence,
     classes_changed: Notify,
@@ -124,6 +129,7 @@ pub async fn run(
         keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
         publisher: Publisher::new(options.client.clone(), &options.identity),
         probes: ProbeMessages::default(),
+        sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
@@ -315,6 +321,7 @@ impl Context {
     fn forget(&self, key: &Key) {
         self.memory.forget(key);
         self.turns.settled(key);
+        self.sentinels.post(key, &[]);
         self.world.set_reads(key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
     }
@@ -403,8 +410,41 @@ impl Look<'_> {
         let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
         observation.settle(&object, &outcomes);
+        let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
-        self.tell(told).await
+        let mut looked = self.tell(told).await?;
+        if unwatched {
+            looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
+        }
+        Ok(looked)
+    }
+
+    /// Has what stands in the place of a child watched, so that it is noticed when it goes. Returns
+    /// whether some of it is not watched for lack of room: it is forgotten, so the next look asks.
+    fn watch_obstacles(&self, plan: &Plan, outcomes: &[ChildOutcome]) -> bool {
+        let blocked = |kind: &str, name: &str| {
+            let reason = |o: &ChildOutcome| o.problem.as_ref().map(|problem| problem.reason);
+            let outcome = outcomes.iter().find(|o| o.kind == kind && o.name == name);
+            matches!(outcome.and_then(reason), Some(Reason::Conflict | Reason::WaitingForDeletion))
+        };
+        let world = &self.context.world;
+        let key = |name: &str| Key::new(&self.key.namespace, name);
+        let obstacles: Vec<Obstacle> = plan
+            .children
+            .iter()
+            .filter(|planned| blocked(planned.kind.kind, &planned.name))
+            .map(|planned| (planned.kind, planned.name.clone()))
+            .filter(|(kind, name)| {
+                // One that names us is told by the ordinary watches.
+                let live = world.child(kind, &key(name));
+                live.is_some_and(|live| live.claimed_by() != Some(self.key.name.as_str()))
+            })
+            .collect();
+        let left = self.context.sentinels.post(&self.key, &obstacles);
+        for (kind, name) in &left {
+            world.forget_child(kind, &key(name));
+        }
+        !left.is_empty()
     }
 
     /// Asks for a turn when what changed is the class or the release, not the object.
@@ -540,14 +580,9 @@ impl Look<'_> {
             })
             .min();
         let attempt = self.context.memory.next_attempt(&self.key);
-        let outcome =
-            outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(
-                |problem| match problem.reason {
-                    Reason::Conflict => Some(Duration::from_mins(1)),
-                    Reason::WaitingForDeletion => Some(Duration::from_secs(5)),
-                    _ => None,
-                },
-            );
+        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
+            (problem.reason == Reason::WaitingForDeletion).then_some(Duration::from_secs(5))
+        });
         // The kubelet's word may come later than the pod.
         let probe = if ready { None } else { next_question(pods) };
         outcome.chain(rotation).chain(attempt).chain(probe).min()

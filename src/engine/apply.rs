@@ -57,13 +57,25 @@ impl Applier<'_> {
         }
         let key = Key::new(&self.owner.namespace, &planned.name);
         let mut live = self.world.child(&planned.kind, &key);
+        if live.is_none() && recorded.is_some_and(|child| child.uid.is_some()) {
+            // Deleted, or without the label that the watches select by: only the server can tell.
+            match self.look(&planned.kind, &key).await {
+                Ok(found) => live = found,
+                Err(failure) => return self.refused(planned, recorded, None, &failure),
+            }
+        }
         for _ in 0..ROUNDS {
             match self.judge(planned, recorded, live.as_ref()) {
                 Step::Done(outcome) => return outcome,
                 Step::Send => {}
             }
-            match self.send(planned, &key, live.as_ref(), recorded).await {
-                Ok(stored) => return self.stored(planned, &key, &stored),
+            match self.send(planned, &key, live.as_ref()).await {
+                Ok(stored) => {
+                    if let Some(trace) = loss(recorded, live.as_ref()) {
+                        self.repaired(planned, live.as_ref(), &trace);
+                    }
+                    return self.stored(planned, &key, &stored);
+                }
                 // Another object, a newer version, or none: look again. The cache will follow.
                 Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
                 {
@@ -117,8 +129,7 @@ impl Applier<'_> {
         if let Some(postponed) = self.memory.postponed(self.owner, &child, &fingerprint(planned, live)) {
             return Step::Done(problem(planned, recorded, postponed.problem));
         }
-        let fight =
-            loss(planned, recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
+        let fight = loss(recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
         if fight.is_some() {
             let other =
                 live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
@@ -144,23 +155,10 @@ impl Applier<'_> {
         self.secrets.get(&planned.name).filter(|_| planned.kind.kind == "Secret")
     }
 
-    async fn send(
-        &self,
-        planned: &Planned,
-        key: &Key,
-        live: Option<&Live>,
-        recorded: Option<&ChildStatus>,
-    ) -> Result<ObjectMeta, Failure> {
-        if let Some(trace) = loss(planned, recorded, live) {
-            let live_hash = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
-            tracing::info!(
-                kind = planned.kind.kind,
-                name = planned.name,
-                fields = live_hash,
-                "drift found, repairing"
-            );
-            self.memory.repaired(self.owner, &self.child_key(planned), &trace);
-            self.telemetry.repaired(planned.kind.kind);
+    async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<ObjectMeta, Failure> {
+        if live.is_some_and(|live| live.tampered) {
+            // Before the apply, or it would store one more template with what has to go.
+            self.take_over(&planned.kind, key).await?;
         }
         let mut body = planned.body.clone();
         self.identify(planned, key, live, &mut body).await?;
@@ -249,7 +247,11 @@ impl Applier<'_> {
         Ok(true)
     }
 
-    async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
+    /// Asks the server for a child, and keeps the answer in the cache.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but `Missing`.
+    pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
         let found = self.requests.metadata(kind, key).await?.map(|metadata| Live::of(&metadata));
         match &found {
             Some(live) => self.world.wrote_child(kind, key.clone(), live.clone()),
@@ -258,6 +260,13 @@ impl Applier<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn repaired(&self, planned: &Planned, live: Option<&Live>, trace: &str) {
+        let fields = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
+        tracing::info!(kind = planned.kind.kind, name = planned.name, fields, "drift repaired");
+        self.memory.repaired(self.owner, &self.child_key(planned), trace);
+        self.telemetry.repaired(planned.kind.kind);
     }
 
     fn stored(&self, planned: &Planned, key: &Key, stored: &ObjectMeta) -> ChildOutcome {
@@ -319,12 +328,11 @@ pub fn fingerprint(planned: &Planned, live: Option<&Live>) -> String {
 
 /// What a live child has lost without our doing: a word that is the same each time that the same is
 /// lost. `None` when it only has to follow a new plan.
-pub fn loss(planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
+pub fn loss(recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
     let recorded_uid = recorded?.uid.as_deref()?;
     let Some(live) = live else { return Some("deleted".to_owned()) };
-    let drifted = live.uid == recorded_uid
-        && live.plan_hash.as_deref() == Some(&planned.plan_hash)
-        && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
+    let drifted =
+        live.uid == recorded_uid && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
     drifted.then(|| format!("{} {}", live.digest.as_deref().unwrap_or_default(), live.tampered))
 }
 

@@ -20,5 +20,6 @@ pub mod publish;
 pub mod replicas;
 pub mod request;
 pub mod roots;
+pub mod sentinels;
 pub mod watch;
 pub mod world;

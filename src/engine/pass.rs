@@ -43,6 +43,7 @@ pub async fn execute(
     children: &[ChildStatus],
     deployment: Option<&DeploymentView>,
 ) -> Vec<ChildOutcome> {
+    let unknown = prune::search(applier, plan, children).await;
     let (first, last): (Vec<Leftover>, Vec<Leftover>) =
         prune::leftovers(applier, plan, children).into_iter().partition(prune::goes_first);
     let mut outcomes = remove(applier, &first).await;
@@ -76,6 +77,7 @@ pub async fn execute(
         // What stays for now stays on record.
         outcomes.extend(last.iter().map(Leftover::outcome));
     }
+    outcomes.extend(unknown);
     outcomes
 }
 

@@ -34,6 +34,34 @@ impl Leftover {
     }
 }
 
+/// Asks the server for recorded children that are no longer planned and that no cache holds: one that
+/// lost the label that the watches select by must not be forgotten. Returns those that could not be
+/// asked for, to keep them on record.
+pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<ChildOutcome> {
+    let mut unknown = Vec::new();
+    for child in recorded {
+        let Some(kind) = applier.world.kind_of(child) else { continue };
+        let key = Key::new(&applier.owner.namespace, &child.name);
+        let planned = plan.children.iter().any(|planned| planned.kind == kind && planned.name == child.name);
+        if planned || child.uid.is_none() || applier.world.child(&kind, &key).is_some() {
+            continue;
+        }
+        if let Err(failure) = applier.look(&kind, &key).await {
+            unknown.push(ChildOutcome {
+                api_version: child.api_version.clone(),
+                kind: child.kind.clone(),
+                name: child.name.clone(),
+                uid: child.uid.clone(),
+                digest: child.digest.clone(),
+                stored_version: None,
+                held: false,
+                problem: Some(failure.problem(kind.kind, &key.name)),
+            });
+        }
+    }
+    unknown
+}
+
 /// Everything that is ours and not planned, last stage first.
 pub fn leftovers(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
     let mut found: Vec<Leftover> = applier

@@ -176,10 +176,22 @@ impl Watches {
         }
     }
 
-    fn enqueue(&self, owner: &Key) {
+    /// Asks for a look at this Microservice.
+    pub fn enqueue(&self, owner: &Key) {
         self.telemetry.queued();
         // The receiver is gone only while shutting down.
         let _ = self.queue.unbounded_send(ObjectRef::new(&owner.name).within(&owner.namespace));
+    }
+
+    /// What is needed to watch one object.
+    pub fn single(&self, kind: &Kind, key: &Key) -> (Api<PartialObjectMeta<DynamicObject>>, watcher::Config) {
+        let only = base().fields(&format!("metadata.name={}", key.name));
+        (dynamic(&self.client, kind, &key.namespace), only)
+    }
+
+    /// Counts and logs the error of a watch.
+    pub fn report(&self, stream: &'static str, error: &watcher::Error) {
+        report(&self.telemetry, stream, error);
     }
 
     fn pods(&self, tasks: &mut JoinSet<()>, scope: &str) -> Listed {

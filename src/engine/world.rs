@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::index::Index;
 use super::live::{Key, Live};
 use crate::api::status::ChildStatus;
-use crate::api::{ANNOTATION_DEFAULT_CLASS, Microservice, MicroserviceClass};
+use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
@@ -134,15 +134,17 @@ impl World {
         }
     }
 
+    /// The kind of a recorded child; `None` when this release does not know it.
+    pub fn kind_of(&self, child: &ChildStatus) -> Option<Kind> {
+        let same = |kind: &&Kind| kind.kind == child.kind && kind.api_version() == child.api_version;
+        self.children.keys().find(same).copied()
+    }
+
     /// Every live child that this Microservice may own: those that name it, and those it recorded.
     pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Live)> {
         let mut keys: HashSet<(Kind, Key)> = self.relations().claims.get(owner).cloned().unwrap_or_default();
         for child in recorded {
-            let kind = self
-                .children
-                .keys()
-                .find(|kind| kind.kind == child.kind && kind.api_version() == child.api_version);
-            keys.extend(kind.map(|kind| (*kind, Key::new(&owner.namespace, &child.name))));
+            keys.extend(self.kind_of(child).map(|kind| (kind, Key::new(&owner.namespace, &child.name))));
         }
         let mut found: Vec<_> = keys
             .into_iter()
@@ -212,7 +214,7 @@ impl World {
 
     /// The default class: of all that are marked, the oldest, then the first by name.
     pub fn default_class(&self) -> Option<Arc<MicroserviceClass>> {
-        let marked = self.classes.select(|_, class| is_marked_default(class));
+        let marked = self.classes.select(|_, class| class.is_marked_default());
         marked.into_iter().map(|(_, class)| class).min_by_key(|class| {
             (class.metadata.creation_timestamp.clone().map(|t| t.0), class.metadata.name.clone())
         })
@@ -223,16 +225,6 @@ impl Default for World {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Whether the class carries the annotation that makes it the default.
-pub fn is_marked_default(class: &MicroserviceClass) -> bool {
-    class
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(ANNOTATION_DEFAULT_CLASS))
-        .is_some_and(|value| value == "true")
 }
 
 #[cfg(test)]

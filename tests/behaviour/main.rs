@@ -4,10 +4,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
+mod children;
 mod classes;
+mod contest;
+mod drift;
+mod faults;
+mod leader;
+mod ownership;
+mod poison;
+mod quiet;
 mod references;
+mod restart;
 mod rollout;
 mod scaling;
+mod schema_server;
 mod secrets;
 mod smoke;
+mod status;
 mod steps;

@@ -1,5 +1,6 @@
 //! The API server's audit log as an exact counter of requests.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -36,10 +37,14 @@ pub struct Request {
     pub name: String,
     /// HTTP status.
     pub code: u16,
+    /// Which token it came with; empty for other credentials than tokens of ServiceAccounts.
+    pub credential: String,
     /// Path and query.
     pub uri: String,
     /// When it arrived, RFC 3339 with microseconds.
     pub at: String,
+    /// When it was answered, likewise; of a watch, when it began to be.
+    pub answered: String,
 }
 
 /// Requests in the order in which they ended.
@@ -94,6 +99,9 @@ impl Audit {
     }
 }
 
+/// Where the API server says which token a request came with.
+pub(super) const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
+
 const BARRIER: &str = "audit-barrier-";
 
 impl Requests {
@@ -110,6 +118,11 @@ impl Requests {
     /// Those that read objects: get and list.
     pub fn reads(&self) -> Self {
         self.only(|request| matches!(request.verb.as_str(), "get" | "list") && !request.resource.is_empty())
+    }
+
+    /// Those that came with one token.
+    pub fn with(&self, credential: &str) -> Self {
+        self.only(|request| request.credential == credential)
     }
 
     /// Those for one resource, for example `deployments` or `microservices/status`.
@@ -157,6 +170,7 @@ struct Line {
     #[serde(rename = "requestURI")]
     request_uri: String,
     request_received_timestamp: String,
+    stage_timestamp: String,
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<ResponseStatus>,
@@ -165,6 +179,8 @@ struct Line {
 #[derive(Deserialize)]
 struct User {
     username: Option<String>,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -199,6 +215,7 @@ fn parse(line: &str) -> Option<Request> {
         None => object.resource,
     };
     Some(Request {
+        credential: line.user.extra.get(CREDENTIAL).and_then(|ids| ids.first()).cloned().unwrap_or_default(),
         user: line.user.username.unwrap_or_default(),
         verb: line.verb,
         resource,
@@ -207,5 +224,6 @@ fn parse(line: &str) -> Option<Request> {
         code,
         uri: line.request_uri,
         at: line.request_received_timestamp,
+        answered: line.stage_timestamp,
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
@@ -248,6 +248,45 @@ impl Installation {
         installation
     }
 
+    /// The same installation for one more process, with a token of its own, so that the audit log tells
+    /// the processes apart.
+    pub async fn twin(&self) -> Self {
+        let name = format!("twin-{}", suffix());
+        let (kubeconfig, token) = (self.kubeconfig.with_file_name(&name), self.token.with_file_name(&name));
+        let (kubeconfig, token) = (kubeconfig.with_extension("kubeconfig"), token.with_extension("token"));
+        let mut config = read_json(&self.kubeconfig);
+        config["users"][0]["user"]["tokenFile"] = json!(token);
+        std::fs::write(&kubeconfig, config.to_string()).expect("the kubeconfig can be written");
+        let twin = Self { kubeconfig, token, ..self.clone() };
+        twin.rotate_token(Duration::from_secs(3600)).await;
+        twin
+    }
+
+    /// What the audit log calls the present token.
+    pub async fn credential(&self) -> String {
+        let token = std::fs::read_to_string(&self.token).expect("the token can be read");
+        let spec = TokenReviewSpec { token: Some(token), ..Default::default() };
+        let review = TokenReview { spec, ..Default::default() };
+        let reviews = Api::<TokenReview>::all(self.client.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await.expect("a token can be reviewed");
+        let user = answer.status.and_then(|status| status.user).expect("the token is valid");
+        let extra = user.extra.unwrap_or_default();
+        extra.get(super::audit::CREDENTIAL).and_then(|ids| ids.first()).expect("it has an id").clone()
+    }
+
+    /// Makes every token so far invalid: the account is made anew, with the same rights.
+    pub async fn revoke_tokens(&self) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &self.namespace);
+        let mut account = accounts.get(&self.account).await.expect("the account is there");
+        accounts.delete(&self.account, &Default::default()).await.expect("it can be deleted");
+        account.metadata = kube::api::ObjectMeta {
+            name: account.metadata.name,
+            labels: account.metadata.labels,
+            ..Default::default()
+        };
+        accounts.create(&PostParams::default(), &account).await.expect("it can be made again");
+    }
+
     /// The operator's own namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -286,7 +325,7 @@ impl Installation {
 }
 
 /// Applies what `microservice-operator crd` prints and waits until the kinds are served.
-async fn install_crds(client: &Client, cluster: &Cluster) {
+pub async fn install_crds(client: &Client, cluster: &Cluster) {
     static SHARED: OnceCell<()> = OnceCell::const_new();
     let install = || async {
         for manifest in manifests(&["crd"]) {
@@ -324,8 +363,13 @@ async fn install_rights(client: &Client, own: &str, watched: &[String]) -> Strin
     account.expect("rbac prints a ServiceAccount")
 }
 
+fn read_json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).expect("the file can be read");
+    serde_json::from_str(&text).expect("the file is JSON")
+}
+
 /// The YAML documents that a command of the operator prints.
-fn manifests(arguments: &[&str]) -> Vec<Value> {
+pub fn manifests(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(BINARY).args(arguments).output().expect("the operator's binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "microservice-operator {arguments:?}: {errors}");

@@ -1,0 +1,180 @@
+//! Two replicas of one installation: exactly one writes, and the other takes over. The audit log tells
+//! the two apart by their tokens.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use microservice_operator::api::Microservice;
+use serde_json::{Value, json};
+
+use super::quiet::{see_a_repair, settle};
+use crate::support::{Audit, Cluster, Mark, Namespace, Operator, OperatorOptions, Requests, eventually};
+
+/// The write timeout is the usual one: a slow machine cancels its own writes for ever with a shorter one.
+const SHORT: [&str; 3] = ["--lease-duration=8s", "--renew-deadline=3s", "--retry-period=500ms"];
+
+/// A replica, and what the audit log calls it.
+struct Replica {
+    operator: Operator,
+    credential: String,
+    identity: String,
+}
+
+struct Pair {
+    leader: Replica,
+    other: Replica,
+    lease: Api<Lease>,
+    audit: Audit,
+    start: Mark,
+}
+
+impl Pair {
+    async fn start(cluster: &Cluster, namespace: &Namespace, arguments: &[&str]) -> Self {
+        let audit = cluster.audit().await;
+        let start = audit.mark().await;
+        let options = |identity: &str| {
+            let mut options = OperatorOptions::namespace(namespace.name());
+            options.leader_elect = true;
+            options.arguments.push(format!("--identity={identity}"));
+            options.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+            options
+        };
+        let first = Operator::start(cluster, options("first")).await;
+        let installation = first.installation().clone();
+        let lease = Api::namespaced(namespace.client(), installation.namespace());
+        wait_holder(&lease, "first", Duration::from_secs(30)).await;
+        let twin = installation.twin().await;
+        let second = Operator::start_in(&twin, options("second")).await;
+        let credential = installation.credential().await;
+        let leader = Replica { operator: first, credential, identity: "first".to_owned() };
+        let credential = twin.credential().await;
+        assert_ne!(leader.credential, credential);
+        let other = Replica { operator: second, credential, identity: "second".to_owned() };
+        Self { leader, other, lease, audit, start }
+    }
+
+    /// Everything that the two wrote but the lease, and who wrote what.
+    async fn writes(&self) -> (Requests, Requests, Requests) {
+        let all = self.audit.since(self.start).await.of(&self.leader.operator.user());
+        let all = all.writes().without("leases");
+        (all.with(&self.leader.credential), all.with(&self.other.credential), all)
+    }
+
+    /// All writes of the first came before all of the second.
+    async fn assert_never_two_writers(&self) {
+        let (first, second, all) = self.writes().await;
+        assert_eq!(first.count() + second.count(), all.count(), "a third writer");
+        assert!(first.count() > 0 && second.count() > 0, "both have led: {all}");
+        let last = first.0.iter().map(|request| request.at.as_str()).max();
+        let next = second.0.iter().map(|request| request.at.as_str()).min();
+        assert!(last < next, "two writers at the same time\n{all}");
+    }
+}
+
+/// Waits until a replica of this name holds the lease, and says how long that took.
+async fn wait_holder(lease: &Api<Lease>, name: &str, timeout: Duration) -> Duration {
+    let start = Instant::now();
+    eventually(timeout, &format!("{name} holds the lease"), || async {
+        let lease = lease.get("microservice-operator").await.map_err(|error| error.to_string())?;
+        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        if holder.starts_with(&format!("{name}_")) { Ok(()) } else { Err(format!("{holder:?} holds it")) }
+    })
+    .await;
+    start.elapsed()
+}
+
+/// Two children and no pods each.
+fn spec(image: &str) -> Value {
+    json!({"image": image, "replicas": 0, "ports": [], "health": {"type": "None"}})
+}
+
+async fn burst(namespace: &Namespace, names: &[String]) {
+    for name in names {
+        namespace.microservice(name, spec("shop/fleet:v1")).await;
+    }
+}
+
+fn names(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{prefix}-{number}")).collect()
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_followed_when_its_lease_runs_out() {
+    let cluster = Cluster::shared();
+    let namespace = Namespace::new(cluster, "leader").await;
+    let mut pair = Pair::start(cluster, &namespace, &SHORT).await;
+    let names = names("service", 12);
+    burst(&namespace, &names).await;
+    namespace.wait_ready("service-0").await;
+
+    pair.leader.operator.kill().await;
+    let took = wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    println!("the lease changed hands {took:?} after a SIGKILL");
+    assert!(took < Duration::from_secs(14), "lease 8 s + retry 0.5 s + margin, but {took:?}");
+    for name in &names {
+        namespace.wait_ready(name).await;
+    }
+    see_a_repair(&namespace, "service-0").await;
+    pair.assert_never_two_writers().await;
+}
+
+#[tokio::test]
+async fn sigterm_drains_releases_the_lease_and_exits_with_zero() {
+    let cluster = Cluster::shared();
+    let namespace = Namespace::new(cluster, "leader").await;
+    // The usual lease of 15 s: only its release explains a quick successor.
+    let mut pair = Pair::start(cluster, &namespace, &["--retry-period=500ms"]).await;
+    let names = names("service", 12);
+    burst(&namespace, &names).await;
+
+    let (code, took) = pair.leader.operator.stop().await;
+    assert_eq!(code, Some(0), "exit code after SIGTERM");
+    assert!(took < Duration::from_secs(5), "SIGTERM took {took:?}");
+    let next = wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    println!("SIGTERM took {took:?}, the next leader {next:?} more");
+    assert!(next < Duration::from_secs(5), "the lease was not released: {next:?}");
+    for name in &names {
+        namespace.wait_ready(name).await;
+    }
+    see_a_repair(&namespace, "service-0").await;
+    pair.assert_never_two_writers().await;
+}
+
+#[tokio::test]
+async fn a_leader_stopped_beyond_its_lease_and_continued_sends_no_write() {
+    let cluster = Cluster::shared();
+    let namespace = Namespace::new(cluster, "leader").await;
+    let pair = Pair::start(cluster, &namespace, &SHORT).await;
+    let (before, after) = (names("before", 15), names("after", 5));
+    burst(&namespace, &before).await;
+    // It stops in the middle of its work, with more of it in its queue.
+    pair.leader.operator.signal("STOP");
+    wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    burst(&namespace, &after).await;
+    for name in before.iter().chain(&after) {
+        namespace.wait_ready(name).await;
+    }
+    settle(&pair.audit, &pair.other.operator.user()).await;
+    namespace.delete::<Microservice>("after-4").await;
+
+    let mark = pair.audit.mark().await;
+    pair.leader.operator.signal("CONT");
+    namespace.microservice("before-0", spec("shop/fleet:v2")).await;
+    namespace.wait_ready("before-0").await;
+    see_a_repair(&namespace, "before-1").await;
+    // It has noticed and asks for the lease as a follower.
+    let credential = pair.leader.credential.clone();
+    eventually(Duration::from_secs(20), "the old leader runs again", || async {
+        let seen = pair.audit.since(mark).await.with(&credential).resource("leases");
+        if seen.count() >= 3 { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+    let seen = pair.audit.since(mark).await.with(&pair.leader.credential);
+    assert_eq!(seen.writes().without("leases").count(), 0, "{seen}");
+    let taken = seen.resource("leases").writes().only(|request| request.code < 300);
+    assert_eq!(taken.count(), 0, "it must not take the lease back\n{taken}");
+    let (code, body) = pair.leader.operator.http("/metrics").await.expect("it answers");
+    assert!(code == 200 && body.lines().any(|line| line.ends_with("leader 0")), "{body}");
+    pair.assert_never_two_writers().await;
+}
