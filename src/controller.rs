@@ -16,7 +16,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::api::status::ReferenceStatus;
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
 use crate::engine::fleet::Turns;
@@ -380,6 +379,7 @@ impl Look<'_> {
     ) -> Result<Looked, Error> {
         let status = object.status.clone().unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
+        let made = observation.made.clone();
         let applier = Applier {
             world: &self.context.world,
             memory: &self.context.memory,
@@ -387,6 +387,7 @@ impl Look<'_> {
             telemetry: &self.context.telemetry,
             owner: &self.key,
             uid: &uid,
+            secrets: &made,
         };
         let due = pass::is_due(&applier, plan, &status.children);
         if due {
@@ -408,7 +409,7 @@ impl Look<'_> {
         let deployment = self.context.world.deployments.get(&self.key);
         let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
-        self.refresh(&mut observation.references);
+        observation.settle(&object, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
         let mut looked = self.tell(told).await?;
@@ -461,19 +462,6 @@ impl Look<'_> {
         }
         let rolls = plan.template_hash != status.completed_template;
         self.context.turns.take(&self.key, rolls)
-    }
-
-    /// A generated Secret that this look has just written is recorded as it is stored now.
-    fn refresh(&self, references: &mut [ReferenceStatus]) {
-        for record in references.iter_mut().filter(|record| record.kind == "Secret") {
-            let key = Key::new(&self.key.namespace, &record.name);
-            let (live, _) = self.context.world.reference(crate::intent::ReferenceKind::Secret, &key);
-            let ours = live.filter(|live| live.claimed_by() == Some(&self.key.name) && live.digest.is_some());
-            if let Some(live) = ours {
-                record.uid = live.uid;
-                record.resource_version = live.resource_version;
-            }
-        }
     }
 
     /// The spec breaks a rule: nothing is applied, nothing is pruned.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::live::{Belongs, Key, Live};
 use super::managed_fields;
 use super::memory::{ChildKey, Memory};
+use super::observe::Seen;
 use super::replicas;
 use super::request::{Failure, Requests};
 use super::world::World;
@@ -36,6 +37,8 @@ pub struct Applier<'a> {
     pub owner: &'a Key,
     /// Its UID.
     pub uid: &'a str,
+    /// Its generated Secrets, as the plan saw them.
+    pub secrets: &'a BTreeMap<String, Seen>,
 }
 
 /// What to do with a child.
@@ -76,6 +79,11 @@ impl Applier<'_> {
                 // Another object, a newer version, or none: look again. The cache will follow.
                 Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
                 {
+                    // The plan was made from what is no longer there: the whole pass has to look again.
+                    Ok(found) if self.seen(planned).is_some() => {
+                        live = found;
+                        break;
+                    }
                     Ok(found) => live = found,
                     Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
                 },
@@ -111,9 +119,7 @@ impl Applier<'_> {
                         format!("{name} is being deleted; it will be made again"),
                     );
                 }
-                Belongs::Ours
-                    if live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live) =>
-                {
+                Belongs::Ours if self.is_current(planned, live, recorded) => {
                     return Step::Done(outcome(planned, recorded));
                 }
                 Belongs::Ours => {}
@@ -135,6 +141,18 @@ impl Applier<'_> {
             return stop(Reason::DriftContested, message);
         }
         Step::Send
+    }
+
+    /// Whether nothing has to be sent.
+    pub fn is_current(&self, planned: &Planned, live: &Live, recorded: Option<&ChildStatus>) -> bool {
+        live.in_sync(&planned.plan_hash, recorded)
+            && !replicas::unfinished(planned, live)
+            && !self.seen(planned).is_some_and(|seen| seen.unsaved)
+    }
+
+    /// A generated Secret as the plan saw it.
+    fn seen(&self, planned: &Planned) -> Option<&Seen> {
+        self.secrets.get(&planned.name).filter(|_| planned.kind.kind == "Secret")
     }
 
     async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<ObjectMeta, Failure> {
@@ -167,31 +185,45 @@ impl Applier<'_> {
         live: Option<&Live>,
         body: &mut Value,
     ) -> Result<(), Failure> {
-        let Some(live) = live else {
+        if let Some(live) = live {
+            set_metadata(body, "uid", &live.uid);
+        }
+        if let Some(seen) = self.seen(planned).filter(|seen| !seen.resource_version.is_empty()) {
+            set_metadata(body, "resourceVersion", &seen.resource_version);
+            return self.keep_data(planned, key, seen, body).await;
+        }
+        if live.is_none() || self.seen(planned).is_some() {
             // No object ever has version 1: this makes the apply a create.
             set_metadata(body, "resourceVersion", "1");
+        }
+        Ok(())
+    }
+
+    /// Applied without its data, a Secret would lose it: the live values are sent back.
+    async fn keep_data(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        seen: &Seen,
+        body: &mut Value,
+    ) -> Result<(), Failure> {
+        if body.get("data").is_some() {
             return Ok(());
-        };
-        set_metadata(body, "uid", &live.uid);
-        if planned.kind.kind == "Secret" {
-            // Applied without its data, a Secret would lose it; applied with older data, a rotation.
-            set_metadata(body, "resourceVersion", &live.resource_version);
-            if body.get("data").is_none() {
-                let whole = self.requests.whole(&planned.kind, key).await?;
-                let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
-                let version = whole.metadata.resource_version.clone().unwrap_or_default();
-                set_metadata(body, "resourceVersion", &version);
-                let data: BTreeMap<String, ByteString> = whole
-                    .data
-                    .get("data")
-                    .map(|data| serde_json::from_value(data.clone()))
-                    .transpose()
-                    .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
-                    .unwrap_or_default();
-                if let Some(object) = body.as_object_mut() {
-                    object.insert("data".to_owned(), json!(data));
-                }
-            }
+        }
+        let whole = self.requests.whole(&planned.kind, key).await?;
+        let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+        if whole.metadata.resource_version.as_deref() != Some(&seen.resource_version) {
+            return Err(Failure::Conflict(format!("Secret {} has changed since it was read", key.name)));
+        }
+        let data: BTreeMap<String, ByteString> = whole
+            .data
+            .get("data")
+            .map(|data| serde_json::from_value(data.clone()))
+            .transpose()
+            .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
+            .unwrap_or_default();
+        if let Some(object) = body.as_object_mut() {
+            object.insert("data".to_owned(), json!(data));
         }
         Ok(())
     }
@@ -241,7 +273,12 @@ impl Applier<'_> {
         let live = Live::of(stored);
         self.world.wrote_child(&planned.kind, key.clone(), live.clone());
         self.memory.succeeded(self.owner, &self.child_key(planned));
-        ChildOutcome { uid: Some(live.uid), digest: live.digest, ..outcome(planned, None) }
+        ChildOutcome {
+            uid: Some(live.uid),
+            digest: live.digest,
+            stored_version: Some(live.resource_version),
+            ..outcome(planned, None)
+        }
     }
 
     fn refused(
@@ -273,6 +310,7 @@ fn outcome(planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
         name: planned.name.clone(),
         uid: recorded.and_then(|child| child.uid.clone()),
         digest: recorded.and_then(|child| child.digest.clone()),
+        stored_version: None,
         held: false,
         problem: None,
     }

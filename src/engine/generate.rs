@@ -34,12 +34,16 @@ fn rotate_token(object: &Microservice) -> Option<String> {
 }
 
 /// Makes the values that are absent, or all of them. Keys that are not generated stay as they are.
-pub fn fill(values: &mut BTreeMap<String, ByteString>, keys: &[GenerateKey], replace: bool) {
+/// Returns whether anything was made.
+pub fn fill(values: &mut BTreeMap<String, ByteString>, keys: &[GenerateKey], replace: bool) -> bool {
+    let mut made = false;
     for key in keys {
         if replace || !values.contains_key(&key.key) {
             values.insert(key.key.clone(), ByteString(value(key).into_bytes()));
+            made = true;
         }
     }
+    made
 }
 
 fn value(key: &GenerateKey) -> String {
@@ -109,9 +113,9 @@ mod tests {
     fn existing_values_stay_unless_replaced() {
         let kept = ByteString(b"by hand".to_vec());
         let mut values = BTreeMap::from([("k".to_owned(), kept.clone()), ("other".to_owned(), kept.clone())]);
-        fill(&mut values, &[key(Encoding::Hex)], false);
+        assert!(!fill(&mut values, &[key(Encoding::Hex)], false));
         assert_eq!(values["k"], kept);
-        fill(&mut values, &[key(Encoding::Hex)], true);
+        assert!(fill(&mut values, &[key(Encoding::Hex)], true));
         assert_ne!(values["k"], kept);
         assert_eq!(values["other"], kept);
     }

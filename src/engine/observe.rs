@@ -20,6 +20,7 @@ use crate::intent::references::{References, Wanted, references};
 use crate::intent::{
     GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState,
 };
+use crate::status::views::ChildOutcome;
 
 /// What was gathered, and the records to keep of it.
 #[derive(Debug, Default)]
@@ -32,6 +33,18 @@ pub struct Observation {
     pub secrets: Vec<SecretStatus>,
     /// Generated Secrets whose name a foreign object has: the pods must not read that one.
     pub taken: Vec<MissingReference>,
+    /// Generated Secrets by name, as they were seen.
+    pub made: BTreeMap<String, Seen>,
+}
+
+/// A generated Secret as it was seen: what is stored may be replaced at exactly this version only, or
+/// values that somebody has set in the meantime would be lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its resourceVersion; empty when there was none.
+    pub resource_version: String,
+    /// Whether new values were made that have to be stored.
+    pub unsaved: bool,
 }
 
 /// Reads what caches and records do not tell.
@@ -47,6 +60,7 @@ pub struct Observer<'a> {
 }
 
 /// Data of a Secret or ConfigMap with the identity it was read at.
+#[derive(Default)]
 struct Data {
     uid: String,
     resource_version: String,
@@ -124,8 +138,10 @@ impl Observer<'_> {
                     wanted.whole || wanted.required.contains(*name) || wanted.optional.contains(*name)
                 });
                 let hash_key = self.keys.get().await?;
-                let record = record(key, &data, hash_key, hash_key.hash(read));
-                result.keep(key, &record);
+                match recorded.filter(|old| is_of_lost_key(old, &data, hash_key)) {
+                    Some(old) => result.keep(key, old),
+                    None => result.keep(key, &record(key, &data, hash_key, hash_key.hash(read))),
+                }
             }
             // A key that the running pods have read before was taken away: they keep what they have.
             Some(record) if !spec_changed(object) => result.keep(key, record),
@@ -147,7 +163,6 @@ impl Observer<'_> {
             result.taken.push(MissingReference { reference: key, key: None });
             return Ok(());
         }
-        let keys = secret.generate.as_deref().unwrap_or_default();
         let before = secret_status(object, &secret.name);
         let rotate = generate::due(object, before, self.now);
         let recorded = recorded(object, key.kind, &key.name);
@@ -156,23 +171,26 @@ impl Observer<'_> {
                 live.uid == record.uid && live.resource_version == record.resource_version
             })
         });
-        let values = if let Some(record) = unchanged {
-            result.references.push(record.clone());
-            GeneratedValues { data: None, hash: record.hash.clone() }
+        let (record, new) = if let Some(record) = unchanged {
+            (record.clone(), None)
         } else {
             let absent = trusted && live.is_none();
             let data = if absent { None } else { self.read(key.kind, namespace, &key.name).await? };
+            let mut data = data.unwrap_or_default();
+            let made = generate::fill(&mut data.data, secret.generate.as_deref().unwrap_or_default(), rotate);
             let hash_key = self.keys.get().await?;
-            let (uid, resource_version, mut values) =
-                data.map(|data| (data.uid, data.resource_version, data.data)).unwrap_or_default();
-            generate::fill(&mut values, keys, rotate);
-            let hash = hash_key.hash(&values);
-            let read = Data { uid, resource_version, data: values };
-            result.references.push(record(&key, &read, hash_key, hash.clone()));
-            GeneratedValues { data: Some(read.data), hash }
+            let record = match recorded.filter(|old| !made && is_of_lost_key(old, &data, hash_key)) {
+                Some(old) => old.clone(),
+                None => record(&key, &data, hash_key, hash_key.hash(&data.data)),
+            };
+            (record, made.then_some(data.data))
         };
+        let seen = Seen { resource_version: record.resource_version.clone(), unsaved: new.is_some() };
+        result.made.insert(secret.name.clone(), seen);
         result.secrets.push(generate::status(object, secret, before, rotate, self.now));
+        let values = GeneratedValues { data: new, hash: record.hash.clone() };
         result.observed.generated.insert(secret.name.clone(), values);
+        result.references.push(record);
         Ok(())
     }
 
@@ -205,6 +223,27 @@ impl Observer<'_> {
 }
 
 impl Observation {
+    /// Brings the records of generated Secrets up to what became of them: as stored by this pass, or as
+    /// before when their new values could not be stored.
+    pub fn settle(&mut self, object: &Microservice, outcomes: &[ChildOutcome]) {
+        for outcome in outcomes.iter().filter(|outcome| outcome.kind == ReferenceKind::Secret.as_str()) {
+            let Some(seen) = self.made.get(&outcome.name) else { continue };
+            let name = &outcome.name;
+            if outcome.problem.is_some() && seen.unsaved {
+                self.references.retain(|record| record.kind != outcome.kind || record.name != *name);
+                self.references.extend(recorded(object, ReferenceKind::Secret, name).cloned());
+                self.secrets.retain(|secret| secret.name != *name);
+                self.secrets.extend(secret_status(object, name).cloned());
+            } else if let (Some(uid), Some(version)) = (&outcome.uid, &outcome.stored_version) {
+                let mine = self.references.iter_mut().find(|r| r.kind == outcome.kind && r.name == *name);
+                if let Some(record) = mine {
+                    record.uid.clone_from(uid);
+                    record.resource_version.clone_from(version);
+                }
+            }
+        }
+    }
+
     fn keep(&mut self, key: &ReferenceKey, record: &ReferenceStatus) {
         self.note(key, ReferenceState::Known { hash: record.hash.clone() });
         self.references.push(record.clone());
@@ -218,6 +257,12 @@ impl Observation {
 /// A changed spec may read other keys than those that the recorded hash covers.
 fn spec_changed(object: &Microservice) -> bool {
     object.status.as_ref().and_then(|status| status.observed_generation) != object.metadata.generation
+}
+
+/// Whether the very same data were hashed before, with a key that is lost: the hash then stays until
+/// they change. Which of them the pods read is in their template anyway.
+fn is_of_lost_key(record: &ReferenceStatus, data: &Data, hash_key: &HashKey) -> bool {
+    record.key_id != hash_key.id && record.uid == data.uid && record.resource_version == data.resource_version
 }
 
 fn is_foreign(object: &Microservice, live: &Live) -> bool {

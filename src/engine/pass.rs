@@ -6,10 +6,9 @@ use futures::future::join_all;
 use super::apply::{Applier, fingerprint};
 use super::live::Key;
 use super::prune::{self, Leftover};
-use super::replicas;
 use crate::api::status::ChildStatus;
 use crate::plan::{Plan, Planned, Stage};
-use crate::status::views::{ChildOutcome, DeploymentView};
+use crate::status::views::{ChildOutcome, DeploymentView, Problem};
 
 /// The record of a planned child.
 pub fn recorded<'a>(children: &'a [ChildStatus], planned: &Planned) -> Option<&'a ChildStatus> {
@@ -30,9 +29,7 @@ pub fn is_due(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus]) -> b
 pub fn differs(applier: &Applier<'_>, planned: &Planned, recorded: Option<&ChildStatus>) -> bool {
     let key = Key::new(&applier.owner.namespace, &planned.name);
     let live = applier.world.child(&planned.kind, &key);
-    let in_sync = live.as_ref().is_some_and(|live| {
-        live.in_sync(&planned.plan_hash, recorded) && !replicas::unfinished(planned, live)
-    });
+    let in_sync = live.as_ref().is_some_and(|live| applier.is_current(planned, live, recorded));
     let print = fingerprint(planned, live.as_ref());
     !planned.held
         && !in_sync
@@ -66,12 +63,15 @@ pub async fn execute(
             }
         }))
         .await;
+        if stage == Stage::Identity {
+            blocked = blocked.or_else(|| unsaved(applier, &results));
+        }
         if stage == Stage::Workload {
             blocked = blocked.or_else(|| results.iter().find_map(|outcome| outcome.problem.clone()));
         }
         outcomes.extend(results);
     }
-    if settled(&outcomes, deployment) {
+    if settled(applier, plan, &outcomes, deployment) {
         outcomes.extend(remove(applier, &last).await);
     } else {
         // What stays for now stays on record.
@@ -91,6 +91,14 @@ fn waits(applier: &Applier<'_>, planned: &Planned) -> bool {
     }
 }
 
+/// Why the pods must not follow new values of a generated Secret: they could not be stored.
+fn unsaved(applier: &Applier<'_>, outcomes: &[ChildOutcome]) -> Option<Problem> {
+    let failed = outcomes.iter().find(|outcome| {
+        outcome.kind == "Secret" && applier.secrets.get(&outcome.name).is_some_and(|seen| seen.unsaved)
+    });
+    failed.and_then(|outcome| outcome.problem.clone())
+}
+
 async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutcome> {
     join_all(leftovers.iter().map(|leftover| prune::remove(applier, leftover)))
         .await
@@ -100,10 +108,19 @@ async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutco
 }
 
 /// Old pods may still read the configuration that is no longer wanted: it goes when they have gone.
-fn settled(outcomes: &[ChildOutcome], deployment: Option<&DeploymentView>) -> bool {
+fn settled(
+    applier: &Applier<'_>,
+    plan: &Plan,
+    outcomes: &[ChildOutcome],
+    deployment: Option<&DeploymentView>,
+) -> bool {
+    // The view is from before this pass; the child's record has what the pass itself has stored.
+    let workload = plan.children.iter().find(|planned| planned.kind.stage == Stage::Workload);
+    let stored = workload.and_then(|planned| applier.world.child(&planned.kind, applier.owner));
+    let generation = stored.map_or(0, |live| live.generation);
     outcomes.iter().all(|outcome| outcome.problem.is_none() && !outcome.held)
         && deployment.is_none_or(|view| {
-            view.observed_generation >= view.generation
+            view.observed_generation >= view.generation.max(generation)
                 && view.updated >= view.replicas
                 && view.updated >= view.desired
         })

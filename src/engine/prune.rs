@@ -27,6 +27,7 @@ impl Leftover {
             name: self.key.name.clone(),
             uid: Some(self.live.uid.clone()),
             digest: self.live.digest.clone(),
+            stored_version: None,
             held: false,
             problem: None,
         }
@@ -52,6 +53,7 @@ pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]
                 name: child.name.clone(),
                 uid: child.uid.clone(),
                 digest: child.digest.clone(),
+                stored_version: None,
                 held: false,
                 problem: Some(failure.problem(kind.kind, &key.name)),
             });

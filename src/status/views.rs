@@ -91,6 +91,8 @@ pub struct ChildOutcome {
     pub uid: Option<String>,
     /// Digest of our Apply entry as stored.
     pub digest: Option<String>,
+    /// resourceVersion as stored by this pass; `None` when nothing was written.
+    pub stored_version: Option<String>,
     /// Held back for a missing reference.
     pub held: bool,
     /// Why it is not stored as planned.

@@ -244,7 +244,7 @@ async fn an_object_that_cannot_be_decoded_is_named_and_slows_nobody() {
             });
             namespace.try_apply(manifest).await?;
         }
-        kube::Result::Ok(())
+        Ok::<(), kube::Error>(())
     })
     .await;
     replace_spec(&crds, strict).await;

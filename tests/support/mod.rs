@@ -1,6 +1,8 @@
 //! Harness of the behaviour tests: a control plane, namespaces, the operator as a process, the audit
 //! log as a counter. Use it with `#[path = "../support/mod.rs"] mod support;`.
 #![allow(dead_code, unused_imports)] // each test binary uses a part of it
+// A harness fails by panicking, as a test does.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod audit;
 mod cluster;
