@@ -98,7 +98,7 @@ pub fn of_config_map() -> Vec<Case> {
 pub fn of_service() -> Vec<Case> {
     let port = |what, op, path, value| on("/spec/ports/0", what, op, path, value);
     vec![
-        port("port number", "replace", "/port", json!(81)),
+        port("port number", "replace", "/port", json!(82)),
         port("target port", "replace", "/targetPort", json!(9999)),
         port("port name", "replace", "/name", json!("other")),
         port("protocol", "replace", "/protocol", json!("UDP")),
