@@ -114,6 +114,7 @@ pub fn of_service() -> Vec<Case> {
         patch("selector changed", json!({"spec": {"selector": {"microservice.dev/name": "other"}}})),
         patch("selector extended", json!({"spec": {"selector": {"app": "other"}}})),
         patch("session affinity", json!({"spec": {"sessionAffinity": "ClientIP"}})),
+        patch("load balancer IP", json!({"spec": {"loadBalancerIP": "192.0.2.7"}})),
         patch("external IPs", json!({"spec": {"externalIPs": ["192.0.2.7"]}})),
         patch("type NodePort", json!({"spec": {"type": "NodePort"}})),
         patch(
