@@ -248,8 +248,10 @@ async fn secret_values_are_told_to_nobody() {
     let maps: Vec<_> =
         maps.items.into_iter().filter(|m| m.metadata.name.as_deref() != Some("conf")).collect();
     let (_, metrics) = operator.http("/metrics").await.expect("it has metrics");
+    let log = operator.log();
+    assert!(log.contains("TRACE"), "everything is logged that can be");
     let places = [
-        ("log", operator.log()),
+        ("log", log),
         ("object and status", object),
         ("Events", events),
         ("Deployment", deployment),
@@ -257,7 +259,8 @@ async fn secret_values_are_told_to_nobody() {
         ("metrics", metrics),
     ];
     let plain = [CANARY.to_owned(), first];
-    let needles = plain.iter().flat_map(|text| [text.clone(), STANDARD.encode(text)]);
+    let bytes = |text: &str| format!("{:?}", text.as_bytes()).trim_matches(['[', ']']).to_owned();
+    let needles = plain.iter().flat_map(|text| [text.clone(), STANDARD.encode(text), bytes(text)]);
     for needle in needles {
         // Encoded, the last characters depend on what follows.
         let needle = needle.trim_end_matches('=');

@@ -111,8 +111,13 @@ impl Operator {
 
     /// GET of one of its own paths: HTTP status and body.
     pub async fn http(&self, path: &str) -> std::io::Result<(u16, String)> {
+        self.request("GET", path).await
+    }
+
+    /// Any request without a body to one of its own paths: HTTP status and body.
+    pub async fn request(&self, method: &str, path: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
