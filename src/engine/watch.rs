@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
@@ -357,11 +358,12 @@ pub fn microservices(
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),
-            Ok(Event::InitApply(object)) => decoded(&telemetry, object).map(Event::InitApply),
-            Ok(Event::Apply(object)) => decoded(&telemetry, object).map(Event::Apply),
-            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(|invalid| {
-                Microservice { metadata: invalid.metadata, ..Microservice::default() }
-            }))),
+            Ok(Event::InitApply(object)) => decoded(&telemetry, object).ok().map(Event::InitApply),
+            // Nobody may go on working from the spec that it had before.
+            Ok(Event::Apply(object)) => {
+                Some(decoded(&telemetry, object).map_or_else(Event::Delete, Event::Apply))
+            }
+            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(named))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);
                 None
@@ -371,11 +373,15 @@ pub fn microservices(
     })
 }
 
-fn decoded(telemetry: &Telemetry, object: DeserializeGuard<Microservice>) -> Option<Microservice> {
+/// The object, or one of the same name for want of it.
+fn decoded(
+    telemetry: &Telemetry,
+    object: DeserializeGuard<Microservice>,
+) -> Result<Microservice, Microservice> {
     match object.0 {
         Ok(mut object) => {
             object.metadata.managed_fields = None;
-            Some(object)
+            Ok(object)
         }
         Err(invalid) => {
             telemetry.watch_error("undecodable");
@@ -385,9 +391,13 @@ fn decoded(telemetry: &Telemetry, object: DeserializeGuard<Microservice>) -> Opt
                 error = invalid.error,
                 "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
             );
-            None
+            Err(named(invalid))
         }
     }
+}
+
+fn named(invalid: InvalidObject) -> Microservice {
+    Microservice { metadata: invalid.metadata, ..Microservice::default() }
 }
 
 fn base() -> watcher::Config {

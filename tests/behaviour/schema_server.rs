@@ -176,7 +176,8 @@ struct Cause {
 /// Creates an object as `kubectl create --dry-run=server --validate=strict` does.
 async fn create(client: Client, namespace: &str, object: &Value) -> Result<(), Refusal> {
     let mut object = object.clone();
-    let path = match object["kind"].as_str().unwrap() {
+    let kind = object["kind"].as_str().unwrap().to_owned();
+    let path = match kind.as_str() {
         "MicroserviceClass" => "/apis/microservice.dev/v1alpha1/microserviceclasses".to_owned(),
         kind => {
             object["metadata"]["namespace"] = json!(namespace);
