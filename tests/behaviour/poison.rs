@@ -155,12 +155,12 @@ impl Rights {
         let cluster = Api::<ClusterRole>::all(namespace.client());
         for role in cluster.list(&Default::default()).await.expect("roles can be listed") {
             if role.metadata.name.as_deref().is_some_and(|name| name.contains(&own)) {
-                objects.push(bare("ClusterRole", json!(role)));
+                objects.push(bare("ClusterRole", &json!(role)));
             }
         }
         let local = namespace.api::<k8s_openapi::api::rbac::v1::Role>();
         for role in local.list(&Default::default()).await.expect("roles can be listed") {
-            objects.push(bare("Role", json!(role)));
+            objects.push(bare("Role", &json!(role)));
         }
         Self { namespace: namespace.client(), objects }
     }
@@ -190,7 +190,7 @@ impl Rights {
     }
 }
 
-fn bare(kind: &str, role: Value) -> Value {
+fn bare(kind: &str, role: &Value) -> Value {
     let metadata = json!({"name": role["metadata"]["name"], "namespace": role["metadata"]["namespace"]});
     let mut bare = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": role["rules"],

@@ -244,7 +244,7 @@ async fn progress_is_told_at_most_once_a_second() {
     let ticks = all.writes().resource("deployments/status").count();
     let writes = all.of(&operator.user()).resource("microservices/status");
     let stored: Vec<_> = versions.all().into_iter().filter_map(|object| object.status).collect();
-    let stored: Vec<_> = stored.windows(2).filter(|pair| pair[0] != pair[1]).map(|p| p.to_vec()).collect();
+    let stored: Vec<_> = stored.windows(2).filter(|pair| pair[0] != pair[1]).map(<[_]>::to_vec).collect();
     assert_eq!(writes.count(), stored.len(), "{writes}");
     println!("{ticks} writes of the Deployment's status, {} of ours", writes.count());
     assert!(ticks > writes.count(), "nothing was there to coalesce");
