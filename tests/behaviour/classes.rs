@@ -15,7 +15,7 @@ use microservice_operator::api::{Microservice, MicroserviceClass};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::steps::{PATIENCE, annotate, condition, deployment, generation};
+use crate::steps::{PATIENCE, annotate, condition, deployment, generation, wait_counted};
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
 
 fn cluster() -> &'static Cluster {
@@ -297,6 +297,8 @@ async fn a_change_of_a_class_goes_out_at_a_bounded_rate_and_is_then_at_rest() {
     let least = (SERVICES - RATE) as f64 / RATE as f64;
     assert!(took >= least - 0.5, "{SERVICES} services took only {took} s: {applies}");
 
+    join_all(names.iter().map(|name| wait_counted(&namespace, name, 2))).await;
+    wait_counted(&namespace, "own", 2).await;
     wait_class_services(&namespace, &name, SERVICES + 1).await;
     let rest = audit.mark().await;
     tokio::time::sleep(Duration::from_secs(5)).await;

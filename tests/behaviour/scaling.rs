@@ -13,7 +13,7 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::steps::{PATIENCE, condition, deployment, exists, template, wait_replicas};
+use crate::steps::{PATIENCE, condition, deployment, exists, template, wait_counted, wait_replicas};
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
 
 const MAIN: &str = "microservice-operator";
@@ -102,17 +102,6 @@ async fn wait_owners(namespace: &Namespace, name: &str, main: bool) {
         let held = (holds(MAIN), holds(HANDOVER));
         let right = if main { held == (true, false) } else { !held.0 };
         if right { Ok(()) } else { Err(format!("main and hand-over manager hold it: {held:?}")) }
-    })
-    .await;
-}
-
-/// Waits until the status counts so many pods ready, of as many.
-async fn wait_counted(namespace: &Namespace, name: &str, count: i64) {
-    let wanted = format!("{count}/{count}");
-    eventually(PATIENCE, &format!("{name} has {wanted} pods"), || async {
-        let status = namespace.get::<Microservice>(name).await.status;
-        let ready = status.and_then(|status| status.ready);
-        if ready.as_ref() == Some(&wanted) { Ok(()) } else { Err(format!("{ready:?}")) }
     })
     .await;
 }

@@ -23,7 +23,7 @@ async fn ground(name: &str) -> (Namespace, Operator) {
     (namespace, operator)
 }
 
-fn maker(generate: Value) -> Value {
+fn maker(generate: &Value) -> Value {
     json!({"image": "web:v1", "secrets": [
         {"name": "keys", "generate": generate, "env": [{"name": "TOKEN", "key": "token"}]},
     ]})
@@ -49,7 +49,7 @@ async fn version(namespace: &Namespace) -> Option<String> {
 #[tokio::test]
 async fn values_have_the_form_asked_for_and_outlive_all_but_their_own_deletion() {
     let (namespace, mut operator) = ground("secrets").await;
-    let spec = maker(json!([
+    let spec = maker(&json!([
         {"key": "token"},
         {"key": "hex", "length": 20, "encoding": "Hex"},
         {"key": "base64", "length": 48, "encoding": "Base64"},
@@ -94,7 +94,7 @@ async fn values_have_the_form_asked_for_and_outlive_all_but_their_own_deletion()
 #[tokio::test]
 async fn a_value_edited_by_hand_stays_and_a_missing_key_alone_is_made() {
     let (namespace, _operator) = ground("secrets").await;
-    namespace.microservice("web", maker(json!([{"key": "token"}, {"key": "other"}]))).await;
+    namespace.microservice("web", maker(&json!([{"key": "token"}, {"key": "other"}]))).await;
     namespace.wait_ready("web").await;
     let made = values(&namespace, "keys").await;
     let hash = config_hash(&namespace, "web").await;
@@ -118,7 +118,9 @@ async fn a_value_edited_by_hand_stays_and_a_missing_key_alone_is_made() {
     let hash = hash_other_than(&namespace, "web", &hash).await;
 
     // A key that the spec adds later is made beside the others.
-    namespace.microservice("web", maker(json!([{"key": "token"}, {"key": "other"}, {"key": "third"}]))).await;
+    namespace
+        .microservice("web", maker(&json!([{"key": "token"}, {"key": "other"}, {"key": "third"}])))
+        .await;
     hash_other_than(&namespace, "web", &hash).await;
     let grown = values(&namespace, "keys").await;
     assert_eq!((&grown["token"], &grown["other"]), (&filled["token"], &filled["other"]));
@@ -130,7 +132,7 @@ async fn a_foreign_secret_of_the_name_is_neither_read_nor_changed() {
     let (namespace, _operator) = ground("secrets").await;
     secret(&namespace, "keys", &[("token", "foreign")]).await;
     let before = namespace.get::<Secret>("keys").await;
-    namespace.microservice("web", maker(json!([{"key": "token"}]))).await;
+    namespace.microservice("web", maker(&json!([{"key": "token"}]))).await;
     let object = namespace.wait_condition("web", "Applied", "False", Some("Conflict")).await;
     let (_, reason, message) = condition(&object, "Stalled").expect("a person has to decide");
     assert_eq!(reason, "Conflict");
@@ -147,7 +149,7 @@ async fn a_foreign_secret_of_the_name_is_neither_read_nor_changed() {
 #[tokio::test]
 async fn values_are_replaced_once_per_word_and_when_their_time_is_up() {
     let (namespace, mut operator) = ground("secrets").await;
-    namespace.microservice("web", maker(json!([{"key": "token", "rotateAfter": "720h"}]))).await;
+    namespace.microservice("web", maker(&json!([{"key": "token", "rotateAfter": "720h"}]))).await;
     let object = namespace.wait_ready("web").await;
     let record = object.status.unwrap_or_default().secrets.remove(0);
     let (at, next) = (record.rotated_at.unwrap().0, record.next_rotation.unwrap().0);
@@ -202,7 +204,7 @@ async fn values_are_replaced_once_per_word_and_when_their_time_is_up() {
 #[tokio::test]
 async fn a_rotation_that_cannot_be_stored_rolls_no_pod_and_is_not_forgotten() {
     let (namespace, _operator) = ground("secrets").await;
-    namespace.microservice("web", maker(json!([{"key": "token"}]))).await;
+    namespace.microservice("web", maker(&json!([{"key": "token"}]))).await;
     namespace.wait_ready("web").await;
     let (made, before) = (values(&namespace, "keys").await, template(&namespace, "web").await);
     namespace.patch::<Secret>("keys", json!({"immutable": true})).await;
@@ -230,7 +232,7 @@ async fn secret_values_are_told_to_nobody() {
     let config =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"}, "data": {"a": CANARY}});
     namespace.apply(config).await;
-    let mut spec = maker(json!([{"key": "token"}]));
+    let mut spec = maker(&json!([{"key": "token"}]));
     let read = json!({"name": "db", "env": [{"name": "URL", "key": "url"}]});
     spec["secrets"].as_array_mut().expect("a list").push(read);
     spec["envFrom"] = json!([{"configMapRef": {"name": "conf"}}]);

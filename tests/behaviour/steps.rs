@@ -65,6 +65,17 @@ pub async fn wait_replicas(namespace: &Namespace, name: &str, count: i64) {
     .await;
 }
 
+/// Waits until the status counts so many pods ready, of as many.
+pub async fn wait_counted(namespace: &Namespace, name: &str, count: i64) {
+    let wanted = format!("{count}/{count}");
+    eventually(PATIENCE, &format!("{name} has {wanted} pods"), || async {
+        let status = namespace.get::<Microservice>(name).await.status;
+        let ready = status.and_then(|status| status.ready);
+        if ready.as_ref() == Some(&wanted) { Ok(()) } else { Err(format!("{ready:?}")) }
+    })
+    .await;
+}
+
 /// Whether an object exists.
 pub async fn exists<K>(namespace: &Namespace, name: &str) -> bool
 where
