@@ -192,7 +192,10 @@ fn roots(
             for event in roots.join(&scope, event) {
                 writer.apply_watcher_event(&event);
                 match event {
-                    Event::Apply(object) | Event::InitApply(object) => touched.push(Ok(object)),
+                    Event::Apply(object) | Event::InitApply(object) => {
+                        context.memory.watched(&Key::of(&object.metadata), &object);
+                        touched.push(Ok(object));
+                    }
                     Event::Delete(object) => context.forget(&Key::of(&object.metadata)),
                     Event::InitDone => context.listed(),
                     Event::Init => {}
@@ -505,7 +508,7 @@ impl Look<'_> {
     /// Computes the status, writes it if it differs, and says when to look again.
     async fn tell(&self, told: Told<'_>) -> Result<Looked, Error> {
         let context = self.context;
-        let deployment = self.deployment();
+        let deployment = self.deployment(told.intent.ok());
         let pods = self.troubled_pods(deployment.as_ref()).await;
         let status = compute(&Inputs {
             object: told.object,
@@ -544,12 +547,15 @@ impl Look<'_> {
         Ok(Looked { reason, next })
     }
 
-    /// The live Deployment, no older than what our last apply of it returned.
-    fn deployment(&self) -> Option<DeploymentView> {
+    /// The live Deployment, no older than what our last apply of it returned: as long as the watch is
+    /// behind, the wanted number is the one that we have sent.
+    fn deployment(&self, intent: Option<&Intent>) -> Option<DeploymentView> {
         let mut view = self.context.world.deployments.get(&self.key)?;
         let kind = crate::plan::kinds().into_iter().find(|kind| kind.kind == "Deployment")?;
-        if let Some(live) = self.context.world.child(&kind, &self.key) {
-            view.generation = view.generation.max(live.generation);
+        let live = self.context.world.child(&kind, &self.key);
+        if let Some(live) = live.filter(|live| live.generation > view.generation) {
+            view.generation = live.generation;
+            view.desired = intent.map_or(view.desired, |intent| intent.scaling.within(view.desired));
         }
         Some(view)
     }

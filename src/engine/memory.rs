@@ -35,6 +35,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Remembered {
     newest: Option<Arc<Microservice>>,
+    /// Version that the watch has reached.
+    watched: u64,
     attempts: HashMap<ChildKey, Attempt>,
     repairs: HashMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
@@ -93,11 +95,20 @@ impl Memory {
         })
     }
 
-    /// A status write returned this object.
+    /// A status write returned this object. It is kept until the watch has caught up.
     pub fn status_written(&self, key: &Key, object: Arc<Microservice>) {
         self.with(key, |memory| {
-            memory.newest = Some(object);
+            memory.newest = Some(object).filter(|object| version(object) > memory.watched);
             memory.status_written = Some(Instant::now());
+        });
+    }
+
+    /// The watch delivered this object: the cache is at least as new.
+    pub fn watched(&self, key: &Key, object: &Microservice) {
+        let watched = version(object);
+        self.with(key, |memory| {
+            memory.watched = watched;
+            memory.newest = memory.newest.take().filter(|written| version(written) > watched);
         });
     }
 
@@ -255,5 +266,24 @@ mod tests {
         memory.status_written(&key, at("7"));
         assert_eq!(version(&memory.newest(&key, at("5"))), 7);
         assert_eq!(version(&memory.newest(&key, at("8"))), 8);
+    }
+
+    #[test]
+    fn what_the_watch_has_delivered_is_not_kept_twice() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let at = |version: &str| {
+            let mut object = Microservice::default();
+            object.metadata.resource_version = Some(version.to_owned());
+            Arc::new(object)
+        };
+        let kept = || memory.with(&key, |memory| memory.newest.is_some());
+        memory.status_written(&key, at("7"));
+        memory.watched(&key, &at("5"));
+        assert!(kept(), "the watch is behind");
+        memory.watched(&key, &at("7"));
+        assert!(!kept());
+        memory.watched(&key, &at("9"));
+        memory.status_written(&key, at("8"));
+        assert!(!kept(), "the watch was faster than the answer");
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the computed status and its Events: only what differs, progress at most once a second.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
@@ -18,10 +18,15 @@ use crate::status::events::{EventDraft, EventKind, transitions};
 /// Changes of counts alone are written at most once in this time.
 const PROGRESS: Duration = Duration::from_secs(1);
 
+/// The recorder keeps each Event for six minutes, to fold the same one into it, and looks through all
+/// of them for each new one. After this many it is replaced: a burst must not be kept in memory.
+const FOLDED: usize = 256;
+
 /// Writes status and Events.
 pub struct Publisher {
     client: Client,
-    recorder: Recorder,
+    reporter: Reporter,
+    recorder: Mutex<(Recorder, usize)>,
 }
 
 /// What became of a status.
@@ -42,7 +47,17 @@ impl Publisher {
             controller: crate::api::FIELD_MANAGER.to_owned(),
             instance: Some(identity.to_owned()),
         };
-        Self { recorder: Recorder::new(client.clone(), reporter), client }
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, recorder: Mutex::new((recorder, 0)) }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut current = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.1 == FOLDED {
+            *current = (Recorder::new(self.client.clone(), self.reporter.clone()), 0);
+        }
+        current.1 += 1;
+        current.0.clone()
     }
 
     /// Writes the status if it differs from the object's, and an Event per transition.
@@ -105,7 +120,7 @@ impl Publisher {
             action: draft.action.to_owned(),
             secondary: None,
         };
-        let published = bounded(self.recorder.publish(&event, &object.object_ref(&()))).await;
+        let published = bounded(self.recorder().publish(&event, &object.object_ref(&()))).await;
         if let Err(failure) = published {
             tracing::warn!(reason = event.reason, %failure, "an Event could not be written");
         }

@@ -358,10 +358,16 @@ pub fn microservices(
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),
-            Ok(Event::InitApply(object)) => decoded(&telemetry, object).ok().map(Event::InitApply),
-            // Nobody may go on working from the spec that it had before.
-            Ok(Event::Apply(object)) => {
-                Some(decoded(&telemetry, object).map_or_else(Event::Delete, Event::Apply))
+            Ok(Event::InitApply(DeserializeGuard(Ok(object)))) => Some(Event::InitApply(slim(object))),
+            Ok(Event::Apply(DeserializeGuard(Ok(object)))) => Some(Event::Apply(slim(object))),
+            Ok(Event::InitApply(DeserializeGuard(Err(invalid)))) => {
+                complain(&telemetry, &invalid);
+                None
+            }
+            Ok(Event::Apply(DeserializeGuard(Err(invalid)))) => {
+                complain(&telemetry, &invalid);
+                // Nobody may go on working from the spec that it had before.
+                Some(Event::Delete(named(invalid)))
             }
             Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(named))),
             Err(error) => {
@@ -373,27 +379,19 @@ pub fn microservices(
     })
 }
 
-/// The object, or one of the same name for want of it.
-fn decoded(
-    telemetry: &Telemetry,
-    object: DeserializeGuard<Microservice>,
-) -> Result<Microservice, Microservice> {
-    match object.0 {
-        Ok(mut object) => {
-            object.metadata.managed_fields = None;
-            Ok(object)
-        }
-        Err(invalid) => {
-            telemetry.watch_error("undecodable");
-            tracing::error!(
-                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
-                microservice = invalid.metadata.name.as_deref().unwrap_or_default(),
-                error = invalid.error,
-                "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
-            );
-            Err(named(invalid))
-        }
-    }
+fn slim(mut object: Microservice) -> Microservice {
+    object.metadata.managed_fields = None;
+    object
+}
+
+fn complain(telemetry: &Telemetry, invalid: &InvalidObject) {
+    telemetry.watch_error("undecodable");
+    tracing::error!(
+        namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
+        microservice = invalid.metadata.name.as_deref().unwrap_or_default(),
+        error = invalid.error,
+        "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
+    );
 }
 
 fn named(invalid: InvalidObject) -> Microservice {

@@ -98,6 +98,15 @@ impl Scaling {
         }
     }
 
+    /// The number of pods that this makes of a given one.
+    pub fn within(&self, count: i32) -> i32 {
+        match self {
+            Self::Static(n) => *n,
+            Self::Stopped => 0,
+            Self::Auto(auto) => count.max(auto.min).min(auto.max),
+        }
+    }
+
     /// The number the main field manager sends, absent while an autoscaler owns it.
     pub fn static_replicas(&self) -> Option<i32> {
         match self {

@@ -195,6 +195,18 @@ fn cpu_is_the_metric_only_when_there_is_no_other() {
 }
 
 #[test]
+fn a_count_is_brought_within_what_is_wanted() {
+    let table = [
+        (json!({"replicas": 5}), [5, 5, 5]),
+        (json!({"replicas": 0}), [0, 0, 0]),
+        (json!({"autoscaling": {"minReplicas": 2, "maxReplicas": 6}}), [2, 4, 6]),
+    ];
+    for (fields, expected) in table {
+        assert_eq!([1, 4, 9].map(|count| resolved(fields.clone()).scaling.within(count)), expected);
+    }
+}
+
+#[test]
 fn who_scales() {
     for (fields, expected) in [
         (json!({"replicas": 5}), Scaling::Static(5)),

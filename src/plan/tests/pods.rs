@@ -8,8 +8,8 @@ use super::{at, body, child, containers, has, pod};
 use crate::api::microservice::{FileMount, SecurityProfile};
 use crate::api::names;
 use crate::intent::{AccountIntent, Intent, PodIntent, Probes, Scaling};
-use crate::plan::{meta, plan};
 use crate::plan::sample::{every, files, full, http_probe, intent, repeating, text_map, waiting};
+use crate::plan::{meta, plan};
 
 /// The standard "restricted", version 1.36, control by control; the pods of `Baseline` are held to it
 /// with the two exceptions that the profile is for.
