@@ -282,12 +282,14 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     let span = tracing::info_span!("reconcile", namespace = key.namespace, microservice = key.name);
     let started = Instant::now();
     let _working = context.telemetry.working();
-    let result = Look { context: &context, key }.take(object).instrument(span).await;
+    let result = Look { context: &context, key }.take(object).instrument(span.clone()).await;
     let reason = match &result {
         Ok(look) => look.reason,
         Err(error) => error.reason(),
     };
-    context.telemetry.reconciled(reason.as_str(), started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    span.in_scope(|| tracing::debug!(reason = reason.as_str(), seconds, "reconciled"));
+    context.telemetry.reconciled(reason.as_str(), seconds);
     result.map(|look| look.next.map_or_else(Action::await_change, Action::requeue))
 }
 

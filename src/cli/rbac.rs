@@ -92,7 +92,7 @@ pub fn print(out: &mut dyn Write, options: &Options) -> Result<(), Error> {
 /// Rights in each namespace with services.
 fn service_rules() -> Vec<PolicyRule> {
     let mut table = Table::default();
-    table.grant(GROUP, "microservices", &["get", "list", "watch"]);
+    table.grant(GROUP, "microservices", &["list", "watch"]);
     table.grant(GROUP, "microservices/status", &["patch"]);
     // The admission plugin OwnerReferencesPermissionEnforcement asks for it before it lets us set
     // blockOwnerDeletion on a child.
@@ -114,11 +114,11 @@ fn service_rules() -> Vec<PolicyRule> {
 /// several that share them, none could write a status that is true for all.
 fn cluster_rules(everywhere: bool) -> Vec<PolicyRule> {
     let mut table = Table::default();
-    table.grant(GROUP, "microserviceclasses", &["get", "list", "watch"]);
+    table.grant(GROUP, "microserviceclasses", &["list", "watch"]);
     if everywhere {
         table.grant(GROUP, "microserviceclasses/status", &["patch"]);
     }
-    table.grant("", "namespaces", &["get", "list", "watch"]);
+    table.grant("", "namespaces", &["list", "watch"]);
     table.rules()
 }
 
@@ -268,7 +268,7 @@ mod tests {
         let rights = rights(&options(&["shop", "bank", "shop"]));
         let rules = rights.cluster_role.rules.clone().unwrap();
         for rule in &rules {
-            assert_eq!(rule.verbs, ["get", "list", "watch"], "{rule:?}");
+            assert_eq!(rule.verbs, ["list", "watch"], "{rule:?}");
         }
         let mut resources: Vec<_> = rules.iter().flat_map(|rule| rule.resources.clone().unwrap()).collect();
         resources.sort();

@@ -217,8 +217,13 @@ async fn a_quota_is_named_and_raising_it_heals() {
     namespace.microservice("web", json!({"image": "web:v1", "replicas": 2})).await;
     let message = "Pods of Deployment \"web\" are refused: exceeded quota: small, requested: pods=1, used: pods=1, \
                    limited: pods=1; raise the quota, or lower spec.resources or the number of pods.";
-    let object = explained(&namespace, "web", "QuotaExceeded", message).await;
-    assert_eq!(object["status"]["ready"], "1/2");
+    explained(&namespace, "web", "QuotaExceeded", message).await;
+    eventually(Duration::from_secs(30), "the pod that the quota admits is ready", || async {
+        let status = namespace.get::<Microservice>("web").await.status.unwrap_or_default();
+        let is = (status.ready.as_deref(), status.reason.as_deref());
+        if is == (Some("1/2"), Some("QuotaExceeded")) { Ok(()) } else { Err(format!("{is:?}")) }
+    })
+    .await;
 
     namespace.apply(quota("5")).await;
     namespace.wait_ready("web").await;

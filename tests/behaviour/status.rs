@@ -153,9 +153,9 @@ async fn kstatus_calls_a_service_current_only_when_its_pods_are() {
             );
             assert_eq!(ready["observedGeneration"], object["metadata"]["generation"], "{object:#}");
             assert_eq!(ready["status"], "True", "{object:#}");
-            let before = life.deployments.iter().filter(|other| other.revision < version.revision);
+            let mut before = life.deployments.iter().rev().filter(|other| other.revision < version.revision);
             let image = object["spec"]["image"].as_str().unwrap();
-            let deployment = &before.last().expect("there is a Deployment by then").object;
+            let deployment = &before.next().expect("there is a Deployment by then").object;
             assert!(is_complete(deployment, image), "{object:#}\n{deployment:#}");
         }
     }

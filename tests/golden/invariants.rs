@@ -152,7 +152,7 @@ fn quantities(context: &str, path: &str, value: &Value) {
             }
         }
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| quantities(context, &format!("{path}/{key}"), value))
+            map.iter().for_each(|(key, value)| quantities(context, &format!("{path}/{key}"), value));
         }
         Value::Array(list) => list.iter().for_each(|value| quantities(context, path, value)),
         scalar if is_quantity => canonical(context, path, scalar),
@@ -172,10 +172,10 @@ fn only_what_is_meant(context: &str, path: &str, value: &Value) {
         Value::Null => panic!("{context}{path} is null"),
         Value::Array(list) if list.is_empty() => panic!("{context}{path} is empty"),
         Value::Object(map) if map.is_empty() => {
-            assert!(path.ends_with("/emptyDir"), "{context}{path} is empty")
+            assert!(path.ends_with("/emptyDir"), "{context}{path} is empty");
         }
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| only_what_is_meant(context, &format!("{path}/{key}"), value))
+            map.iter().for_each(|(key, value)| only_what_is_meant(context, &format!("{path}/{key}"), value));
         }
         Value::Array(list) => list.iter().for_each(|value| only_what_is_meant(context, path, value)),
         _ => {}
