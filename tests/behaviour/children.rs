@@ -110,6 +110,7 @@ impl ChildKind {
 }
 
 /// A merge patch: null removes a key.
+#[allow(clippy::needless_pass_by_value)] // callers write the patch where they pass it
 pub fn merge(target: &mut Value, patch: Value) {
     json_patch::merge(target, &patch);
 }

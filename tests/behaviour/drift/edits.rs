@@ -45,6 +45,7 @@ fn pod(what: &'static str, op: &str, path: &str, value: Value) -> Case {
     on("/spec/template/spec", what, op, path, value)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as above, the value is written where it is passed
 fn on(root: &str, what: &'static str, op: &str, path: &str, value: Value) -> Case {
     patch(what, json!([{"op": op, "path": format!("{root}{path}"), "value": value}]))
 }
