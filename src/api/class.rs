@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ANNOTATION_DEFAULT_CLASS;
 use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shutdown};
 
 /// The platform's defaults and guard rails for the services that use the class.
@@ -44,6 +45,14 @@ pub struct MicroserviceClassSpec {
     /// What a Microservice of this class may not do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
+}
+
+impl MicroserviceClass {
+    /// Whether the annotation `microservice.dev/is-default-class` makes it the default.
+    pub fn is_marked_default(&self) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(ANNOTATION_DEFAULT_CLASS)).is_some_and(|value| value == "true")
+    }
 }
 
 /// Defaults, in the same shapes as in a Microservice; merged per leaf below the Microservice and

@@ -132,6 +132,10 @@ pub struct ReferenceStatus {
     pub resource_version: String,
     /// Keyed hash of the keys that the pods read.
     pub hash: String,
+    /// Keys that the pods cannot do without and that were there: when one of them goes, running pods
+    /// keep what they have, while a key that is not among them is waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
     /// Id of the key of that hash.
     pub key_id: String,
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::api::{ANNOTATION_DEFAULT_CLASS, API_VERSION, LABEL_CLASS, Microservice, MicroserviceClass};
+use crate::api::{API_VERSION, LABEL_CLASS, Microservice, MicroserviceClass};
 use crate::intent::Observed;
 
 /// One object and where it stands.
@@ -93,7 +93,7 @@ impl Inputs {
         classes.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         classes.into_iter().find(|class| match &named {
             Some(name) => class.metadata.name.as_ref() == Some(name),
-            None => is_marked_default(class),
+            None => class.is_marked_default(),
         })
     }
 
@@ -130,11 +130,6 @@ impl Document {
     fn text(&self, pointer: &str) -> Option<&str> {
         self.object.pointer(pointer).and_then(Value::as_str)
     }
-}
-
-fn is_marked_default(class: &MicroserviceClass) -> bool {
-    let annotations = class.metadata.annotations.as_ref();
-    annotations.and_then(|all| all.get(ANNOTATION_DEFAULT_CLASS)).is_some_and(|value| value == "true")
 }
 
 /// Through YAML's own value, which refuses repeated keys, and with merge keys (`<<`) resolved.

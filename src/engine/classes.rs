@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::request::{Failure, bounded};
-use super::world::{World, is_marked_default};
+use super::world::World;
 use crate::api::class::MicroserviceClassStatus;
 use crate::api::{API_VERSION, Microservice, MicroserviceClass, STATUS_MANAGER};
 use crate::intent::class_violations;
@@ -29,7 +29,7 @@ pub async fn publish(client: &Client, world: &World, services: &Store<Microservi
     classes.sort_by_key(|(_, class)| (class.creation_timestamp().map(|time| time.0), class.name_any()));
     let marked: Vec<String> = classes
         .iter()
-        .filter(|(_, class)| is_marked_default(class))
+        .filter(|(_, class)| class.is_marked_default())
         .map(|(_, class)| class.name_any())
         .collect();
     let mut users: HashMap<String, i32> = HashMap::new();

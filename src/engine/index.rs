@@ -25,7 +25,7 @@ struct State<V> {
 struct Entry<V> {
     version: u64,
     value: V,
-    /// Put here by our own write and not yet confirmed by a watch.
+    /// Put here by our own write while a listing was under way that may not hold it yet.
     local: bool,
 }
 
@@ -104,9 +104,13 @@ impl<V: Clone + PartialEq> Index<V> {
         self.write().entries.remove(key).map(|entry| entry.value)
     }
 
-    /// A watch begins to list again.
+    /// A watch begins to list again. The listing will hold whatever was written before and still exists.
     pub fn begin(&self, scope: &str) {
-        self.write().listing.insert(scope.to_owned(), HashSet::new());
+        let mut state = self.write();
+        state.listing.insert(scope.to_owned(), HashSet::new());
+        for (key, entry) in &mut state.entries {
+            entry.local &= !within(key, scope);
+        }
     }
 
     /// The listing is complete: what it did not hold is gone. Returns what was removed.
@@ -117,18 +121,17 @@ impl<V: Clone + PartialEq> Index<V> {
         let gone: Vec<Key> = state
             .entries
             .iter()
-            .filter(|(key, entry)| {
-                (scope.is_empty() || key.namespace == scope) && !listed.contains(*key) && !entry.local
-            })
+            .filter(|(key, entry)| within(key, scope) && !listed.contains(*key) && !entry.local)
             .map(|(key, _)| key.clone())
             .collect();
-        for entry in state.entries.values_mut() {
-            entry.local = false;
-        }
         gone.into_iter()
             .filter_map(|key| state.entries.remove(&key).map(|entry| (key, entry.value)))
             .collect()
     }
+}
+
+fn within(key: &Key, scope: &str) -> bool {
+    scope.is_empty() || key.namespace == scope
 }
 
 fn put<V: PartialEq>(
@@ -183,6 +186,18 @@ mod tests {
         assert_eq!(index.finish(""), vec![(key("goes"), 1)]);
         assert!(index.synced("ns"));
         assert_eq!(index.get(&key("new")), Some(2), "written while the listing was under way");
+    }
+
+    #[test]
+    fn a_listing_removes_what_we_wrote_before_it_began() {
+        let index = Index::default();
+        index.observe("", key("seen"), "5", 1);
+        index.wrote(key("seen"), "5", 1); // the watch was faster than the answer
+        index.wrote(key("unseen"), "6", 2); // the watch broke before it told
+        index.begin("");
+        let mut gone = index.finish("");
+        gone.sort();
+        assert_eq!(gone, vec![(key("seen"), 1), (key("unseen"), 2)]);
     }
 
     #[test]

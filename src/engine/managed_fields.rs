@@ -9,7 +9,12 @@ use crate::plan::meta::digest;
 
 /// Foreign fields below these paths are removed from a child even when nothing of ours changed: they
 /// would undo the hardening of the pods or open the Service to the outside.
-const PROTECTED: [&[&str]; 2] = [&["f:spec", "f:template", "f:spec"], &["f:spec", "f:externalIPs"]];
+const PROTECTED: [&[&str]; 4] = [
+    &["f:spec", "f:template", "f:spec"],
+    &["f:spec", "f:externalIPs"],
+    &["f:spec", "f:externalName"],
+    &["f:spec", "f:loadBalancerIP"],
+];
 
 /// Managers whose fields in `spec` are part of how Kubernetes works.
 const SYSTEM_MANAGERS: [&str; 1] = ["kube-controller-manager"];

@@ -113,9 +113,10 @@ impl Observer<'_> {
         let recorded = recorded(object, key.kind, &key.name);
         let (live, trusted) = self.world.reference(key.kind, &Key::new(namespace, &key.name));
         let unchanged = recorded.filter(|_| !spec_changed(object)).filter(|record| {
-            live.as_ref().is_some_and(|live| {
-                live.uid == record.uid && live.resource_version == record.resource_version
-            })
+            had(record, &wanted.required)
+                && live.as_ref().is_some_and(|live| {
+                    live.uid == record.uid && live.resource_version == record.resource_version
+                })
         });
         if let Some(record) = unchanged {
             result.keep(key, record);
@@ -123,29 +124,33 @@ impl Observer<'_> {
         }
         let data =
             if trusted && live.is_none() { None } else { self.read(key.kind, namespace, &key.name).await? };
-        let Some(data) = data else {
-            match recorded {
-                Some(record) => result.keep(key, record),
-                None => result.note(key, ReferenceState::Missing),
+        let absent: BTreeSet<String> = match &data {
+            Some(data) => {
+                wanted.required.iter().filter(|name| !data.data.contains_key(*name)).cloned().collect()
             }
-            return Ok(());
+            None => wanted.required.clone(),
         };
-        let absent: BTreeSet<String> =
-            wanted.required.iter().filter(|name| !data.data.contains_key(*name)).cloned().collect();
-        match recorded {
-            _ if absent.is_empty() => {
+        match (data, recorded) {
+            (Some(data), _) if absent.is_empty() => {
                 let read = data.data.iter().filter(|(name, _)| {
                     wanted.whole || wanted.required.contains(*name) || wanted.optional.contains(*name)
                 });
                 let hash_key = self.keys.get().await?;
-                match recorded.filter(|old| is_of_lost_key(old, &data, hash_key)) {
-                    Some(old) => result.keep(key, old),
-                    None => result.keep(key, &record(key, &data, hash_key, hash_key.hash(read))),
-                }
+                let hash = match recorded.filter(|old| is_of_lost_key(old, &data, hash_key)) {
+                    Some(old) => old.hash.clone(),
+                    None => hash_key.hash(read),
+                };
+                let keys = wanted.required.iter().cloned().collect();
+                result.keep(key, &ReferenceStatus { keys, ..record(key, &data, hash_key, hash) });
             }
-            // A key that the running pods have read before was taken away: they keep what they have.
-            Some(record) if !spec_changed(object) => result.keep(key, record),
-            _ => result.note(key, ReferenceState::MissingKeys(absent)),
+            // What the running pods have read before was taken away: they keep what they have.
+            (_, Some(record)) if had(record, &absent) => result.keep(key, record),
+            (_, Some(record)) => {
+                result.note(key, ReferenceState::MissingKeys(absent));
+                result.references.push(record.clone());
+            }
+            (Some(_), None) => result.note(key, ReferenceState::MissingKeys(absent)),
+            (None, None) => result.note(key, ReferenceState::Missing),
         }
         Ok(())
     }
@@ -254,6 +259,11 @@ impl Observation {
     }
 }
 
+/// Whether all these keys were there when the pods were last told.
+fn had(record: &ReferenceStatus, keys: &BTreeSet<String>) -> bool {
+    keys.iter().all(|key| record.keys.contains(key))
+}
+
 /// A changed spec may read other keys than those that the recorded hash covers.
 fn spec_changed(object: &Microservice) -> bool {
     object.status.as_ref().and_then(|status| status.observed_generation) != object.metadata.generation
@@ -291,6 +301,7 @@ fn record(key: &ReferenceKey, data: &Data, hash_key: &HashKey, hash: String) -> 
         uid: data.uid.clone(),
         resource_version: data.resource_version.clone(),
         hash,
+        keys: Vec::new(),
         key_id: hash_key.id.clone(),
     }
 }

@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
@@ -357,11 +358,18 @@ pub fn microservices(
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),
-            Ok(Event::InitApply(object)) => decoded(&telemetry, object).map(Event::InitApply),
-            Ok(Event::Apply(object)) => decoded(&telemetry, object).map(Event::Apply),
-            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(|invalid| {
-                Microservice { metadata: invalid.metadata, ..Microservice::default() }
-            }))),
+            Ok(Event::InitApply(DeserializeGuard(Ok(object)))) => Some(Event::InitApply(slim(object))),
+            Ok(Event::Apply(DeserializeGuard(Ok(object)))) => Some(Event::Apply(slim(object))),
+            Ok(Event::InitApply(DeserializeGuard(Err(invalid)))) => {
+                complain(&telemetry, &invalid);
+                None
+            }
+            Ok(Event::Apply(DeserializeGuard(Err(invalid)))) => {
+                complain(&telemetry, &invalid);
+                // Nobody may go on working from the spec that it had before.
+                Some(Event::Delete(named(invalid)))
+            }
+            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(named))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);
                 None
@@ -371,23 +379,23 @@ pub fn microservices(
     })
 }
 
-fn decoded(telemetry: &Telemetry, object: DeserializeGuard<Microservice>) -> Option<Microservice> {
-    match object.0 {
-        Ok(mut object) => {
-            object.metadata.managed_fields = None;
-            Some(object)
-        }
-        Err(invalid) => {
-            telemetry.watch_error("undecodable");
-            tracing::error!(
-                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
-                microservice = invalid.metadata.name.as_deref().unwrap_or_default(),
-                error = invalid.error,
-                "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
-            );
-            None
-        }
-    }
+fn slim(mut object: Microservice) -> Microservice {
+    object.metadata.managed_fields = None;
+    object
+}
+
+fn complain(telemetry: &Telemetry, invalid: &InvalidObject) {
+    telemetry.watch_error("undecodable");
+    tracing::error!(
+        namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
+        microservice = invalid.metadata.name.as_deref().unwrap_or_default(),
+        error = invalid.error,
+        "this Microservice cannot be decoded and is left alone with all its children; correct the field named in the error"
+    );
+}
+
+fn named(invalid: InvalidObject) -> Microservice {
+    Microservice { metadata: invalid.metadata, ..Microservice::default() }
 }
 
 fn base() -> watcher::Config {

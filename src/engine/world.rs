@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::index::Index;
 use super::live::{Key, Live};
 use crate::api::status::ChildStatus;
-use crate::api::{ANNOTATION_DEFAULT_CLASS, Microservice, MicroserviceClass};
+use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
@@ -214,7 +214,7 @@ impl World {
 
     /// The default class: of all that are marked, the oldest, then the first by name.
     pub fn default_class(&self) -> Option<Arc<MicroserviceClass>> {
-        let marked = self.classes.select(|_, class| is_marked_default(class));
+        let marked = self.classes.select(|_, class| class.is_marked_default());
         marked.into_iter().map(|(_, class)| class).min_by_key(|class| {
             (class.metadata.creation_timestamp.clone().map(|t| t.0), class.metadata.name.clone())
         })
@@ -225,16 +225,6 @@ impl Default for World {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Whether the class carries the annotation that makes it the default.
-pub fn is_marked_default(class: &MicroserviceClass) -> bool {
-    class
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(ANNOTATION_DEFAULT_CLASS))
-        .is_some_and(|value| value == "true")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use crate::api::names;
 use crate::api::{ANNOTATION_PLAN_HASH, LABEL_NAME, MANAGED_BY};
 use crate::intent::Intent;
 
@@ -83,12 +83,7 @@ fn generated_keys(intent: &Intent, body: &Value) -> Option<Value> {
 pub fn digest(value: &Value) -> String {
     // serde_json's map is sorted by key as long as nobody turns its feature `preserve_order` on (a
     // test would notice), so its compact form is canonical.
-    digest_text(&value.to_string())
-}
-
-/// First 16 bytes of the SHA-256 of a text, in hexadecimal.
-pub(super) fn digest_text(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    names::digest(&value.to_string())
 }
 
 /// The items without those that repeat an earlier key: the server refuses a keyed list that does.

@@ -65,7 +65,7 @@ fn inline_key(index: usize, file: &str) -> String {
     if key.len() <= KEY_LENGTH && key.chars().all(legal) {
         key
     } else {
-        format!("{index}.{}", meta::digest_text(file))
+        format!("{index}.{}", names::digest(file))
     }
 }
 

@@ -5,7 +5,6 @@ mod edits;
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use futures::{StreamExt, stream};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -21,9 +20,11 @@ use edits::{Case, Edit};
 const MOST_STORED: usize = 3;
 /// Most writes in all: some find that Kubernetes itself has just written the status.
 const MOST_SENT: usize = 6;
+/// Services that are made or edited at the same time.
+const AT_ONCE: usize = 4;
 const PERSON: &str = "kubectl-edit";
 
-/// Makes every edit on a service of its own, all at once, and sees each undone.
+/// Makes every edit on a service of its own and sees each undone.
 async fn every_edit_is_undone(kind: ChildKind, own: Vec<Case>) {
     let cluster = Cluster::shared();
     let namespace = Namespace::new(cluster, "drift").await;
@@ -35,7 +36,7 @@ async fn every_edit_is_undone(kind: ChildKind, own: Vec<Case>) {
         .map(|(number, case)| (format!("{}-{number}", kind.kind.to_lowercase()), case))
         .collect();
     stream::iter(&cases)
-        .for_each_concurrent(8, |(service, _)| async {
+        .for_each_concurrent(AT_ONCE, |(service, _)| async {
             namespace.microservice(service, lean(service, &kind)).await;
             namespace.wait_ready(service).await;
         })
@@ -44,16 +45,19 @@ async fn every_edit_is_undone(kind: ChildKind, own: Vec<Case>) {
     wait_quiet(&audit, &operator.user()).await;
 
     let mark = audit.mark().await;
-    let repairs = join_all(cases.iter().map(|(service, case)| async {
-        let planned = kind.get(&namespace, service).await;
-        make(&namespace, &kind, service, case, &planned).await;
-        let start = Instant::now();
-        wait_content(&namespace, &kind, service, &planned, case.is_anew()).await;
-        start.elapsed()
-    }))
-    .await;
-    let slowest = repairs.iter().max().expect("there are cases");
-    println!("{}: {} edits at once, the slowest undone after {slowest:?}", kind.kind, cases.len());
+    let repairs = stream::iter(&cases).map(|(service, case)| {
+        let namespace = &namespace;
+        async move {
+            let planned = kind.get(namespace, service).await;
+            make(namespace, &kind, service, case, &planned).await;
+            let start = Instant::now();
+            wait_content(namespace, &kind, service, &planned, case.is_anew()).await;
+            start.elapsed()
+        }
+    });
+    let took: Vec<Duration> = repairs.buffer_unordered(AT_ONCE).collect().await;
+    let slowest = took.iter().max().expect("there are cases");
+    println!("{}: {} edits, {AT_ONCE} at once, the slowest undone after {slowest:?}", kind.kind, cases.len());
     for (service, case) in &cases {
         namespace.wait_condition(service, "Applied", "True", None).await;
         wait_content(&namespace, &kind, service, &kind.get(&namespace, service).await, case.is_anew()).await;

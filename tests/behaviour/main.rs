@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod causes;
 mod children;
 mod classes;
 mod contest;
@@ -12,11 +13,15 @@ mod faults;
 mod leader;
 mod ownership;
 mod poison;
+mod program;
 mod quiet;
 mod references;
 mod restart;
+mod rights;
 mod rollout;
 mod scaling;
+mod schema_server;
 mod secrets;
 mod smoke;
+mod status;
 mod steps;

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
-use microservice_operator::api::Microservice;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use microservice_operator::api::{Microservice, MicroserviceClass};
 use serde_json::{Value, json};
 
 use crate::children::{
@@ -210,8 +210,18 @@ async fn a_new_object_waits_until_the_children_of_the_old_one_are_gone() {
 #[tokio::test]
 async fn a_removed_section_takes_exactly_its_child_with_it() {
     let (namespace, operator, audit) = start("sections").await;
+    let class = json!({
+        "apiVersion": "microservice.dev/v1alpha1",
+        "kind": "MicroserviceClass",
+        "metadata": {"name": namespace.name()},
+        "spec": {"guardrails": {"allowedServiceAccounts": ["default"]}},
+    });
+    let class: MicroserviceClass = serde_json::from_value(class).expect("a class");
+    let classes = Api::<MicroserviceClass>::all(namespace.client());
+    classes.create(&PostParams::default(), &class).await.expect("the class can be created");
     let mut spec = scaled("web");
-    namespace.microservice("web", spec.clone()).await;
+    spec["className"] = json!(namespace.name());
+    namespace.microservice("web", spec).await;
     namespace.wait_ready("web").await;
     for (section, change) in [
         ("configmaps", json!({"config": null})),
@@ -225,8 +235,7 @@ async fn a_removed_section_takes_exactly_its_child_with_it() {
         let kind = KINDS.iter().find(|kind| kind.plural == section).expect("a known kind");
         wait_there(&namespace, kind, "web").await;
         let mark = audit.mark().await;
-        merge(&mut spec, change);
-        namespace.microservice("web", spec.clone()).await;
+        namespace.patch::<Microservice>("web", json!({"spec": change})).await;
         wait_gone(&namespace, kind, "web").await;
         namespace.wait_ready("web").await;
         let writes = child_writes(&audit, &operator, mark).await;

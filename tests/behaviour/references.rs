@@ -58,6 +58,22 @@ async fn write(namespace: &Namespace, name: &str, data: &[(&str, &str)]) {
     }
 }
 
+/// Waits until the newest version of an object has been read.
+async fn wait_read(namespace: &Namespace, name: &str) {
+    let version = if SECRETS.contains(&name) {
+        namespace.get::<Secret>(name).await.metadata.resource_version
+    } else {
+        namespace.get::<ConfigMap>(name).await.metadata.resource_version
+    };
+    eventually(PATIENCE, &format!("{name} has been read as it is"), || async {
+        let status = namespace.get::<Microservice>("web").await.status.unwrap_or_default();
+        let read = status.references.into_iter().find(|reference| reference.name == name);
+        let read = read.map(|reference| reference.resource_version);
+        if read == version { Ok(()) } else { Err(format!("{read:?} of {version:?}")) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn pods_roll_exactly_when_the_data_that_they_read_changes() {
     let (namespace, _operator) = ground("references").await;
@@ -82,6 +98,7 @@ async fn pods_roll_exactly_when_the_data_that_they_read_changes() {
         }
         write(&namespace, name, &[("a", "2"), ("b", "2")]).await;
         hash = hash_other_than(&namespace, "web", &hash).await;
+        wait_read(&namespace, name).await;
         let now = generation(&namespace, "web").await;
         assert_eq!(now, rollouts + 1, "rollouts by changes of {name}");
         rollouts = now;
@@ -197,6 +214,19 @@ async fn a_secret_that_was_read_and_is_taken_away_changes_no_pod() {
     wait_replicas(&namespace, "web", 2).await;
     namespace.wait_ready("web").await;
     assert_eq!(template(&namespace, "web").await, before, "it is back with the same data");
+
+    // A key of it that was never there is another matter.
+    let mut more = spec(2);
+    more["secrets"][0]["env"].as_array_mut().unwrap().push(json!({"name": "MORE", "key": "more"}));
+    namespace.microservice("web", more).await;
+    let waiting = namespace.wait_condition("web", "Reconciling", "True", Some("WaitingForSecret")).await;
+    let (_, _, message) = condition(&waiting, "SecretsReady").unwrap();
+    assert!(message.contains("key \"more\" of Secret \"db\""), "{message}");
+    assert_eq!(template(&namespace, "web").await, before, "running pods are untouched");
+    namespace.microservice("web", spec(2)).await;
+    namespace.wait_ready("web").await;
+    assert_eq!(template(&namespace, "web").await, before, "taken back");
+
     let hash = config_hash(&namespace, "web").await;
     secret(&namespace, "db", &[("url", "2"), ("user", "u")]).await;
     hash_other_than(&namespace, "web", &hash).await;

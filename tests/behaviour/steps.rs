@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -76,9 +78,9 @@ where
 
 /// Makes or replaces a Secret with these texts.
 pub async fn secret(namespace: &Namespace, name: &str, data: &[(&str, &str)]) {
-    let data: BTreeMap<_, _> = data.iter().copied().collect();
-    let manifest =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+    // Not `stringData`: what an apply leaves out of that stays.
+    let data: BTreeMap<_, _> = data.iter().map(|(key, value)| (*key, STANDARD.encode(value))).collect();
+    let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data});
     namespace.apply(manifest).await;
 }
 

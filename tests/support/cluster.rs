@@ -83,6 +83,11 @@ impl Cluster {
         Kubeconfig::read_from(&self.kubeconfig).expect("the kubeconfig can be read")
     }
 
+    /// The file of the kubeconfig with all rights.
+    pub fn kubeconfig_path(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Whether somebody else's cluster is used, so that we have to clean up.
     pub fn is_foreign(&self) -> bool {
         self.instance.is_none()
@@ -148,7 +153,12 @@ pub fn scratch() -> PathBuf {
 
 /// The launcher that `make cluster-tools` builds.
 fn launcher() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("cluster");
+    tool("cluster")
+}
+
+/// A program that `make cluster-tools` builds.
+pub fn tool(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join(name);
     assert!(
         path.exists(),
         "{} is missing: run `make cluster-tools`, or set TEST_KUBECONFIG to a cluster for tests",

@@ -1,9 +1,13 @@
 //! Harness of the behaviour tests: a control plane, namespaces, the operator as a process, the audit
 //! log as a counter. Use it with `#[path = "../support/mod.rs"] mod support;`.
 #![allow(dead_code, unused_imports)] // each test binary uses a part of it
+// A harness fails by panicking, as a test does.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
 mod audit;
 mod cluster;
+mod history;
+mod kubectl;
 mod namespace;
 mod operator;
 
@@ -13,8 +17,10 @@ use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
+pub use history::{History, Verdict, Version, condition, kstatus};
+pub use kubectl::{Kubectl, Printed};
 pub use namespace::{Namespace, apply_as_given};
-pub use operator::{Installation, Operator, OperatorOptions};
+pub use operator::{Installation, Operator, OperatorOptions, install_crds, manifests};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";

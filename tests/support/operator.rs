@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec};
+use k8s_openapi::api::authentication::v1::{
+    TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec, TokenReviewStatus,
+};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
@@ -109,8 +111,13 @@ impl Operator {
 
     /// GET of one of its own paths: HTTP status and body.
     pub async fn http(&self, path: &str) -> std::io::Result<(u16, String)> {
+        self.request("GET", path).await
+    }
+
+    /// Any request without a body to one of its own paths: HTTP status and body.
+    pub async fn request(&self, method: &str, path: &str) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -264,12 +271,7 @@ impl Installation {
 
     /// What the audit log calls the present token.
     pub async fn credential(&self) -> String {
-        let token = std::fs::read_to_string(&self.token).expect("the token can be read");
-        let spec = TokenReviewSpec { token: Some(token), ..Default::default() };
-        let review = TokenReview { spec, ..Default::default() };
-        let reviews = Api::<TokenReview>::all(self.client.clone());
-        let answer = reviews.create(&PostParams::default(), &review).await.expect("a token can be reviewed");
-        let user = answer.status.and_then(|status| status.user).expect("the token is valid");
+        let user = self.review().await.user.expect("the token is valid");
         let extra = user.extra.unwrap_or_default();
         extra.get(super::audit::CREDENTIAL).and_then(|ids| ids.first()).expect("it has an id").clone()
     }
@@ -285,6 +287,23 @@ impl Installation {
             ..Default::default()
         };
         accounts.create(&PostParams::default(), &account).await.expect("it can be made again");
+        // The API server remembers for some seconds which tokens it has accepted.
+        eventually(Duration::from_secs(30), "the old token is refused", || async {
+            match self.review().await.authenticated {
+                Some(true) => Err("it is still accepted"),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    async fn review(&self) -> TokenReviewStatus {
+        let token = std::fs::read_to_string(&self.token).expect("the token can be read");
+        let spec = TokenReviewSpec { token: Some(token), ..Default::default() };
+        let review = TokenReview { spec, ..Default::default() };
+        let reviews = Api::<TokenReview>::all(self.client.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await.expect("a token can be reviewed");
+        answer.status.expect("a review has a result")
     }
 
     /// The operator's own namespace.
@@ -325,7 +344,7 @@ impl Installation {
 }
 
 /// Applies what `microservice-operator crd` prints and waits until the kinds are served.
-async fn install_crds(client: &Client, cluster: &Cluster) {
+pub async fn install_crds(client: &Client, cluster: &Cluster) {
     static SHARED: OnceCell<()> = OnceCell::const_new();
     let install = || async {
         for manifest in manifests(&["crd"]) {
@@ -369,7 +388,7 @@ fn read_json(path: &Path) -> Value {
 }
 
 /// The YAML documents that a command of the operator prints.
-fn manifests(arguments: &[&str]) -> Vec<Value> {
+pub fn manifests(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(BINARY).args(arguments).output().expect("the operator's binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "microservice-operator {arguments:?}: {errors}");

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{at, body, child, containers, has, pod};
 use crate::api::microservice::{FileMount, SecurityProfile};
+use crate::api::names;
 use crate::intent::{AccountIntent, Intent, PodIntent, Probes, Scaling};
 use crate::plan::sample::{every, files, full, http_probe, intent, repeating, text_map, waiting};
 use crate::plan::{meta, plan};
@@ -232,7 +233,7 @@ fn sidecars_start_before_init_containers() {
 #[test]
 fn volumes_are_numbered_and_carry_the_servers_default_mode() {
     let deployment = body(&full(), "Deployment");
-    let hash = meta::digest_text("sub/dir/b.txt");
+    let hash = names::digest("sub/dir/b.txt");
     let items = |key: &str, path: &str| json!({ "key": key, "path": path });
     let expected = json!([
         { "name": "files-0", "configMap": { "name": "user-service-files", "defaultMode": 420, "items": [
@@ -279,7 +280,7 @@ fn config_and_inline_files_have_a_config_map_each() {
     let config = child(&plan, "ConfigMap", "user-service-config");
     assert_eq!(at(&config.body, "/data"), &json!({ "REGION": "eu" }));
     let files = child(&plan, "ConfigMap", "user-service-files");
-    let hash = meta::digest_text("sub/dir/b.txt");
+    let hash = names::digest("sub/dir/b.txt");
     let hashed = format!("0.{hash}");
     let expected = text_map(&[("0_app.yaml", "a: 1"), (&hashed, "b"), ("1_app.yaml", "other")]);
     assert_eq!(at(&files.body, "/data"), &json!(expected));

@@ -98,7 +98,7 @@ pub fn of_config_map() -> Vec<Case> {
 pub fn of_service() -> Vec<Case> {
     let port = |what, op, path, value| on("/spec/ports/0", what, op, path, value);
     vec![
-        port("port number", "replace", "/port", json!(81)),
+        port("port number", "replace", "/port", json!(82)),
         port("target port", "replace", "/targetPort", json!(9999)),
         port("port name", "replace", "/name", json!("other")),
         port("protocol", "replace", "/protocol", json!("UDP")),
@@ -114,6 +114,7 @@ pub fn of_service() -> Vec<Case> {
         patch("selector changed", json!({"spec": {"selector": {"microservice.dev/name": "other"}}})),
         patch("selector extended", json!({"spec": {"selector": {"app": "other"}}})),
         patch("session affinity", json!({"spec": {"sessionAffinity": "ClientIP"}})),
+        patch("load balancer IP", json!({"spec": {"loadBalancerIP": "192.0.2.7"}})),
         patch("external IPs", json!({"spec": {"externalIPs": ["192.0.2.7"]}})),
         patch("type NodePort", json!({"spec": {"type": "NodePort"}})),
         patch(
