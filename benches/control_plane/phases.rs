@@ -57,13 +57,16 @@ impl Bench {
         tokio::join!(self.create(), self.applied());
         let applied = start.elapsed();
         self.quiet().await;
-        let sent = self.sent(mark).await;
+        // The key of the hashes is made once for all, in the operator's own namespace.
+        let sent = self.sent(mark).await.namespace(self.namespace.name());
         let last = sent.only(|request| request.code == 201).without("events");
         let last = last.0.iter().filter_map(|request| request.answered.parse::<Timestamp>().ok()).max();
         let children = last.map(|last| Duration::try_from(last.duration_since(began)).unwrap_or_default());
 
         self.count_burst(report, &sent);
         let per_thousand = 1000.0 / self.size.objects as f64;
+        let looks = self.looks().await as f64;
+        report.measure("M8", "looks per object", None, looks / self.size.objects as f64);
         let cpu = (process::cpu(pid) - cpu).as_secs_f64();
         report.measure("M8", "CPU per 1,000 objects [s]", Some(6.0), cpu * per_thousand);
         let grown = (process::resident(pid) - memory) * per_thousand;
