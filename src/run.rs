@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub const DEFAULT_NAMESPACE: &str = "microservice-system";
+/// kube repeats there, as an error, every failed request that we report ourselves.
+const DEFAULT_LOG_LEVEL: &str = "info,kube_client::client::builder=off";
 pub const DEFAULT_LEASE: &str = "microservice-operator";
 
 /// Looks under way may end in this time; with the release of the lease (1.5 s) it stays below 5 s.
@@ -47,7 +49,7 @@ pub struct Arguments {
     #[arg(long, env = "MAX_ROLLING", default_value_t = 10)]
     max_rolling: usize,
     /// Level, or directives such as info,microservice_operator=debug
-    #[arg(long, env = "LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     log_level: String,
     /// Format of the log lines
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]

@@ -29,6 +29,10 @@ const FIRST_DELAY: Duration = Duration::from_millis(200);
 /// A server that asks for more patience than this gets it from the caller's own backoff.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
+/// Longest wait for the answer to a write. A server that is slow for all would abort each of them for ever
+/// if all of them were given up early.
+pub const LONGEST_WRITE: Duration = Duration::from_secs(15);
+
 /// Called once per request sent: verb (`get`, `list`, `watch`, `patch` …) and HTTP status, 0 when no
 /// answer came.
 pub type Observer = Arc<dyn Fn(&'static str, u16) + Send + Sync>;
@@ -38,8 +42,9 @@ pub type Observer = Arc<dyn Fn(&'static str, u16) + Send + Sync>;
 pub struct Options {
     /// Asked before each write.
     pub fence: Fence,
-    /// Longest wait for the answer to a write. Together with the renew deadline it must stay below the
-    /// lease duration, so that no write of a former leader is under way when the lease has run out.
+    /// How long the answer to a write is awaited at least. Together with the renew deadline it must stay
+    /// below the lease duration, so that no write of a former leader is under way when the lease has run
+    /// out. While the lease has longer to run, a slow answer gets longer, up to [`LONGEST_WRITE`].
     pub write_timeout: Duration,
     /// Most requests that wait for an answer at the same time.
     pub in_flight: usize,
@@ -162,7 +167,8 @@ where
         }
         let verb = verb(&request);
         let observe = self.options.observe.clone();
-        let limit = self.options.write_timeout;
+        let limit =
+            (self.options.write_timeout + self.options.fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
         let sent = self.inner.call(request);
         Box::pin(async move {
             let result = if write {

@@ -58,6 +58,13 @@ impl Fence {
         self.since_origin(Instant::now()) < self.0.until.load(Ordering::Acquire)
     }
 
+    /// For how much longer a write may start; zero when none may. A write that starts now is over before
+    /// the lease runs out if it takes no longer than this and the write timeout together.
+    pub fn left(&self) -> Duration {
+        let until = self.0.until.load(Ordering::Acquire);
+        Duration::from_nanos(until.saturating_sub(self.since_origin(Instant::now())))
+    }
+
     pub(super) fn open_until(&self, instant: Instant) {
         self.0.until.store(self.since_origin(instant), Ordering::Release);
     }

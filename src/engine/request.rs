@@ -14,9 +14,9 @@ use crate::api::Reason;
 use crate::plan::Kind;
 use crate::status::views::Problem;
 
-/// Longest wait for one answer; the API server itself gives up after 60 s, but a caller that waits that
-/// long holds a worker.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for one answer, retries included; the API server itself gives up after 60 s, but a caller
+/// that waits that long holds a worker.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a request did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +84,7 @@ impl From<kube::Error> for Failure {
         let status = match error {
             kube::Error::Api(status) => status,
             other if client::is_fenced(&other) => return Self::Fenced,
+            kube::Error::Service(error) => return Self::Transient(bounded_text(&error.to_string())),
             other => return Self::Transient(bounded_text(&other.to_string())),
         };
         let text = bounded_text(&status.message);
