@@ -297,6 +297,8 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
 struct Looked {
     reason: Reason,
     next: Option<Duration>,
+    /// The status as it was stored, if it was written.
+    written: Option<Box<MicroserviceStatus>>,
 }
 
 /// One look at one object.
@@ -334,7 +336,7 @@ impl Context {
 
 impl Look<'_> {
     async fn take(&self, object: Arc<Microservice>) -> Result<Looked, Error> {
-        let idle = Looked { reason: Reason::Ready, next: None };
+        let idle = Looked { reason: Reason::Ready, next: None, written: None };
         if !self.context.fence.permit() {
             return Ok(idle);
         }
@@ -394,8 +396,8 @@ impl Look<'_> {
             uid: &uid,
             secrets: &made,
         };
-        let due = pass::is_due(&applier, plan, &status.children);
-        if due {
+        let mut current = None;
+        if pass::is_due(&applier, plan, &status.children) {
             if let Err(wait) = self.turn(object, &status, intent, plan) {
                 let problem = Problem {
                     reason: Reason::WaitingForTurn,
@@ -408,15 +410,18 @@ impl Look<'_> {
             }
             if status.observed_generation != object.metadata.generation {
                 // Nobody may read an old Ready as the new one: this goes out before the first child.
-                self.tell(Told::of(object, intent, plan, &observation)).await?;
+                let announced = self.tell(Told::of(object, intent, plan, &observation)).await?;
+                current = announced.written;
             }
         }
+        // The status of now on the spec that was planned: what the write returned may hold a newer spec.
+        let current = current.map(|status| Microservice { status: Some(*status), ..object.clone() });
+        let object = current.as_ref().unwrap_or(object);
         let deployment = self.context.world.deployments.get(&self.key);
-        let object = self.context.memory.newest(&self.key, Arc::new(object.clone()));
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
-        observation.settle(&object, &outcomes);
+        observation.settle(object, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);
-        let told = Told { outcome: Some(&outcomes), ..Told::of(&object, intent, plan, &observation) };
+        let told = Told { outcome: Some(&outcomes), ..Told::of(object, intent, plan, &observation) };
         let mut looked = self.tell(told).await?;
         if unwatched {
             looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
@@ -502,7 +507,8 @@ impl Look<'_> {
         };
         let looked = self.tell(told).await?;
         let wait = self.context.memory.pass_failed(&self.key);
-        Ok(Looked { reason: failure.reason(), next: Some(looked.next.map_or(wait, |next| next.min(wait))) })
+        let next = Some(looked.next.map_or(wait, |next| next.min(wait)));
+        Ok(Looked { reason: failure.reason(), next, ..looked })
     }
 
     /// Computes the status, writes it if it differs, and says when to look again.
@@ -540,11 +546,13 @@ impl Look<'_> {
         if told.outcome.is_some() {
             context.memory.pass_succeeded(&self.key);
         }
-        let next = match published {
-            Published::Later(wait) => Some(next.map_or(wait, |next| next.min(wait))),
-            Published::Same | Published::Written => next,
-        };
-        Ok(Looked { reason, next })
+        Ok(match published {
+            Published::Same => Looked { reason, next, written: None },
+            Published::Written(status) => Looked { reason, next, written: Some(status) },
+            Published::Later(wait) => {
+                Looked { reason, next: Some(next.map_or(wait, |next| next.min(wait))), written: None }
+            }
+        })
     }
 
     /// The live Deployment, no older than what our last apply of it returned: as long as the watch is

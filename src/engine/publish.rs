@@ -30,12 +30,12 @@ pub struct Publisher {
 }
 
 /// What became of a status.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Published {
     /// It was as computed already.
     Same,
-    /// It was written.
-    Written,
+    /// It was written, and is stored like this.
+    Written(Box<MicroserviceStatus>),
     /// It will be due after this time.
     Later(Duration),
 }
@@ -84,11 +84,12 @@ impl Publisher {
         let drafts = transitions(&old.conditions, &status.conditions);
         let mut stored = self.write(object, &status).await?;
         stored.metadata.managed_fields = None;
+        let written = stored.status.clone().unwrap_or_default();
         memory.status_written(key, Arc::new(stored));
         for draft in drafts {
             self.event(object, draft).await;
         }
-        Ok(Published::Written)
+        Ok(Published::Written(Box::new(written)))
     }
 
     async fn write(
