@@ -138,6 +138,12 @@ const WORKLOAD: &[Rule] = &[
         "port and ports exclude each other: move the number into ports, or remove ports",
     ),
     rule(
+        "ports-name",
+        &["spec.ports"],
+        "self.all(p, self.exists_one(q, q.name == p.name))",
+        "two ports have the same name: give each its own",
+    ),
+    rule(
         "ports-number",
         &["spec.ports"],
         "self.all(p, self.exists_one(q, q.port == p.port && (has(q.protocol) ? q.protocol : 'TCP') == (has(p.protocol) ? p.protocol : 'TCP')))",

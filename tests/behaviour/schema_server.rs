@@ -37,6 +37,18 @@ async fn plain_kubectl_apply_installs_the_crds() {
     }
 }
 
+/// An empty list is not an absent one: it means "no Service".
+#[tokio::test]
+async fn ports_emptied_by_server_side_apply_are_empty_and_not_absent() {
+    let namespace = namespace().await;
+    let spec =
+        json!({"image": "web:v1", "ports": [{"name": "http", "port": 80}], "health": {"type": "None"}});
+    namespace.microservice("web", spec).await;
+    let spec = json!({"image": "web:v1", "ports": [], "health": {"type": "None"}});
+    let stored = namespace.microservice("web", spec).await;
+    assert_eq!(stored.data["spec"]["ports"], json!([]));
+}
+
 #[tokio::test]
 async fn every_example_is_accepted() {
     let namespace = namespace().await;

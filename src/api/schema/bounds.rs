@@ -254,12 +254,13 @@ fn keyed(keys: &[&str]) -> JSONSchemaProps {
     }
 }
 
-/// Lists with a key: entries are unique by it, and server-side apply merges them by it.
+/// Lists with a key: entries are unique by it, and server-side apply merges them by it. Not `spec.ports`:
+/// an empty list means something there, and server-side apply turns an emptied keyed list into an absent
+/// one.
 fn lists() -> Vec<Constraint> {
     let set = || JSONSchemaProps { x_kubernetes_list_type: Some("set".into()), ..Default::default() };
     vec![
         ("spec.imagePullSecrets", keyed(&["name"])),
-        ("spec.ports", keyed(&["name"])),
         ("spec.env", keyed(&["name"])),
         ("spec.files", keyed(&["mountPath"])),
         ("spec.secrets", keyed(&["name"])),
