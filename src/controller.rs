@@ -1,48 +1,40 @@
-//! When to look at an object, and what a look consists of: observe, resolve, plan, carry out, tell.
+//! When to look at which Microservice. What a look consists of is in [`look`].
+
+mod look;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::{FutureExt, Stream, StreamExt, stream};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
-use kube::{Client, ResourceExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::api::{Microservice, MicroserviceStatus, Reason};
-use crate::engine::apply::Applier;
+use crate::api::{Microservice, Reason};
+use crate::engine::classes;
 use crate::engine::fleet::Turns;
 use crate::engine::hash_key::HashKeys;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
-use crate::engine::observe::{Observation, Observer};
-use crate::engine::probes::{ProbeMessages, next_question};
-use crate::engine::publish::{Published, Publisher};
+use crate::engine::probes::ProbeMessages;
+use crate::engine::publish::Publisher;
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
-use crate::engine::sentinels::{Obstacle, Sentinels};
+use crate::engine::sentinels::Sentinels;
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
-use crate::engine::{classes, pass};
-use crate::intent::{Intent, Violation};
-use crate::plan::{Plan, plan};
-use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
-use crate::status::{Inputs, compute};
 use crate::telemetry::Telemetry;
+use look::{Look, is_true};
 
 /// Between two counts of the objects.
 const CENSUS: Duration = Duration::from_secs(10);
-
-/// Until the next look at an object that others stand in the way of and that nobody tells about.
-const UNWATCHED: Duration = Duration::from_mins(1);
 
 /// How the controller runs.
 pub struct Options {
@@ -293,30 +285,6 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     result.map(|look| look.next.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// How a look ended.
-struct Looked {
-    reason: Reason,
-    next: Option<Duration>,
-    /// The status as it was stored, if it was written.
-    written: Option<Box<MicroserviceStatus>>,
-}
-
-/// One look at one object.
-struct Look<'a> {
-    context: &'a Context,
-    key: Key,
-}
-
-/// What a look knows when it tells.
-struct Told<'a> {
-    object: &'a Microservice,
-    intent: Result<&'a Intent, &'a [Violation]>,
-    plan: Option<&'a Plan>,
-    outcome: Option<&'a [ChildOutcome]>,
-    blocked: Option<&'a Problem>,
-    observation: &'a Observation,
-}
-
 impl Context {
     /// Every Microservice is in the store. Nobody may wait for that on the store itself: it wakes only
     /// the last of those who wait, and the controller is one.
@@ -332,296 +300,4 @@ impl Context {
         self.world.set_reads(key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
     }
-}
-
-impl Look<'_> {
-    async fn take(&self, object: Arc<Microservice>) -> Result<Looked, Error> {
-        let idle = Looked { reason: Reason::Ready, next: None, written: None };
-        if !self.context.fence.permit() {
-            return Ok(idle);
-        }
-        let object = self.context.memory.newest(&self.key, object);
-        if object.metadata.deletion_timestamp.is_some() {
-            // Whatever is left belongs to the garbage collector.
-            return Ok(idle);
-        }
-        let observation = match self.observe(&object).await {
-            Ok(observation) => observation,
-            Err(failure) => return self.blind(&object, &failure).await,
-        };
-        let class = self.context.world.class_for(&object);
-        let mut intent = match Intent::resolve(&object, class.as_deref(), &observation.observed) {
-            Ok(intent) => intent,
-            Err(violations) => return self.invalid(&object, &violations, &observation).await,
-        };
-        intent.missing.extend(observation.taken.iter().cloned());
-        let plan = plan(&intent);
-        if object.spec.suspend {
-            return self.tell(Told::of(&object, &intent, &plan, &observation)).await;
-        }
-        self.carry_out(&object, &intent, &plan, observation).await
-    }
-
-    async fn observe(&self, object: &Microservice) -> Result<Observation, Failure> {
-        let observer = Observer {
-            world: &self.context.world,
-            client: &self.context.client,
-            keys: &self.context.keys,
-            now: Timestamp::now(),
-        };
-        let mut observation = observer.observe(object).await?;
-        let observed = &mut observation.observed;
-        observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
-        observed.operator_namespace = Some(self.context.operator_namespace.clone());
-        observed.class_wanted = self.context.world.class_of_namespace(&self.key.namespace);
-        Ok(observation)
-    }
-
-    async fn carry_out(
-        &self,
-        object: &Microservice,
-        intent: &Intent,
-        plan: &Plan,
-        mut observation: Observation,
-    ) -> Result<Looked, Error> {
-        let status = object.status.clone().unwrap_or_default();
-        let uid = object.uid().unwrap_or_default();
-        let made = observation.made.clone();
-        let applier = Applier {
-            world: &self.context.world,
-            memory: &self.context.memory,
-            requests: &self.context.requests,
-            telemetry: &self.context.telemetry,
-            owner: &self.key,
-            uid: &uid,
-            secrets: &made,
-        };
-        let mut current = None;
-        if pass::is_due(&applier, plan, &status.children) {
-            if let Err(wait) = self.turn(object, &status, intent, plan) {
-                let problem = Problem {
-                    reason: Reason::WaitingForTurn,
-                    message: "a change of the class waits for its turn; services change at a bounded rate"
-                        .to_owned(),
-                };
-                let told = Told { blocked: Some(&problem), ..Told::of(object, intent, plan, &observation) };
-                let looked = self.tell(told).await?;
-                return Ok(Looked { next: Some(looked.next.map_or(wait, |next| next.min(wait))), ..looked });
-            }
-            if status.observed_generation != object.metadata.generation {
-                // Nobody may read an old Ready as the new one: this goes out before the first child.
-                let announced = self.tell(Told::of(object, intent, plan, &observation)).await?;
-                current = announced.written;
-            }
-        }
-        // The status of now on the spec that was planned: what the write returned may hold a newer spec.
-        let current = current.map(|status| Microservice { status: Some(*status), ..object.clone() });
-        let object = current.as_ref().unwrap_or(object);
-        let deployment = self.context.world.deployments.get(&self.key);
-        let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
-        observation.settle(object, &outcomes);
-        let unwatched = self.watch_obstacles(plan, &outcomes);
-        let told = Told { outcome: Some(&outcomes), ..Told::of(object, intent, plan, &observation) };
-        let mut looked = self.tell(told).await?;
-        if unwatched {
-            looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
-        }
-        Ok(looked)
-    }
-
-    /// Has what stands in the place of a child watched, so that it is noticed when it goes. Returns
-    /// whether some of it is not watched for lack of room: it is forgotten, so the next look asks.
-    fn watch_obstacles(&self, plan: &Plan, outcomes: &[ChildOutcome]) -> bool {
-        let blocked = |kind: &str, name: &str| {
-            let reason = |o: &ChildOutcome| o.problem.as_ref().map(|problem| problem.reason);
-            let outcome = outcomes.iter().find(|o| o.kind == kind && o.name == name);
-            matches!(outcome.and_then(reason), Some(Reason::Conflict | Reason::WaitingForDeletion))
-        };
-        let world = &self.context.world;
-        let key = |name: &str| Key::new(&self.key.namespace, name);
-        let obstacles: Vec<Obstacle> = plan
-            .children
-            .iter()
-            .filter(|planned| blocked(planned.kind.kind, &planned.name))
-            .map(|planned| (planned.kind, planned.name.clone()))
-            .filter(|(kind, name)| {
-                // One that names us is told by the ordinary watches.
-                let live = world.child(kind, &key(name));
-                live.is_some_and(|live| live.claimed_by() != Some(self.key.name.as_str()))
-            })
-            .collect();
-        let left = self.context.sentinels.post(&self.key, &obstacles);
-        for (kind, name) in &left {
-            world.forget_child(kind, &key(name));
-        }
-        !left.is_empty()
-    }
-
-    /// Asks for a turn when what changed is the class or the release, not the object.
-    fn turn(
-        &self,
-        object: &Microservice,
-        status: &MicroserviceStatus,
-        intent: &Intent,
-        plan: &Plan,
-    ) -> Result<(), Duration> {
-        let of_fleet = status.observed_generation == object.metadata.generation
-            && status.class_revision.as_ref().is_some_and(|revision| *revision != intent.class_revision);
-        if !of_fleet {
-            return Ok(());
-        }
-        let rolls = plan.template_hash != status.completed_template;
-        self.context.turns.take(&self.key, rolls)
-    }
-
-    /// The spec breaks a rule: nothing is applied, nothing is pruned.
-    async fn invalid(
-        &self,
-        object: &Microservice,
-        violations: &[Violation],
-        observation: &Observation,
-    ) -> Result<Looked, Error> {
-        let told =
-            Told { object, intent: Err(violations), plan: None, outcome: None, blocked: None, observation };
-        self.tell(told).await
-    }
-
-    /// Something could not be read: nothing may be concluded from what was.
-    async fn blind(&self, object: &Microservice, failure: &Failure) -> Result<Looked, Error> {
-        let problem = Problem {
-            reason: failure.reason(),
-            message: format!("a Secret or ConfigMap could not be read: {failure}"),
-        };
-        let status = object.status.clone().unwrap_or_default();
-        let observation =
-            Observation { references: status.references, secrets: status.secrets, ..Observation::default() };
-        let class = self.context.world.class_for(object);
-        let intent = Intent::resolve(object, class.as_deref(), &observation.observed);
-        let told = Told {
-            object,
-            intent: intent.as_ref().map_err(Vec::as_slice),
-            plan: None,
-            outcome: None,
-            blocked: Some(&problem),
-            observation: &observation,
-        };
-        let looked = self.tell(told).await?;
-        let wait = self.context.memory.pass_failed(&self.key);
-        let next = Some(looked.next.map_or(wait, |next| next.min(wait)));
-        Ok(Looked { reason: failure.reason(), next, ..looked })
-    }
-
-    /// Computes the status, writes it if it differs, and says when to look again.
-    async fn tell(&self, told: Told<'_>) -> Result<Looked, Error> {
-        let context = self.context;
-        let deployment = self.deployment(told.intent.ok());
-        let pods = self.troubled_pods(deployment.as_ref()).await;
-        let status = compute(&Inputs {
-            object: told.object,
-            intent: told.intent,
-            template_hash: told.plan.and_then(|plan| plan.template_hash.as_deref()),
-            outcome: told.outcome,
-            blocked: told.blocked,
-            deployment: deployment.as_ref(),
-            pods: &pods,
-            references: told.observation.references.clone(),
-            secrets: told.observation.secrets.clone(),
-            now: Time(Timestamp::now()),
-        });
-        let before = told.object.status.as_ref().and_then(|status| status.class.clone());
-        if before != status.class || told.object.status.is_none() {
-            context.classes_changed.notify_one();
-        }
-        if told.outcome.is_some() && is_true(&status, "Available") {
-            context.turns.settled(&self.key);
-        }
-        let ready = is_true(&status, "Ready");
-        let reason = main_reason(&status);
-        let next = self.next_look(&status, told.outcome.unwrap_or_default(), &pods, ready);
-        let published = context
-            .publisher
-            .status(&context.memory, &self.key, told.object, status)
-            .await
-            .map_err(Error::Status)?;
-        if told.outcome.is_some() {
-            context.memory.pass_succeeded(&self.key);
-        }
-        Ok(match published {
-            Published::Same => Looked { reason, next, written: None },
-            Published::Written(status) => Looked { reason, next, written: Some(status) },
-            Published::Later(wait) => {
-                Looked { reason, next: Some(next.map_or(wait, |next| next.min(wait))), written: None }
-            }
-        })
-    }
-
-    /// The live Deployment, no older than what our last apply of it returned: as long as the watch is
-    /// behind, the wanted number is the one that we have sent.
-    fn deployment(&self, intent: Option<&Intent>) -> Option<DeploymentView> {
-        let mut view = self.context.world.deployments.get(&self.key)?;
-        let kind = crate::plan::kinds().into_iter().find(|kind| kind.kind == "Deployment")?;
-        let live = self.context.world.child(&kind, &self.key);
-        if let Some(live) = live.filter(|live| live.generation > view.generation) {
-            view.generation = live.generation;
-            view.desired = intent.map_or(view.desired, |intent| intent.scaling.within(view.desired));
-        }
-        Some(view)
-    }
-
-    async fn troubled_pods(&self, deployment: Option<&DeploymentView>) -> Vec<PodView> {
-        let healthy =
-            deployment.is_some_and(|view| view.ready >= view.desired && view.updated >= view.desired);
-        if healthy {
-            return Vec::new();
-        }
-        let mut pods = self.context.world.pods_of(&self.key);
-        self.context.probes.fill(&self.context.client, &self.key.namespace, &mut pods).await;
-        pods
-    }
-
-    fn next_look(
-        &self,
-        status: &MicroserviceStatus,
-        outcomes: &[ChildOutcome],
-        pods: &[PodView],
-        ready: bool,
-    ) -> Option<Duration> {
-        let now = Timestamp::now();
-        let rotation = status
-            .secrets
-            .iter()
-            .filter_map(|secret| secret.next_rotation.as_ref())
-            .map(|next| {
-                Duration::try_from(next.0.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
-            })
-            .min();
-        let attempt = self.context.memory.next_attempt(&self.key);
-        let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
-            (problem.reason == Reason::WaitingForDeletion).then_some(Duration::from_secs(5))
-        });
-        // The kubelet's word may come later than the pod.
-        let probe = if ready { None } else { next_question(pods) };
-        outcome.chain(rotation).chain(attempt).chain(probe).min()
-    }
-}
-
-impl<'a> Told<'a> {
-    fn of(
-        object: &'a Microservice,
-        intent: &'a Intent,
-        plan: &'a Plan,
-        observation: &'a Observation,
-    ) -> Self {
-        Self { object, intent: Ok(intent), plan: Some(plan), outcome: None, blocked: None, observation }
-    }
-}
-
-fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {
-    status.conditions.iter().any(|c| c.type_ == condition && c.status == "True")
-}
-
-/// The reason in the condition Ready, as a word of our own list.
-fn main_reason(status: &MicroserviceStatus) -> Reason {
-    let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
-    ready.and_then(|c| Reason::parse(&c.reason)).unwrap_or(Reason::Progressing)
 }
