@@ -1,4 +1,4 @@
-//! When to look at which Microservice. What a look consists of is in [`look`].
+//! When to look at which Microservice. What one look consists of is in `look.rs`.
 
 mod look;
 
