@@ -20,6 +20,7 @@ pub mod publish;
 pub mod replicas;
 pub mod request;
 pub mod roots;
+pub mod seen;
 pub mod sentinels;
 pub mod watch;
 pub mod world;

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
 use super::project;
+use super::seen::Seen;
 use super::world::{World, reference_kind};
 use crate::api::{LABEL_CLASS, LABEL_NAME, Microservice, MicroserviceClass};
 use crate::plan::{self, Kind};
@@ -90,20 +91,20 @@ impl Watches {
             (_, Some(_)) => base(),
             (_, None) => base().labels(LABEL_NAME),
         };
-        let api: Api<PartialObjectMeta<DynamicObject>> = dynamic(&self.client, kind, scope);
+        let api: Api<Seen<PartialObjectMeta<DynamicObject>>> = dynamic(&self.client, kind, scope);
         let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
         self.run(tasks, kind.kind, api, config, move |event| this.child_event(&kind, &name, event))
     }
 
     fn deployments(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
-        let api: Api<Deployment> = typed(&self.client, scope);
+        let api: Api<Seen<Deployment>> = typed(&self.client, scope);
         let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
         self.run(tasks, kind.kind, api, base().labels(LABEL_NAME), move |event| {
             this.deployment_event(&kind, &name, &event);
         })
     }
 
-    fn child_event<K: Resource>(&self, kind: &Kind, scope: &str, event: Event<K>) {
+    fn child_event<K: Resource>(&self, kind: &Kind, scope: &str, event: Event<Seen<K>>) {
         let Some(index) = self.world.children(kind) else { return };
         match event {
             Event::Init => index.begin(scope),
@@ -112,7 +113,7 @@ impl Watches {
             }
             Event::Delete(object) => {
                 let key = Key::of(object.meta());
-                let gone = self.world.forget_child(kind, &key).unwrap_or_else(|| Live::of(object.meta()));
+                let gone = self.world.forget_child(kind, &key).unwrap_or(object.live);
                 self.trigger(kind, &key, &[&gone]);
             }
             Event::InitDone => {
@@ -124,9 +125,9 @@ impl Watches {
         }
     }
 
-    fn saw_child<K: Resource>(&self, kind: &Kind, scope: &str, object: &K, always: bool) {
+    fn saw_child<K: Resource>(&self, kind: &Kind, scope: &str, object: &Seen<K>, always: bool) {
         let key = Key::of(object.meta());
-        let live = Live::of(object.meta());
+        let live = object.live.clone();
         let before = self.world.child(kind, &key);
         if self.world.observe_child(kind, scope, key.clone(), live.clone()) || always {
             match before {
@@ -136,7 +137,7 @@ impl Watches {
         }
     }
 
-    fn deployment_event(&self, kind: &Kind, scope: &str, event: &Event<Deployment>) {
+    fn deployment_event(&self, kind: &Kind, scope: &str, event: &Event<Seen<Deployment>>) {
         let views = &self.world.deployments;
         match event {
             Event::Init => {
@@ -144,13 +145,12 @@ impl Watches {
                 self.child_event(kind, scope, event.clone());
             }
             Event::InitApply(object) | Event::Apply(object) => {
-                let version = object.metadata.resource_version.clone().unwrap_or_default();
-                let news =
-                    views.observe(scope, Key::of(&object.metadata), &version, project::deployment(object));
+                let (key, view) = (Key::of(object.meta()), project::deployment(&object.object));
+                let news = views.observe(scope, key, &object.live.resource_version, view);
                 self.saw_child(kind, scope, object, news);
             }
             Event::Delete(object) => {
-                views.remove(&Key::of(&object.metadata));
+                views.remove(&Key::of(object.meta()));
                 self.child_event(kind, scope, event.clone());
             }
             Event::InitDone => {
@@ -196,16 +196,16 @@ impl Watches {
     }
 
     fn pods(&self, tasks: &mut JoinSet<()>, scope: &str) -> Listed {
-        let api: Api<Pod> = typed(&self.client, scope);
+        let api: Api<Seen<Pod>> = typed(&self.client, scope);
         let (this, name) = (self.clone(), scope.to_owned());
         self.run(tasks, "Pod", api, base().labels(LABEL_NAME), move |event| this.pod_event(&name, event))
     }
 
-    fn pod_event(&self, scope: &str, event: Event<Pod>) {
+    fn pod_event(&self, scope: &str, event: Event<Seen<Pod>>) {
         let pods = &self.world.pods;
         match event {
             Event::Init => pods.begin(scope),
-            Event::InitApply(pod) | Event::Apply(pod) => {
+            Event::InitApply(Seen { object: pod, .. }) | Event::Apply(Seen { object: pod, .. }) => {
                 let key = Key::of(&pod.metadata);
                 let changed = match project::troubled_pod(&pod) {
                     Some(view) => {
@@ -218,7 +218,7 @@ impl Watches {
                     self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &service));
                 }
             }
-            Event::Delete(pod) => {
+            Event::Delete(Seen { object: pod, .. }) => {
                 if let Some(gone) = pods.remove(&Key::of(&pod.metadata)) {
                     self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &gone.service));
                 }
@@ -353,23 +353,27 @@ pub fn microservices(
     scope: &str,
     telemetry: Arc<Telemetry>,
 ) -> impl Stream<Item = Event<Microservice>> + use<> {
-    let api: Api<DeserializeGuard<Microservice>> = typed(client, scope);
+    let api: Api<Seen<DeserializeGuard<Microservice>>> = typed(client, scope);
     watcher(api, base()).default_backoff().filter_map(move |event| {
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),
-            Ok(Event::InitApply(DeserializeGuard(Ok(object)))) => Some(Event::InitApply(slim(object))),
-            Ok(Event::Apply(DeserializeGuard(Ok(object)))) => Some(Event::Apply(slim(object))),
-            Ok(Event::InitApply(DeserializeGuard(Err(invalid)))) => {
-                complain(&telemetry, &invalid);
-                None
-            }
-            Ok(Event::Apply(DeserializeGuard(Err(invalid)))) => {
-                complain(&telemetry, &invalid);
-                // Nobody may go on working from the spec that it had before.
-                Some(Event::Delete(named(invalid)))
-            }
-            Ok(Event::Delete(object)) => Some(Event::Delete(object.0.unwrap_or_else(named))),
+            Ok(Event::InitApply(seen)) => match seen.object.0 {
+                Ok(object) => Some(Event::InitApply(object)),
+                Err(invalid) => {
+                    complain(&telemetry, &invalid);
+                    None
+                }
+            },
+            Ok(Event::Apply(seen)) => match seen.object.0 {
+                Ok(object) => Some(Event::Apply(object)),
+                Err(invalid) => {
+                    complain(&telemetry, &invalid);
+                    // Nobody may go on working from the spec that it had before.
+                    Some(Event::Delete(named(invalid)))
+                }
+            },
+            Ok(Event::Delete(seen)) => Some(Event::Delete(seen.object.0.unwrap_or_else(named))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);
                 None
@@ -377,11 +381,6 @@ pub fn microservices(
         };
         std::future::ready(event)
     })
-}
-
-fn slim(mut object: Microservice) -> Microservice {
-    object.metadata.managed_fields = None;
-    object
 }
 
 fn complain(telemetry: &Telemetry, invalid: &InvalidObject) {
