@@ -34,7 +34,7 @@ use crate::telemetry::Telemetry;
 use look::{Look, is_true};
 
 /// Between two counts of the objects.
-const CENSUS: Duration = Duration::from_secs(10);
+const CENSUS: Duration = Duration::from_secs(5);
 
 /// How the controller runs.
 pub struct Options {

@@ -109,8 +109,12 @@ async fn metrics_have_help_and_no_name_of_an_object() {
     namespace.wait_ready("canary-service").await;
     namespace.wait_condition("canary-broken", "Ready", "False", Some("ImagePullFailed")).await;
 
-    let (code, text) = operator.http("/metrics").await.unwrap();
-    assert_eq!(code, 200);
+    let counted = "microservice_operator_objects{readiness=\"Ready\"} 1";
+    let text = eventually(Duration::from_secs(30), "the objects are counted", || async {
+        let (code, text) = operator.http("/metrics").await.map_err(|error| error.to_string())?;
+        if code == 200 && text.contains(counted) { Ok(text) } else { Err(text) }
+    })
+    .await;
     assert!(!text.contains("canary") && !text.contains(namespace.name()), "{text}");
     let words = |prefix: &'static str| -> BTreeSet<&str> {
         text.lines()
@@ -128,7 +132,7 @@ async fn metrics_have_help_and_no_name_of_an_object() {
     for sample in [
         "microservice_operator_reconciles_total{",
         "microservice_operator_child_writes_total{kind=\"Deployment\",verb=\"apply\"} 2",
-        "microservice_operator_objects{readiness=\"Ready\"} 1",
+        counted,
         "microservice_operator_leader 1",
     ] {
         assert!(text.contains(sample), "no {sample} in\n{text}");

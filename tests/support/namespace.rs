@@ -85,18 +85,19 @@ impl Namespace {
         result.unwrap_or_else(|error| panic!("patching {} {name} with {patch}: {error}", K::kind(&())))
     }
 
-    /// Deletes an object and waits until it is gone.
+    /// Deletes an object and waits until it is gone; a new one of its name may stand in its place by then.
     pub async fn delete<K>(&self, name: &str)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
         let api = self.api::<K>();
+        let uid = api.get(name).await.expect("the object is there").meta().uid.clone();
         api.delete(name, &DeleteParams::default()).await.expect("the object can be deleted");
         let what = format!("{} {name} is gone", K::kind(&()));
         eventually(Duration::from_secs(20), &what, || async {
             match api.get_opt(name).await {
-                Ok(None) => Ok(()),
-                Ok(Some(_)) => Err("it is still there".to_owned()),
+                Ok(Some(object)) if object.meta().uid == uid => Err("it is still there".to_owned()),
+                Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),
             }
         })

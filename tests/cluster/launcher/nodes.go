@@ -11,10 +11,10 @@ import (
 type object = map[string]any
 
 // node is what a kubelet registers; kwok adds the conditions. Zones are dealt in turn. The
-// size fits hundreds of pods with realistic requests.
+// size fits thousands of pods with realistic requests: tests leave theirs behind.
 func node(index int) object {
 	name := fmt.Sprintf("node-%d", index+1)
-	size := object{"cpu": "32", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "1000"}
+	size := object{"cpu": "200", "memory": "1Ti", "ephemeral-storage": "10Ti", "pods": "2000"}
 	return object{
 		"apiVersion": "v1",
 		"kind":       "Node",
