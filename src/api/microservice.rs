@@ -94,30 +94,30 @@ pub struct MicroserviceSpec {
 
     /// Lets a HorizontalPodAutoscaler choose the number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub autoscaling: Option<Autoscaling>,
+    pub autoscaling: Option<Box<Autoscaling>>,
 
     /// CPU and memory of the service's container. Default: requests cpu 250m, memory 256Mi; limits
     /// cpu 500m, memory 512Mi. `requests` and `limits` each replace the default whole when present
     /// (`limits: {}` means none). A defaulted limit below a given request rises to it; a defaulted
     /// request above a given limit falls to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Box<ResourceRequirements>>,
 
     /// How to see that a pod can serve. Default: `GET /health` on the main port every 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Health>,
+    pub health: Option<Box<Health>>,
 
     /// Replaces the liveness probe that `health.liveness` describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub liveness_probe: Option<Probe>,
+    pub liveness_probe: Option<Box<Probe>>,
 
     /// Replaces the readiness probe that `health` describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub readiness_probe: Option<Probe>,
+    pub readiness_probe: Option<Box<Probe>>,
 
     /// Replaces the startup probe that `health` describes (every 2 s, 150 times: 5 minutes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub startup_probe: Option<Probe>,
+    pub startup_probe: Option<Box<Probe>>,
 
     /// Where the service exposes Prometheus metrics; adds a port named `metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +151,7 @@ pub struct MicroserviceSpec {
     /// How a new version replaces the old one. Default: RollingUpdate with maxUnavailable 0 and
     /// maxSurge 25 %; missing numbers are filled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<DeploymentStrategy>,
+    pub strategy: Option<Box<DeploymentStrategy>>,
 
     /// Seconds a new pod must stay ready before it counts. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,7 +159,7 @@ pub struct MicroserviceSpec {
 
     /// Options of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceOptions>,
+    pub service: Option<Box<ServiceOptions>>,
 
     /// Containers that run to completion, in order, before the service starts; at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,7 +171,7 @@ pub struct MicroserviceSpec {
 
     /// Options of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<PodOptions>,
+    pub pod: Option<Box<PodOptions>>,
 
     /// The account the pods run as. Default: one of their own, without a mounted token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -35,7 +35,8 @@ pub fn derived(base: &str, suffix: &str, max: usize) -> String {
 
 /// First 16 bytes of the SHA-256 of a text, in hexadecimal.
 pub fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half_bytes = Sha256::digest(text).into_iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+    half_bytes.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
 /// The longest start of `text` of at most `max` bytes that does not split a character.

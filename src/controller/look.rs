@@ -133,7 +133,7 @@ impl Look<'_> {
         let current = current.map(|status| Microservice { status: Some(*status), ..object.clone() });
         let object = current.as_ref().unwrap_or(object);
         let deployment = self.context.world.deployments.get(&self.key);
-        let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_ref()).await;
+        let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_deref()).await;
         observation.settle(object, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(object, intent, plan, &observation) };
@@ -273,7 +273,7 @@ impl Look<'_> {
     /// The live Deployment, no older than what our last apply of it returned: as long as the watch is
     /// behind, the wanted number is the one that we have sent.
     fn deployment(&self, intent: Option<&Intent>) -> Option<DeploymentView> {
-        let mut view = self.context.world.deployments.get(&self.key)?;
+        let mut view = Arc::unwrap_or_clone(self.context.world.deployments.get(&self.key)?);
         let kind = crate::plan::kinds().into_iter().find(|kind| kind.kind == "Deployment")?;
         let live = self.context.world.child(&kind, &self.key);
         if let Some(live) = live.filter(|live| live.generation > view.generation) {

@@ -2,9 +2,9 @@
 //! touching what is not ours.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::ByteString;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::live::{Belongs, Key, Live};
@@ -65,16 +65,16 @@ impl Applier<'_> {
             }
         }
         for _ in 0..ROUNDS {
-            match self.judge(planned, recorded, live.as_ref()) {
+            match self.judge(planned, recorded, live.as_deref()) {
                 Step::Done(outcome) => return outcome,
                 Step::Send => {}
             }
-            match self.send(planned, &key, live.as_ref()).await {
+            match self.send(planned, &key, live.as_deref()).await {
                 Ok(stored) => {
-                    if let Some(trace) = loss(recorded, live.as_ref()) {
-                        self.repaired(planned, live.as_ref(), &trace);
+                    if let Some(trace) = loss(recorded, live.as_deref()) {
+                        self.repaired(planned, live.as_deref(), &trace);
                     }
-                    return self.stored(planned, &key, &stored);
+                    return self.stored(planned, &key, stored);
                 }
                 // Another object, a newer version, or none: look again. The cache will follow.
                 Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
@@ -85,13 +85,13 @@ impl Applier<'_> {
                         break;
                     }
                     Ok(found) => live = found,
-                    Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
+                    Err(failure) => return self.refused(planned, recorded, live.as_deref(), &failure),
                 },
-                Err(failure) => return self.refused(planned, recorded, live.as_ref(), &failure),
+                Err(failure) => return self.refused(planned, recorded, live.as_deref(), &failure),
             }
         }
         let failure = Failure::Conflict("it changes faster than it can be applied".to_owned());
-        self.refused(planned, recorded, live.as_ref(), &failure)
+        self.refused(planned, recorded, live.as_deref(), &failure)
     }
 
     fn judge(&self, planned: &Planned, recorded: Option<&ChildStatus>, live: Option<&Live>) -> Step {
@@ -155,7 +155,7 @@ impl Applier<'_> {
         self.secrets.get(&planned.name).filter(|_| planned.kind.kind == "Secret")
     }
 
-    async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<ObjectMeta, Failure> {
+    async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<Live, Failure> {
         if live.is_some_and(|live| live.tampered) {
             // Before the apply, or it would store one more template with what has to go.
             self.take_over(&planned.kind, key).await?;
@@ -167,7 +167,7 @@ impl Applier<'_> {
         }
         let mut stored = self.apply(planned, key, &body).await;
         let foreign_remains = match &stored {
-            Ok(stored) => Live::of(stored).tampered,
+            Ok(stored) => stored.tampered,
             Err(failure) => live.is_some() && matches!(failure, Failure::Invalid(_)),
         };
         if foreign_remains && self.take_over(&planned.kind, key).await? {
@@ -228,7 +228,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    async fn apply(&self, planned: &Planned, key: &Key, body: &Value) -> Result<ObjectMeta, Failure> {
+    async fn apply(&self, planned: &Planned, key: &Key, body: &Value) -> Result<Live, Failure> {
         self.telemetry.child_write(planned.kind.kind, "apply");
         self.requests.apply(&planned.kind, key, FIELD_MANAGER, true, body).await
     }
@@ -236,14 +236,12 @@ impl Applier<'_> {
     /// Moves what others own under `spec` to us, so that the next apply removes it. Returns whether
     /// there was anything.
     async fn take_over(&self, kind: &Kind, key: &Key) -> Result<bool, Failure> {
-        let Some(mut metadata) = self.requests.metadata(kind, key).await? else {
+        let Some(metadata) = self.requests.metadata(kind, key).await? else {
             return Err(Failure::Missing(key.name.clone()));
         };
-        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-        let Some(taken) = managed_fields::taken_over(entries) else { return Ok(false) };
-        metadata.managed_fields = Some(taken);
+        let Some(taken) = managed_fields::taken_over(&metadata.managed_fields) else { return Ok(false) };
         self.telemetry.child_write(kind.kind, "take_over");
-        self.requests.set_managed_fields(kind, key, &metadata).await?;
+        self.requests.set_managed_fields(kind, key, &metadata, &taken).await?;
         Ok(true)
     }
 
@@ -251,15 +249,13 @@ impl Applier<'_> {
     ///
     /// # Errors
     /// Any [`Failure`] but `Missing`.
-    pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
-        let found = self.requests.metadata(kind, key).await?.map(|metadata| Live::of(&metadata));
-        match &found {
-            Some(live) => self.world.wrote_child(kind, key.clone(), live.clone()),
-            None => {
-                self.world.forget_child(kind, key);
-            }
-        }
-        Ok(found)
+    pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Arc<Live>>, Failure> {
+        let Some(live) = self.requests.live(kind, key).await? else {
+            self.world.forget_child(kind, key);
+            return Ok(None);
+        };
+        self.world.wrote_child(kind, key.clone(), live.clone());
+        Ok(Some(Arc::new(live)))
     }
 
     fn repaired(&self, planned: &Planned, live: Option<&Live>, trace: &str) {
@@ -269,8 +265,7 @@ impl Applier<'_> {
         self.telemetry.repaired(planned.kind.kind);
     }
 
-    fn stored(&self, planned: &Planned, key: &Key, stored: &ObjectMeta) -> ChildOutcome {
-        let live = Live::of(stored);
+    fn stored(&self, planned: &Planned, key: &Key, live: Live) -> ChildOutcome {
         self.world.wrote_child(&planned.kind, key.clone(), live.clone());
         self.memory.succeeded(self.owner, &self.child_key(planned));
         ChildOutcome {

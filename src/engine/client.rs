@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use tower::buffer::BufferLayer;
@@ -53,12 +53,12 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// No fence, 4 s, 64 in flight, nobody told.
+    /// No fence, 4 s, 32 in flight, nobody told.
     fn default() -> Self {
         Self {
             fence: Fence::always(),
             write_timeout: Duration::from_secs(4),
-            in_flight: 64,
+            in_flight: 32,
             observe: Arc::new(|_, _| ()),
         }
     }
@@ -160,12 +160,16 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let write = mutates(request.method());
         if write && !self.options.fence.permit() {
             return Box::pin(async { Err(Fenced.into()) });
         }
         let verb = verb(&request);
+        if verb == "list" {
+            // A connection keeps room for the largest answer it ever read, and the watch would inherit it.
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let observe = self.options.observe.clone();
         let limit =
             (self.options.write_timeout + self.options.fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);

@@ -2,7 +2,7 @@
 //! version never replaces a newer one, so a slow watch cannot undo what a write has just told us.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::live::Key;
 
@@ -24,7 +24,7 @@ struct State<V> {
 #[derive(Debug)]
 struct Entry<V> {
     version: u64,
-    value: V,
+    value: Arc<V>,
     /// Put here by our own write while a listing was under way that may not hold it yet.
     local: bool,
 }
@@ -47,7 +47,7 @@ fn version(text: &str) -> u64 {
     text.parse().unwrap_or(u64::MAX)
 }
 
-impl<V: Clone + PartialEq> Index<V> {
+impl<V: PartialEq> Index<V> {
     // A poisoned lock means a panic in one of the few lines below; the map itself is whole.
     fn read(&self) -> RwLockReadGuard<'_, State<V>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
@@ -58,15 +58,15 @@ impl<V: Clone + PartialEq> Index<V> {
     }
 
     /// The projection of this key.
-    pub fn get(&self, key: &Key) -> Option<V> {
-        self.read().entries.get(key).map(|entry| entry.value.clone())
+    pub fn get(&self, key: &Key) -> Option<Arc<V>> {
+        self.read().entries.get(key).map(|entry| Arc::clone(&entry.value))
     }
 
     /// All projections that match, with their keys.
-    pub fn select(&self, wanted: impl Fn(&Key, &V) -> bool) -> Vec<(Key, V)> {
+    pub fn select(&self, wanted: impl Fn(&Key, &V) -> bool) -> Vec<(Key, Arc<V>)> {
         let state = self.read();
         let matching = state.entries.iter().filter(|(key, entry)| wanted(key, &entry.value));
-        matching.map(|(key, entry)| (key.clone(), entry.value.clone())).collect()
+        matching.map(|(key, entry)| (key.clone(), Arc::clone(&entry.value))).collect()
     }
 
     /// Number of projections.
@@ -100,7 +100,7 @@ impl<V: Clone + PartialEq> Index<V> {
     }
 
     /// The object is gone. Returns what it was.
-    pub fn remove(&self, key: &Key) -> Option<V> {
+    pub fn remove(&self, key: &Key) -> Option<Arc<V>> {
         self.write().entries.remove(key).map(|entry| entry.value)
     }
 
@@ -114,7 +114,7 @@ impl<V: Clone + PartialEq> Index<V> {
     }
 
     /// The listing is complete: what it did not hold is gone. Returns what was removed.
-    pub fn finish(&self, scope: &str) -> Vec<(Key, V)> {
+    pub fn finish(&self, scope: &str) -> Vec<(Key, Arc<V>)> {
         let mut state = self.write();
         state.synced.insert(scope.to_owned());
         let listed = state.listing.remove(scope).unwrap_or_default();
@@ -144,12 +144,15 @@ fn put<V: PartialEq>(
     match entries.get_mut(&key) {
         Some(entry) if entry.version > version => false,
         Some(entry) => {
-            let news = entry.value != value;
-            *entry = Entry { version, value, local };
+            let news = *entry.value != value;
+            if news {
+                entry.value = Arc::new(value);
+            }
+            (entry.version, entry.local) = (version, local);
             news
         }
         None => {
-            entries.insert(key, Entry { version, value, local });
+            entries.insert(key, Entry { version, value: Arc::new(value), local });
             true
         }
     }
@@ -169,7 +172,7 @@ mod tests {
         assert!(index.observe("", key("a"), "5", "five"));
         index.wrote(key("a"), "9", "nine");
         assert!(!index.observe("", key("a"), "7", "seven"));
-        assert_eq!(index.get(&key("a")), Some("nine"));
+        assert_eq!(index.get(&key("a")).as_deref(), Some(&"nine"));
         assert!(!index.observe("", key("a"), "9", "nine"), "the echo of our own write is no news");
         assert!(index.observe("", key("a"), "10", "ten"));
     }
@@ -183,9 +186,9 @@ mod tests {
         index.observe("", key("stays"), "1", 1);
         index.wrote(key("new"), "8", 2);
         assert!(!index.synced("ns"));
-        assert_eq!(index.finish(""), vec![(key("goes"), 1)]);
+        assert_eq!(index.finish(""), vec![(key("goes"), Arc::new(1))]);
         assert!(index.synced("ns"));
-        assert_eq!(index.get(&key("new")), Some(2), "written while the listing was under way");
+        assert_eq!(index.get(&key("new")).as_deref(), Some(&2), "written while the listing was under way");
     }
 
     #[test]
@@ -197,7 +200,7 @@ mod tests {
         index.begin("");
         let mut gone = index.finish("");
         gone.sort();
-        assert_eq!(gone, vec![(key("seen"), 1), (key("unseen"), 2)]);
+        assert_eq!(gone, vec![(key("seen"), Arc::new(1)), (key("unseen"), Arc::new(2))]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What the engine remembers of a live child: identity, owner, and whether it is still as we left it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use std::borrow::Cow;
 
-use super::managed_fields;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::managed_fields::Verdict;
+use super::metadata::{Metadata, OwnerText};
+use crate::api::API_VERSION;
 use crate::api::status::ChildStatus;
-use crate::api::{ANNOTATION_PLAN_HASH, API_VERSION, FIELD_MANAGER, LABEL_NAME, REPLICAS_MANAGER};
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,20 +39,21 @@ pub struct Owner {
     /// Whether it is a Microservice.
     pub microservice: bool,
     /// Kind, for messages.
-    pub kind: String,
+    pub kind: Cow<'static, str>,
     /// Name.
     pub name: String,
     /// UID.
     pub uid: String,
 }
 
-impl From<&OwnerReference> for Owner {
-    fn from(reference: &OwnerReference) -> Self {
+impl From<OwnerText> for Owner {
+    fn from(text: OwnerText) -> Self {
+        let microservice = text.api_version == API_VERSION && text.kind == "Microservice";
         Self {
-            microservice: reference.api_version == API_VERSION && reference.kind == "Microservice",
-            kind: reference.kind.clone(),
-            name: reference.name.clone(),
-            uid: reference.uid.clone(),
+            microservice,
+            kind: if microservice { Cow::Borrowed("Microservice") } else { Cow::Owned(text.kind) },
+            name: text.name,
+            uid: text.uid,
         }
     }
 }
@@ -85,30 +89,21 @@ pub struct Live {
 
 impl Live {
     /// The projection of these metadata.
-    pub fn of(metadata: &ObjectMeta) -> Self {
-        let entries = metadata.managed_fields.as_deref().unwrap_or_default();
-        let digest = managed_fields::own_digest(entries);
+    pub fn of(metadata: Metadata) -> Self {
+        let verdict = Verdict::of(&metadata.managed_fields);
         Self {
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            generation: metadata.generation.unwrap_or_default(),
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
             deleting: metadata.deletion_timestamp.is_some(),
-            owner: metadata
-                .owner_references
-                .iter()
-                .flatten()
-                .find(|reference| reference.controller == Some(true))
-                .map(Owner::from),
-            service: metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_NAME)).cloned(),
-            plan_hash: metadata.annotations.as_ref().and_then(|a| a.get(ANNOTATION_PLAN_HASH)).cloned(),
-            tampered: digest.is_some() && managed_fields::protected_by_others(entries),
-            main_holds_replicas: managed_fields::holds_replicas(entries, FIELD_MANAGER),
-            handover_holds_replicas: managed_fields::holds_replicas(entries, REPLICAS_MANAGER),
-            last_foreign_manager: digest
-                .as_ref()
-                .and_then(|_| managed_fields::last_foreign_manager(entries))
-                .map(str::to_owned),
-            digest,
+            owner: metadata.owner_references.into_iter().find(|owner| owner.controller).map(Owner::from),
+            service: metadata.labels.service,
+            plan_hash: metadata.annotations.plan_hash,
+            digest: verdict.digest,
+            tampered: verdict.tampered,
+            main_holds_replicas: verdict.main_holds_replicas,
+            handover_holds_replicas: verdict.handover_holds_replicas,
+            last_foreign_manager: verdict.last_foreign_manager,
         }
     }
 
@@ -165,7 +160,7 @@ mod tests {
             uid: "child".to_owned(),
             owner: owner.map(|(name, uid, microservice)| Owner {
                 microservice,
-                kind: "K".to_owned(),
+                kind: "K".into(),
                 name: name.to_owned(),
                 uid: uid.to_owned(),
             }),

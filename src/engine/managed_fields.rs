@@ -1,11 +1,17 @@
 //! Reads `metadata.managedFields`: the digest of our own Apply entry, who else owns what, and how to
 //! take foreign fields over. Pure.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::api::names::digest;
 use crate::api::{FIELD_MANAGER, REPLICAS_MANAGER};
-use crate::plan::meta::digest;
 
 /// Foreign fields below these paths are removed from a child even when nothing of ours changed: they
 /// would undo the hardening of the pods or open the Service to the outside.
@@ -19,88 +25,192 @@ const PROTECTED: [&[&str]; 4] = [
 /// Managers whose fields in `spec` are part of how Kubernetes works.
 const SYSTEM_MANAGERS: [&str; 1] = ["kube-controller-manager"];
 
-/// Whether the entry is our own Apply entry.
-fn is_ours(entry: &ManagedFieldsEntry) -> bool {
-    is_apply_of(entry, FIELD_MANAGER)
+/// One entry of `metadata.managedFields`. Most of them are never looked into, so the field names, most
+/// of an object's text, stay text.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manager: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<String>,
+    /// In the API server's one format, so that the order of texts is the order of times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields_v1: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subresource: Option<String>,
 }
 
-fn is_apply_of(entry: &ManagedFieldsEntry, manager: &str) -> bool {
-    entry.manager.as_deref() == Some(manager)
-        && entry.operation.as_deref() == Some("Apply")
-        && no_subresource(entry)
+/// Names of fields with those below them, sorted: the same set is always the same tree.
+#[derive(Debug, Default)]
+struct Fields<'a>(BTreeMap<Cow<'a, str>, Fields<'a>>);
+
+/// A name, borrowed from the text where it holds no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
-fn no_subresource(entry: &ManagedFieldsEntry) -> bool {
-    entry.subresource.as_deref().unwrap_or_default().is_empty()
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the fields below one")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut names: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((Name(name), below)) = names.next_entry()? {
+                    fields.insert(name, below);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
 }
 
-/// Whether the entry belongs to somebody else and is not about a subresource. Admission plug-ins that
-/// change what we send appear under our own name with operation Update: those are not foreign.
-fn is_foreign(entry: &ManagedFieldsEntry) -> bool {
-    let manager = entry.manager.as_deref().unwrap_or_default();
-    no_subresource(entry)
-        && manager != FIELD_MANAGER
-        && manager != REPLICAS_MANAGER
-        && !SYSTEM_MANAGERS.contains(&manager)
+impl Fields<'_> {
+    fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |fields, name| fields.0.get(*name))
+    }
+
+    /// Whether it names a field that `mine` does not.
+    fn adds(&self, mine: &Self) -> bool {
+        self.0.iter().any(|(name, below)| mine.0.get(name).is_none_or(|own| below.adds(own)))
+    }
+
+    /// Writes the names and what is below each between characters that no name holds.
+    fn write(&self, text: &mut String) {
+        for (name, below) in &self.0 {
+            text.push_str(name);
+            text.push('\u{1}');
+            below.write(text);
+            text.push('\u{2}');
+        }
+    }
 }
 
-fn fields(entry: &ManagedFieldsEntry) -> Option<&Value> {
-    entry.fields_v1.as_ref().map(|fields| &fields.0)
+impl Entry {
+    fn is_apply_of(&self, manager: &str) -> bool {
+        self.manager.as_deref() == Some(manager)
+            && self.operation.as_deref() == Some("Apply")
+            && self.no_subresource()
+    }
+
+    /// Whether it is our own Apply entry.
+    fn is_ours(&self) -> bool {
+        self.is_apply_of(FIELD_MANAGER)
+    }
+
+    fn no_subresource(&self) -> bool {
+        self.subresource.as_deref().unwrap_or_default().is_empty()
+    }
+
+    /// Whether it belongs to somebody else and is not about a subresource. Admission plug-ins that
+    /// change what we send appear under our own name with operation Update: those are not foreign.
+    fn is_foreign(&self) -> bool {
+        let manager = self.manager.as_deref().unwrap_or_default();
+        self.no_subresource()
+            && manager != FIELD_MANAGER
+            && manager != REPLICAS_MANAGER
+            && !SYSTEM_MANAGERS.contains(&manager)
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.fields_v1.as_deref().map(RawValue::get)
+    }
+
+    /// Its fields; none when the text is not what the API promises.
+    fn fields(&self) -> Fields<'_> {
+        self.text().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
 }
 
-/// Digest of the field names in our own Apply entry; `None` when we have none.
-pub fn own_digest(entries: &[ManagedFieldsEntry]) -> Option<String> {
-    entries.iter().find(|entry| is_ours(entry)).and_then(fields).map(digest)
+/// What the entries say about a child.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Digest of the field names in our own Apply entry; `None` when we have none.
+    pub digest: Option<String>,
+    /// Whether somebody else owns a field that is protected and not also ours.
+    pub tampered: bool,
+    /// Whether our Apply entry holds `spec.replicas`.
+    pub main_holds_replicas: bool,
+    /// Whether the hand-over entry holds `spec.replicas`.
+    pub handover_holds_replicas: bool,
+    /// The manager outside of this operator that last wrote a field other than of the status.
+    pub last_foreign_manager: Option<String>,
 }
 
-/// Whether the manager's Apply entry holds `spec.replicas`.
-pub fn holds_replicas(entries: &[ManagedFieldsEntry], manager: &str) -> bool {
-    entries
-        .iter()
-        .filter(|entry| is_apply_of(entry, manager))
-        .filter_map(fields)
-        .any(|fields| fields.pointer("/f:spec/f:replicas").is_some())
+impl Verdict {
+    /// What these entries say. Without an entry of ours it does not matter what others own.
+    pub fn of(entries: &[Entry]) -> Self {
+        let handover = entries.iter().find(|entry| entry.is_apply_of(REPLICAS_MANAGER));
+        let handover_holds_replicas = handover.is_some_and(|entry| holds_replicas(&entry.fields()));
+        let Some(entry) = entries.iter().find(|entry| entry.is_ours() && entry.fields_v1.is_some()) else {
+            return Self { handover_holds_replicas, ..Self::default() };
+        };
+        let ours = entry.fields();
+        let mut text = String::with_capacity(entry.text().map_or(0, str::len));
+        ours.write(&mut text);
+        Self {
+            digest: Some(digest(&text)),
+            tampered: entries.iter().any(|entry| entry.is_foreign() && protected(&entry.fields(), &ours)),
+            main_holds_replicas: holds_replicas(&ours),
+            handover_holds_replicas,
+            last_foreign_manager: last_foreign_manager(entries).map(str::to_owned),
+        }
+    }
 }
 
-/// Whether somebody else owns a field that is protected and not also ours.
-pub fn protected_by_others(entries: &[ManagedFieldsEntry]) -> bool {
-    let empty = Value::Object(Map::new());
-    let ours = entries.iter().find(|entry| is_ours(entry)).and_then(fields).unwrap_or(&empty);
-    entries.iter().filter(|entry| is_foreign(entry)).filter_map(fields).any(|foreign| {
-        PROTECTED.iter().any(|path| match (at(foreign, path), at(ours, path)) {
-            (Some(theirs), Some(mine)) => adds(theirs, mine),
-            (Some(_), None) => true,
-            (None, _) => false,
-        })
+fn holds_replicas(fields: &Fields<'_>) -> bool {
+    fields.at(&["f:spec", "f:replicas"]).is_some()
+}
+
+/// Whether the foreign fields hold one that is protected and not also ours.
+fn protected(foreign: &Fields<'_>, ours: &Fields<'_>) -> bool {
+    PROTECTED.iter().any(|path| match (foreign.at(path), ours.at(path)) {
+        (Some(theirs), Some(mine)) => theirs.adds(mine),
+        (Some(_), None) => true,
+        (None, _) => false,
     })
 }
 
-/// The manager outside of this operator that last wrote a field other than a subresource's.
-pub fn last_foreign_manager(entries: &[ManagedFieldsEntry]) -> Option<&str> {
-    entries
-        .iter()
-        .filter(|entry| {
-            entry.manager.as_deref() != Some(FIELD_MANAGER)
-                && entry.manager.as_deref() != Some(REPLICAS_MANAGER)
-                && entry.subresource.as_deref() != Some("status")
-        })
-        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
-        .and_then(|entry| entry.manager.as_deref())
-}
-
-fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, key| value.get(*key))
-}
-
-/// Whether `theirs` names a field that `mine` does not.
-fn adds(theirs: &Value, mine: &Value) -> bool {
-    match (theirs.as_object(), mine.as_object()) {
-        (Some(theirs), Some(mine)) => theirs.iter().any(|(key, below)| match mine.get(key) {
-            Some(own) => adds(below, own),
-            None => true,
-        }),
-        _ => false,
-    }
+fn last_foreign_manager(entries: &[Entry]) -> Option<&str> {
+    let foreign = entries.iter().filter(|entry| {
+        entry.manager.as_deref() != Some(FIELD_MANAGER)
+            && entry.manager.as_deref() != Some(REPLICAS_MANAGER)
+            && entry.subresource.as_deref() != Some("status")
+    });
+    foreign.max_by_key(|entry| entry.time.as_deref()).and_then(|entry| entry.manager.as_deref())
 }
 
 /// The entries after everything that others own below `spec` was moved into our Apply entry, so that
@@ -108,29 +218,37 @@ fn adds(theirs: &Value, mine: &Value) -> bool {
 ///
 /// A forced apply alone cannot do that: the server keeps a field that another manager owns, which
 /// leaves two variants of a union in place and is refused with 422 for ever.
-pub fn taken_over(entries: &[ManagedFieldsEntry]) -> Option<Vec<ManagedFieldsEntry>> {
-    let mut entries = entries.to_vec();
+pub fn taken_over(entries: &[Entry]) -> Option<Vec<Entry>> {
     let mut taken = Map::new();
-    for entry in entries.iter_mut().filter(|entry| is_foreign(entry)) {
-        let fields = entry.fields_v1.as_mut().and_then(|fields| fields.0.as_object_mut());
-        for root in ["f:spec", "f:data", "f:binaryData"] {
-            if let Some(theirs) = fields.as_deref().and_then(|fields| fields.get(root)).cloned() {
-                merge(taken.entry(root).or_insert_with(|| Value::Object(Map::new())), theirs);
+    let mut left: Vec<Entry> = Vec::new();
+    for entry in entries {
+        let mut entry = entry.clone();
+        if entry.is_foreign() {
+            let mut fields = tree(&entry);
+            for root in ["f:spec", "f:data", "f:binaryData"] {
+                if let Some(theirs) = fields.remove(root) {
+                    merge(taken.entry(root).or_insert_with(|| Value::Object(Map::new())), theirs);
+                }
             }
+            if fields.is_empty() {
+                continue;
+            }
+            entry.fields_v1 = to_raw_value(&fields).ok();
         }
-        if let Some(fields) = fields {
-            fields.retain(|root, _| !taken.contains_key(root));
-        }
+        left.push(entry);
     }
     if taken.is_empty() {
         return None;
     }
-    let ours = entries.iter_mut().find(|entry| is_ours(entry))?;
-    if let Some(fields) = ours.fields_v1.as_mut() {
-        merge(&mut fields.0, Value::Object(taken));
-    }
-    entries.retain(|entry| fields(entry).and_then(Value::as_object).is_none_or(|fields| !fields.is_empty()));
-    Some(entries)
+    let ours = left.iter_mut().find(|entry| entry.is_ours())?;
+    let mut fields = Value::Object(tree(ours));
+    merge(&mut fields, Value::Object(taken));
+    ours.fields_v1 = to_raw_value(&fields).ok();
+    Some(left)
+}
+
+fn tree(entry: &Entry) -> Map<String, Value> {
+    entry.text().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Adds all keys of `other` to `target`, at every depth.
@@ -149,35 +267,53 @@ fn merge(target: &mut Value, other: Value) {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
     use serde_json::json;
 
     use super::*;
 
-    fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: Value) -> ManagedFieldsEntry {
-        ManagedFieldsEntry {
+    fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: &Value) -> Entry {
+        Entry {
             manager: Some(manager.to_owned()),
             operation: Some(operation.to_owned()),
             subresource: subresource.map(str::to_owned),
-            fields_v1: Some(FieldsV1(fields)),
-            ..ManagedFieldsEntry::default()
+            fields_v1: Some(to_raw_value(fields).unwrap()),
+            ..Entry::default()
         }
     }
 
-    fn ours(fields: Value) -> ManagedFieldsEntry {
+    fn ours(fields: &Value) -> Entry {
         entry(FIELD_MANAGER, "Apply", None, fields)
+    }
+
+    fn own_digest(entries: &[Entry]) -> Option<String> {
+        Verdict::of(entries).digest
     }
 
     #[test]
     fn digest_sees_only_our_apply_entry() {
-        let base = vec![ours(json!({"f:spec": {"f:replicas": {}}}))];
+        let base = vec![ours(&json!({"f:spec": {"f:replicas": {}}}))];
         let mut noisy = base.clone();
-        noisy.push(entry("kubectl", "Update", None, json!({"f:metadata": {"f:labels": {"f:x": {}}}})));
-        noisy.push(entry(FIELD_MANAGER, "Apply", Some("status"), json!({"f:status": {}})));
+        noisy.push(entry("kubectl", "Update", None, &json!({"f:metadata": {"f:labels": {"f:x": {}}}})));
+        noisy.push(entry(FIELD_MANAGER, "Apply", Some("status"), &json!({"f:status": {}})));
         assert_eq!(own_digest(&base), own_digest(&noisy));
-        let less = vec![ours(json!({"f:spec": {}}))];
+        let less = vec![ours(&json!({"f:spec": {}}))];
         assert_ne!(own_digest(&base), own_digest(&less));
         assert_eq!(own_digest(&[]), None);
+    }
+
+    #[test]
+    fn digest_does_not_depend_on_the_order_or_form_of_the_text() {
+        let texts = [
+            r#"{"f:spec":{"f:a":{},"k:{\"name\":\"x\"}":{".":{}}}}"#,
+            r#"{"f:spec": {"k:{\"name\":\"x\"}": {".": {}}, "f:\u0061": {}}}"#,
+        ];
+        let digests = texts.map(|text| {
+            let fields_v1 = Some(RawValue::from_string(text.to_owned()).unwrap());
+            own_digest(&[Entry { fields_v1, ..ours(&Value::Null) }]).unwrap()
+        });
+        assert_eq!(digests[0], digests[1]);
+        let nested = ours(&json!({"f:spec": {"f:a": {"k:{\"name\":\"x\"}": {".": {}}}}}));
+        assert_ne!(own_digest(&[nested]).unwrap(), digests[0]);
     }
 
     #[test]
@@ -185,51 +321,65 @@ mod tests {
         let mine = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}}}});
         let container = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"evil\"}": {".": {}}}}}}});
         let restart = json!({"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}}}});
-        assert!(protected_by_others(&[ours(mine.clone()), entry("kubectl", "Update", None, container)]));
-        assert!(!protected_by_others(&[ours(mine.clone()), entry("kubectl", "Update", None, restart)]));
-        assert!(
-            !protected_by_others(&[ours(mine.clone()), entry("other", "Apply", None, mine.clone())]),
-            "the same field, co-owned"
-        );
-        assert!(!protected_by_others(&[
-            ours(mine.clone()),
-            entry("scaler", "Update", Some("scale"), json!({"f:spec": {"f:replicas": {}}}))
-        ]));
+        let tampered = |other| Verdict::of(&[ours(&mine), other]).tampered;
+        assert!(tampered(entry("kubectl", "Update", None, &container)));
+        assert!(!tampered(entry("kubectl", "Update", None, &restart)));
+        assert!(!tampered(entry("other", "Apply", None, &mine)), "the same field, co-owned");
+        let scale = json!({"f:spec": {"f:replicas": {}}});
+        assert!(!tampered(entry("scaler", "Update", Some("scale"), &scale)));
     }
 
     #[test]
     fn taking_over_moves_foreign_spec_and_leaves_the_rest() {
         let entries = [
-            ours(json!({"f:spec": {"f:maxUnavailable": {}}})),
+            ours(&json!({"f:spec": {"f:maxUnavailable": {}}})),
             entry(
                 "kubectl",
                 "Update",
                 None,
-                json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:minAvailable": {}}}),
+                &json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:minAvailable": {}}}),
             ),
-            entry("kube-controller-manager", "Update", None, json!({"f:spec": {"f:kept": {}}})),
-            entry("scaler", "Update", Some("scale"), json!({"f:spec": {"f:replicas": {}}})),
-            entry("empty", "Update", None, json!({"f:spec": {"f:other": {}}})),
+            entry("kube-controller-manager", "Update", None, &json!({"f:spec": {"f:kept": {}}})),
+            entry("scaler", "Update", Some("scale"), &json!({"f:spec": {"f:replicas": {}}})),
+            entry("empty", "Update", None, &json!({"f:spec": {"f:other": {}}})),
         ];
         let after = taken_over(&entries).unwrap();
+        let fields = |place: usize| Value::Object(tree(&after[place]));
         assert_eq!(
-            fields(&after[0]).unwrap(),
-            &json!({"f:spec": {"f:maxUnavailable": {}, "f:minAvailable": {}, "f:other": {}}})
+            fields(0),
+            json!({"f:spec": {"f:maxUnavailable": {}, "f:minAvailable": {}, "f:other": {}}})
         );
-        assert_eq!(fields(&after[1]).unwrap(), &json!({"f:metadata": {"f:labels": {"f:x": {}}}}));
-        assert_eq!(after[2], entries[2]);
-        assert_eq!(after[3], entries[3]);
+        assert_eq!(fields(1), json!({"f:metadata": {"f:labels": {"f:x": {}}}}));
+        for place in [2, 3] {
+            assert_eq!(json!(after[place]), json!(entries[place]));
+        }
         assert_eq!(after.len(), 4, "an entry without fields is dropped");
-        assert_eq!(taken_over(&after), None);
+        assert!(taken_over(&after).is_none());
     }
 
     #[test]
     fn replicas_are_seen_per_manager() {
+        let verdict = Verdict::of(&[
+            ours(&json!({"f:spec": {"f:replicas": {}}})),
+            entry(REPLICAS_MANAGER, "Apply", None, &json!({"f:spec": {}})),
+        ]);
+        assert!(verdict.main_holds_replicas && !verdict.handover_holds_replicas);
+    }
+
+    #[test]
+    fn the_last_foreign_manager_is_named() {
+        let at = |manager: &str, time: &str| Entry {
+            time: Some(time.to_owned()),
+            ..entry(manager, "Update", None, &json!({}))
+        };
         let entries = [
-            ours(json!({"f:spec": {"f:replicas": {}}})),
-            entry(REPLICAS_MANAGER, "Apply", None, json!({"f:spec": {}})),
+            ours(&json!({})),
+            at("late", "2026-02-01T00:00:00Z"),
+            at("early", "2026-01-01T00:00:00Z"),
+            at("status", "2026-03-01T00:00:00Z"),
         ];
-        assert!(holds_replicas(&entries, FIELD_MANAGER));
-        assert!(!holds_replicas(&entries, REPLICAS_MANAGER));
+        let mut entries = entries.to_vec();
+        entries[3].subresource = Some("status".to_owned());
+        assert_eq!(Verdict::of(&entries).last_foreign_manager.as_deref(), Some("late"));
     }
 }

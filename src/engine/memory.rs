@@ -95,10 +95,11 @@ impl Memory {
         })
     }
 
-    /// A status write returned this object. It is kept until the watch has caught up.
-    pub fn status_written(&self, key: &Key, object: Arc<Microservice>) {
+    /// A status was written; this is the object now, if that is known. It is kept until the watch has
+    /// caught up.
+    pub fn status_written(&self, key: &Key, object: Option<Arc<Microservice>>) {
         self.with(key, |memory| {
-            memory.newest = Some(object).filter(|object| version(object) > memory.watched);
+            memory.newest = object.filter(|object| version(object) > memory.watched);
             memory.status_written = Some(Instant::now());
         });
     }
@@ -263,7 +264,7 @@ mod tests {
             object.metadata.resource_version = Some(version.to_owned());
             Arc::new(object)
         };
-        memory.status_written(&key, at("7"));
+        memory.status_written(&key, Some(at("7")));
         assert_eq!(version(&memory.newest(&key, at("5"))), 7);
         assert_eq!(version(&memory.newest(&key, at("8"))), 8);
     }
@@ -277,13 +278,13 @@ mod tests {
             Arc::new(object)
         };
         let kept = || memory.with(&key, |memory| memory.newest.is_some());
-        memory.status_written(&key, at("7"));
+        memory.status_written(&key, Some(at("7")));
         memory.watched(&key, &at("5"));
         assert!(kept(), "the watch is behind");
         memory.watched(&key, &at("7"));
         assert!(!kept());
         memory.watched(&key, &at("9"));
-        memory.status_written(&key, at("8"));
+        memory.status_written(&key, Some(at("8")));
         assert!(!kept(), "the watch was faster than the answer");
     }
 }

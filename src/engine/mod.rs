@@ -11,6 +11,7 @@ pub mod lease;
 pub mod live;
 pub mod managed_fields;
 pub mod memory;
+pub mod metadata;
 pub mod observe;
 pub mod pass;
 pub mod probes;

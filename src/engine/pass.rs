@@ -30,7 +30,7 @@ pub fn differs(applier: &Applier<'_>, planned: &Planned, recorded: Option<&Child
     let key = Key::new(&applier.owner.namespace, &planned.name);
     let live = applier.world.child(&planned.kind, &key);
     let in_sync = live.as_ref().is_some_and(|live| applier.is_current(planned, live, recorded));
-    let print = fingerprint(planned, live.as_ref());
+    let print = fingerprint(planned, live.as_deref());
     !planned.held
         && !in_sync
         && applier.memory.postponed(applier.owner, &applier.child_key(planned), &print).is_none()

@@ -1,11 +1,11 @@
 //! From whole objects to the few fields that status needs. Pure.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::metadata::Metadata;
 use super::world::ServicePod;
-use crate::api::LABEL_NAME;
 use crate::status::views::{ContainerView, DeploymentCondition, DeploymentView, PodView};
 
 /// Longest foreign text that is kept, bytes.
@@ -19,13 +19,12 @@ fn cut(text: Option<&str>) -> String {
 }
 
 /// Counts and conditions of a Deployment.
-pub fn deployment(object: &Deployment) -> DeploymentView {
-    let status = object.status.clone().unwrap_or_default();
+pub fn deployment(metadata: &Metadata, replicas: Option<i32>, status: DeploymentStatus) -> DeploymentView {
     DeploymentView {
-        uid: object.metadata.uid.clone().unwrap_or_default(),
-        generation: object.metadata.generation.unwrap_or_default(),
+        uid: metadata.uid.clone(),
+        generation: metadata.generation,
         observed_generation: status.observed_generation.unwrap_or_default(),
-        desired: object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        desired: replicas.unwrap_or(1),
         replicas: status.replicas.unwrap_or_default(),
         updated: status.updated_replicas.unwrap_or_default(),
         ready: status.ready_replicas.unwrap_or_default(),
@@ -33,9 +32,9 @@ pub fn deployment(object: &Deployment) -> DeploymentView {
         conditions: status
             .conditions
             .unwrap_or_default()
-            .iter()
+            .into_iter()
             .map(|condition| DeploymentCondition {
-                kind: condition.type_.clone(),
+                kind: condition.type_,
                 status: condition.status == "True",
                 reason: cut(condition.reason.as_deref()),
                 message: cut(condition.message.as_deref()),
@@ -44,19 +43,12 @@ pub fn deployment(object: &Deployment) -> DeploymentView {
     }
 }
 
-/// The service whose pod this is.
-pub fn service_of(pod: &Pod) -> Option<String> {
-    pod.metadata.labels.as_ref()?.get(LABEL_NAME).cloned()
-}
-
 /// A pod that is not ready; `None` for one that is, or that has done its work.
-pub fn troubled_pod(pod: &Pod) -> Option<ServicePod> {
-    let service = service_of(pod)?;
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+pub fn troubled_pod(metadata: &Metadata, status: &PodStatus) -> Option<ServicePod> {
+    let service = metadata.labels.service.clone()?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
     let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
-    if ready || phase == "Succeeded" {
+    if ready || status.phase.as_deref() == Some("Succeeded") {
         return None;
     }
     let unschedulable = conditions
@@ -67,19 +59,13 @@ pub fn troubled_pod(pod: &Pod) -> Option<ServicePod> {
                 && condition.reason.as_deref() == Some("Unschedulable")
         })
         .map(|condition| cut(condition.message.as_deref()));
-    let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
-    let main = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let init = status.init_container_statuses.as_deref().unwrap_or_default();
+    let main = status.container_statuses.as_deref().unwrap_or_default();
     let view = PodView {
-        name: pod.metadata.name.clone().unwrap_or_default(),
-        template: pod
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get("pod-template-hash"))
-            .cloned()
-            .unwrap_or_default(),
-        deleting: pod.metadata.deletion_timestamp.is_some(),
-        created: pod.metadata.creation_timestamp.as_ref().map_or(0, seconds),
+        name: metadata.name.clone(),
+        template: metadata.labels.template.clone().unwrap_or_default(),
+        deleting: metadata.deletion_timestamp.is_some(),
+        created: metadata.creation_timestamp.as_ref().map_or(0, seconds),
         unschedulable,
         containers: init.iter().chain(main).map(container).collect(),
         probe_message: None,

@@ -1,6 +1,8 @@
 //! Deletes the children that the plan no longer holds: only what is ours, only the version that was
 //! seen, never on a failed or partial view.
 
+use std::sync::Arc;
+
 use super::apply::Applier;
 use super::live::{Belongs, Key, Live};
 use super::request::Failure;
@@ -15,7 +17,7 @@ pub struct Leftover {
     /// Its key.
     pub key: Key,
     /// What was seen of it.
-    pub live: Live,
+    pub live: Arc<Live>,
 }
 
 impl Leftover {
@@ -112,10 +114,9 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
 /// version of now, if it is still the same object.
 async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    let Some(metadata) = applier.requests.metadata(&leftover.kind, &leftover.key).await? else {
+    let Some(live) = applier.requests.live(&leftover.kind, &leftover.key).await? else {
         return Ok(());
     };
-    let live = Live::of(&metadata);
     let record = ChildStatus { uid: Some(leftover.live.uid.clone()), ..ChildStatus::default() };
     if live.uid != leftover.live.uid
         || live.belongs(applier.uid, &applier.owner.name, Some(&record)) != Belongs::Ours
@@ -130,8 +131,8 @@ async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failu
     if leftover.kind.kind != "HorizontalPodAutoscaler" {
         return Ok(());
     }
-    match applier.requests.metadata(&leftover.kind, &leftover.key).await? {
-        Some(metadata) if metadata.uid.as_deref() == Some(&leftover.live.uid) => {
+    match applier.requests.live(&leftover.kind, &leftover.key).await? {
+        Some(live) if live.uid == leftover.live.uid => {
             Err(Failure::Transient("it is still being deleted".to_owned()))
         }
         _ => Ok(()),

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
+use http::{HeaderValue, header};
+use kube::api::{ObjectMeta, PartialObjectMeta, Patch, PatchParams};
+use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::json;
 
 use super::live::Key;
@@ -17,6 +19,9 @@ use crate::status::events::{EventDraft, EventKind, transitions};
 
 /// Changes of counts alone are written at most once in this time.
 const PROGRESS: Duration = Duration::from_secs(1);
+
+/// What is accepted as the answer to a status.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// The recorder keeps each Event for six minutes, to fold the same one into it, and looks through all
 /// of them for each new one. After this many it is replaced: a burst must not be kept in memory.
@@ -82,23 +87,22 @@ impl Publisher {
             }
         }
         let drafts = transitions(&old.conditions, &status.conditions);
-        let mut stored = self.write(object, &status).await?;
-        stored.metadata.managed_fields = None;
-        let written = stored.status.clone().unwrap_or_default();
-        memory.status_written(key, Arc::new(stored));
+        let metadata = self.write(object, &status).await?;
+        // With another spec than the one that was looked at, only the watch can tell.
+        let stored = (metadata.generation == object.metadata.generation).then(|| Microservice {
+            metadata,
+            spec: object.spec.clone(),
+            status: Some(status.clone()),
+        });
+        memory.status_written(key, stored.map(Arc::new));
         for draft in drafts {
             self.event(object, draft).await;
         }
-        Ok(Published::Written(Box::new(written)))
+        Ok(Published::Written(Box::new(status)))
     }
 
-    async fn write(
-        &self,
-        object: &Microservice,
-        status: &MicroserviceStatus,
-    ) -> Result<Microservice, Failure> {
-        let api: Api<Microservice> =
-            Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+    /// Asks for the metadata alone: the rest is what we have sent.
+    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<ObjectMeta, Failure> {
         // The UID makes sure that a new object of the name never gets the status of the old one.
         let body = json!({
             "apiVersion": API_VERSION,
@@ -107,7 +111,16 @@ impl Publisher {
             "status": status,
         });
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        bounded(api.patch_status(&object.name_any(), &params, &Patch::Apply(body))).await
+        let url = Microservice::url_path(&(), object.metadata.namespace.as_deref());
+        let request =
+            Request::new(url).patch_subresource("status", &object.name_any(), &params, &Patch::Apply(body));
+        let mut request = request.map_err(|error| Failure::Transient(error.to_string()))?;
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METADATA));
+        request.extensions_mut().insert("patch_status");
+        let stored = self.client.request::<PartialObjectMeta<Microservice>>(request);
+        let mut metadata = bounded(stored).await?.metadata;
+        metadata.managed_fields = None;
+        Ok(metadata)
     }
 
     async fn event(&self, object: &Microservice, draft: EventDraft) {

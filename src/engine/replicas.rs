@@ -3,7 +3,6 @@
 //! it in between.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use serde_json::{Value, json};
 
@@ -60,20 +59,20 @@ pub async fn before(applier: &Applier<'_>, planned: &Planned, key: &Key, live: &
 }
 
 /// After the main apply: a new autoscaled Deployment is lifted to its lower bound at once, and a count
-/// that is ours again is released by the second manager. Returns the newest metadata, if it wrote.
+/// that is ours again is released by the second manager. Returns the newest state, if it wrote.
 pub async fn after(
     applier: &Applier<'_>,
     planned: &Planned,
     key: &Key,
     live: Option<&Live>,
-    stored: &ObjectMeta,
-) -> Result<Option<ObjectMeta>, Failure> {
-    let uid = stored.uid.as_deref().unwrap_or_default();
+    stored: &Live,
+) -> Result<Option<Live>, Failure> {
+    let uid = &stored.uid;
     let lift = planned.replica_bounds.map(|(min, _)| min).filter(|min| *min > 1);
     if live.is_none() && is_scaled(planned) && lift.is_some() {
         return send(applier, planned, key, false, &hold(planned, key, uid, lift)).await.map(Some);
     }
-    if unfinished(planned, &Live::of(stored)) {
+    if unfinished(planned, stored) {
         return send(applier, planned, key, false, &hold(planned, key, uid, None)).await.map(Some);
     }
     Ok(None)
@@ -97,7 +96,7 @@ async fn send(
     key: &Key,
     force: bool,
     body: &Value,
-) -> Result<ObjectMeta, Failure> {
+) -> Result<Live, Failure> {
     debug_assert_ne!(REPLICAS_MANAGER, FIELD_MANAGER);
     applier.telemetry.child_write(planned.kind.kind, "replicas");
     applier.requests.apply(&planned.kind, key, REPLICAS_MANAGER, force, body).await

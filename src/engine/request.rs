@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use kube::{Api, Client};
+use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
+use kube::core::Request;
+use kube::{Api, Client, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client;
 use super::live::{Key, Live};
+use super::managed_fields::Entry;
+use super::metadata::Metadata;
+use super::seen::Seen;
 use super::watch::api_resource;
 use crate::api::Reason;
 use crate::plan::Kind;
@@ -128,13 +133,31 @@ impl Requests {
         Api::namespaced_with(self.client.clone(), namespace, &api_resource(kind))
     }
 
-    /// The metadata of a child, `None` when there is none.
+    /// A child, `None` when there is none.
     ///
     /// # Errors
     /// Any [`Failure`] but `Missing`.
-    pub async fn metadata(&self, kind: &Kind, key: &Key) -> Result<Option<ObjectMeta>, Failure> {
-        let api = self.api(kind, &key.namespace);
-        Ok(bounded(api.get_metadata_opt(&key.name)).await?.map(|object| object.metadata))
+    pub async fn live(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
+        let api: Api<Seen<()>> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &api_resource(kind));
+        Ok(bounded(api.get_opt(&key.name)).await?.map(|seen| seen.live))
+    }
+
+    /// The metadata of a child with its managedFields, `None` when there is none.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but `Missing`.
+    pub async fn metadata(&self, kind: &Kind, key: &Key) -> Result<Option<Metadata>, Failure> {
+        #[derive(Deserialize)]
+        struct Object {
+            metadata: Metadata,
+        }
+        let request = request(kind, key).get_metadata(&key.name, &GetParams::default());
+        match bounded(self.send::<Object>(request, "get")).await {
+            Ok(object) => Ok(Some(object.metadata)),
+            Err(Failure::Missing(_)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// A whole child, `None` when there is none.
@@ -156,12 +179,22 @@ impl Requests {
         manager: &str,
         force: bool,
         body: &Value,
-    ) -> Result<ObjectMeta, Failure> {
+    ) -> Result<Live, Failure> {
         let mut params = PatchParams::apply(manager).validation_strict();
         params.force = force;
-        let api = self.api(kind, &key.namespace);
-        let stored = bounded(api.patch_metadata(&key.name, &params, &Patch::Apply(body))).await?;
-        Ok(stored.metadata)
+        let request = request(kind, key).patch_metadata(&key.name, &params, &Patch::Apply(body));
+        Ok(bounded(self.send::<Seen<()>>(request, "patch")).await?.live)
+    }
+
+    /// What kube's typed calls do, for answers of a type of our own.
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        verb: &'static str,
+    ) -> Result<T, kube::Error> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.extensions_mut().insert(verb);
+        self.client.request(request).await
     }
 
     /// Replaces `metadata.managedFields` if the object is still at this version.
@@ -172,12 +205,13 @@ impl Requests {
         &self,
         kind: &Kind,
         key: &Key,
-        metadata: &ObjectMeta,
+        metadata: &Metadata,
+        entries: &[Entry],
     ) -> Result<(), Failure> {
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
-            {"op": "replace", "path": "/metadata/managedFields", "value": metadata.managed_fields},
+            {"op": "replace", "path": "/metadata/managedFields", "value": entries},
         ]);
         let patch = serde_json::from_value(patch).map_err(|error| Failure::Transient(error.to_string()))?;
         let api = self.api(kind, &key.namespace);
@@ -197,6 +231,10 @@ impl Requests {
         bounded(self.api(kind, &key.namespace).delete(&key.name, &params)).await?;
         Ok(())
     }
+}
+
+fn request(kind: &Kind, key: &Key) -> Request {
+    Request::new(Seen::<()>::url_path(&api_resource(kind), Some(&key.namespace)))
 }
 
 #[cfg(test)]

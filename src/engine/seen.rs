@@ -1,91 +1,195 @@
-//! What a watch keeps of an object that it decodes. A page of a list is decoded as a whole, and most of
-//! it is managedFields and pod templates: they go object by object, not page by page.
+//! What a watch keeps of an object that it decodes. A page of a list is decoded as a whole, so each
+//! object is reduced to what we need of it while it is read.
 
 use std::borrow::Cow;
+use std::fmt::Debug;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::core::v1::PodStatus;
 use kube::Resource;
-use kube::api::{DynamicObject, ObjectMeta, PartialObjectMeta};
-use kube::core::DeserializeGuard;
+use kube::api::{ApiResource, ObjectMeta};
+use kube::core::DynamicResourceScope;
+use kube::core::error_boundary::InvalidObject;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::live::Live;
-use crate::api::Microservice;
+use super::metadata::Metadata;
+use super::project;
+use super::world::ServicePod;
+use crate::api::microservice::MicroserviceSpec;
+use crate::api::{Microservice, MicroserviceStatus};
+use crate::status::views::DeploymentView;
 
-/// Drops what nobody reads beside `managedFields`.
-pub trait Slim {
-    /// Drops it.
-    fn slim(&mut self);
+/// What is read of an object beside its metadata.
+pub trait View: Clone + Debug + Send + Sync + Sized + 'static {
+    /// Whether the server need not send more than the metadata.
+    const METADATA_ONLY: bool = false;
+    /// What is read of `spec`.
+    type Spec: DeserializeOwned + Default;
+    /// What is read of `status`.
+    type Status: DeserializeOwned + Default;
+
+    /// Reduces it.
+    fn of(metadata: &Metadata, spec: &Self::Spec, status: Self::Status) -> Self;
 }
 
-impl Slim for PartialObjectMeta<DynamicObject> {
-    fn slim(&mut self) {}
+/// Nothing.
+impl View for () {
+    const METADATA_ONLY: bool = true;
+    type Spec = IgnoredAny;
+    type Status = IgnoredAny;
+
+    fn of(_: &Metadata, _: &IgnoredAny, _: IgnoredAny) -> Self {}
 }
 
-impl Slim for DeserializeGuard<Microservice> {
-    fn slim(&mut self) {}
+/// What is read of a Deployment's spec.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Replicas {
+    /// spec.replicas
+    pub replicas: Option<i32>,
 }
 
-impl Slim for Deployment {
-    fn slim(&mut self) {
-        if let Some(spec) = &mut self.spec {
-            spec.template = Default::default();
+impl View for DeploymentView {
+    type Spec = Replicas;
+    type Status = DeploymentStatus;
+
+    fn of(metadata: &Metadata, spec: &Replicas, status: DeploymentStatus) -> Self {
+        project::deployment(metadata, spec.replicas, status)
+    }
+}
+
+/// A pod that needs attention.
+impl View for Option<ServicePod> {
+    type Spec = IgnoredAny;
+    type Status = PodStatus;
+
+    fn of(metadata: &Metadata, _: &IgnoredAny, status: PodStatus) -> Self {
+        project::troubled_pod(metadata, &status)
+    }
+}
+
+/// An object of ours as a watch, or the answer to a write, shows it.
+#[derive(Clone, Debug)]
+pub struct Seen<V> {
+    /// Name, namespace and version: what a watch itself needs.
+    meta: ObjectMeta,
+    /// The projection of its metadata.
+    pub live: Live,
+    /// What else is read of it.
+    pub view: V,
+}
+
+impl<'de, V: View> Deserialize<'de> for Seen<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(bound = "S: DeserializeOwned + Default, T: DeserializeOwned + Default")]
+        struct Text<S, T> {
+            metadata: Metadata,
+            #[serde(default)]
+            spec: S,
+            #[serde(default)]
+            status: T,
+        }
+        let Text { metadata, spec, status } = Text::<V::Spec, V::Status>::deserialize(deserializer)?;
+        let meta = ObjectMeta {
+            name: Some(metadata.name.clone()),
+            namespace: Some(metadata.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            resource_version: Some(metadata.resource_version.clone()),
+            ..ObjectMeta::default()
+        };
+        let view = V::of(&metadata, &spec, status);
+        Ok(Self { meta, live: Live::of(metadata), view })
+    }
+}
+
+impl<V: View> Resource for Seen<V> {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn metadata_api() -> bool {
+        V::METADATA_ONLY
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+/// A Microservice that may be impossible to decode: a typed watch would then fail as a whole.
+#[derive(Clone, Debug, Resource)]
+#[resource(inherit = Microservice)]
+pub struct Root {
+    metadata: ObjectMeta,
+    decoded: Result<Box<(MicroserviceSpec, Option<MicroserviceStatus>)>, String>,
+}
+
+impl Root {
+    /// The object, or what is known of it and why it is no more.
+    ///
+    /// # Errors
+    /// It could not be decoded.
+    pub fn into_result(self) -> Result<Microservice, Box<InvalidObject>> {
+        let metadata = self.metadata;
+        match self.decoded {
+            Ok(decoded) => {
+                let (spec, status) = *decoded;
+                Ok(Microservice { metadata, spec, status })
+            }
+            Err(error) => Err(Box::new(InvalidObject { error, metadata })),
         }
     }
 }
 
-impl Slim for Pod {
-    fn slim(&mut self) {
-        self.spec = None;
-    }
-}
-
-/// An object without its `managedFields`, and what they said.
-#[derive(Clone, Debug)]
-pub struct Seen<K> {
-    /// The object.
-    pub object: K,
-    /// Its projection.
-    pub live: Live,
-}
-
-impl<'de, K: Deserialize<'de> + Resource + Slim> Deserialize<'de> for Seen<K> {
+impl<'de> Deserialize<'de> for Root {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = K::deserialize(deserializer)?;
-        let live = Live::of(object.meta());
-        object.meta_mut().managed_fields = None;
-        object.slim();
-        Ok(Self { object, live })
+        #[derive(Deserialize)]
+        struct Text {
+            metadata: ObjectMeta,
+            #[serde(default)]
+            spec: Value,
+            #[serde(default)]
+            status: Value,
+        }
+        let Text { mut metadata, spec, status } = Text::deserialize(deserializer)?;
+        slim(&mut metadata);
+        let decoded = MicroserviceSpec::deserialize(&spec)
+            .and_then(|spec| Ok(Box::new((spec, Option::deserialize(&status)?))))
+            .map_err(|error| error.to_string());
+        Ok(Self { metadata, decoded })
     }
 }
 
-impl<K: Resource> Resource for Seen<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
+/// The whole object once more, as kubectl keeps it on objects that it applies client-side.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-    fn kind(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::kind(dynamic)
-    }
-
-    fn group(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::group(dynamic)
-    }
-
-    fn version(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::version(dynamic)
-    }
-
-    fn plural(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::plural(dynamic)
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        self.object.meta()
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.object.meta_mut()
+/// Drops what of a Microservice nobody reads, more than half of it.
+fn slim(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
 
@@ -97,20 +201,51 @@ mod tests {
     use crate::api::FIELD_MANAGER;
 
     #[test]
-    fn a_deployment_is_digested_and_slimmed() {
+    fn a_deployment_is_seen_as_its_counts() {
         let text = json!({
-            "metadata": {"name": "orders", "managedFields": [
-                {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]},
-            "spec": {
-                "replicas": 2,
-                "selector": {},
-                "template": {"spec": {"containers": [{"name": "orders"}]}},
+            "metadata": {
+                "name": "orders",
+                "namespace": "shop",
+                "resourceVersion": "7",
+                "managedFields": [{
+                    "manager": FIELD_MANAGER,
+                    "operation": "Apply",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                }],
             },
+            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": []}}},
+            "status": {"readyReplicas": 1},
         });
-        let seen: Seen<Deployment> = serde_json::from_value(text).unwrap();
+        // From text, as watches and answers are decoded, and from a tree.
+        let seen: Seen<DeploymentView> = serde_json::from_str(&text.to_string()).unwrap();
         assert!(seen.live.digest.is_some() && seen.live.main_holds_replicas);
-        assert_eq!(seen.object.metadata.managed_fields, None);
-        let spec = seen.object.spec.unwrap();
-        assert_eq!((spec.replicas, spec.template.spec), (Some(2), None));
+        assert_eq!((seen.view.desired, seen.view.ready), (2, 1));
+        assert_eq!(seen.meta().resource_version.as_deref(), Some("7"));
+        let again: Seen<()> = serde_json::from_value(text).unwrap();
+        assert_eq!(again.live, seen.live);
+    }
+
+    #[test]
+    fn a_microservice_that_cannot_be_decoded_still_has_a_name() {
+        let root = |spec| -> Result<Microservice, Box<InvalidObject>> {
+            let text = json!({
+                "metadata": {
+                    "name": "orders",
+                    "managedFields": [{"manager": "x", "fieldsV1": {}}],
+                    "annotations": {LAST_APPLIED: "{}"},
+                },
+                "spec": spec,
+                "status": {"observedGeneration": 3},
+            });
+            serde_json::from_value::<Root>(text).unwrap().into_result()
+        };
+        let good = root(json!({"image": "orders:v1"})).unwrap();
+        assert_eq!((good.spec.image.as_str(), good.metadata.managed_fields), ("orders:v1", None));
+        assert_eq!(good.metadata.annotations, Some([].into()));
+        assert_eq!(good.status.unwrap().observed_generation, Some(3));
+        let bad = root(json!({"image": 7})).unwrap_err();
+        assert_eq!(bad.metadata.name.as_deref(), Some("orders"));
+        assert!(bad.error.contains("invalid type: integer `7`, expected a string"), "{}", bad.error);
+        assert!(root(Value::Null).is_err());
     }
 }

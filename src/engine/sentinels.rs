@@ -11,7 +11,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use tokio::task::JoinHandle;
 
-use super::live::{Key, Live};
+use super::live::Key;
 use super::watch::Watches;
 use crate::plan::Kind;
 
@@ -80,7 +80,7 @@ impl Sentinels {
                     Ok(Event::InitApply(object) | Event::Apply(object)) => {
                         seen = true;
                         let before = watches.world.child(&kind, &key);
-                        let live = Live::of(&object.metadata);
+                        let live = object.live;
                         let same = before.is_some_and(|old| old.uid == live.uid && old.owner == live.owner);
                         watches.world.observe_child(&kind, &key.namespace, key.clone(), live);
                         if !same {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{ApiResource, PartialObjectMeta};
+use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
-use kube::core::{DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -19,11 +18,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
-use super::project;
-use super::seen::Seen;
-use super::world::{World, reference_kind};
+use super::seen::{Root, Seen, View};
+use super::world::{ServicePod, World, reference_kind};
 use crate::api::{LABEL_CLASS, LABEL_NAME, Microservice, MicroserviceClass};
 use crate::plan::{self, Kind};
+use crate::status::views::DeploymentView;
 use crate::telemetry::Telemetry;
 
 /// Where a change sends the objects that it concerns.
@@ -84,87 +83,82 @@ impl Watches {
     }
 
     fn children(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
+        let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
+        let resource = api_resource(&kind);
         if kind.kind == "Deployment" {
-            return self.deployments(tasks, kind, scope);
+            let api: Api<Seen<DeploymentView>> = dynamic(&self.client, &resource, scope);
+            return self.run(tasks, kind.kind, api, base().labels(LABEL_NAME), move |event| {
+                this.deployment_event(&kind, &name, event);
+            });
         }
-        let config = match (kind.kind, reference_kind(kind)) {
+        let config = match (kind.kind, reference_kind(&kind)) {
             ("Secret", _) => base().fields(SECRET_FIELDS),
             (_, Some(_)) => base(),
             (_, None) => base().labels(LABEL_NAME),
         };
-        let api: Api<Seen<PartialObjectMeta<DynamicObject>>> = dynamic(&self.client, kind, scope);
-        let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
-        self.run(tasks, kind.kind, api, config, move |event| this.child_event(&kind, &name, event))
-    }
-
-    fn deployments(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
-        let api: Api<Seen<Deployment>> = typed(&self.client, scope);
-        let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
-        self.run(tasks, kind.kind, api, base().labels(LABEL_NAME), move |event| {
-            this.deployment_event(&kind, &name, &event);
+        let api: Api<Seen<()>> = dynamic(&self.client, &resource, scope);
+        self.run(tasks, kind.kind, api, config, move |event| {
+            this.child_event(&kind, &name, event, |()| false);
         })
     }
 
-    fn child_event<K: Resource>(&self, kind: &Kind, scope: &str, event: Event<Seen<K>>) {
+    /// `news` is told what was seen beside the metadata, and says whether that is news.
+    fn child_event<V: View>(
+        &self,
+        kind: &Kind,
+        scope: &str,
+        event: Event<Seen<V>>,
+        news: impl Fn(V) -> bool,
+    ) {
         let Some(index) = self.world.children(kind) else { return };
         match event {
             Event::Init => index.begin(scope),
-            Event::InitApply(object) | Event::Apply(object) => {
-                self.saw_child(kind, scope, &object, false);
+            Event::InitApply(seen) | Event::Apply(seen) => {
+                let key = Key::of(seen.meta());
+                let news = news(seen.view);
+                let before = self.world.child(kind, &key);
+                if self.world.observe_child(kind, scope, key.clone(), seen.live) || news {
+                    self.trigger(kind, &key, &[before, self.world.child(kind, &key)]);
+                }
             }
-            Event::Delete(object) => {
-                let key = Key::of(object.meta());
-                let gone = self.world.forget_child(kind, &key).unwrap_or(object.live);
-                self.trigger(kind, &key, &[&gone]);
+            Event::Delete(seen) => {
+                let key = Key::of(seen.meta());
+                let known = self.world.forget_child(kind, &key);
+                self.trigger(kind, &key, &[known, Some(Arc::new(seen.live))]);
             }
             Event::InitDone => {
                 for (key, gone) in index.finish(scope) {
                     self.world.unclaim(kind, &key, &gone);
-                    self.trigger(kind, &key, &[&gone]);
+                    self.trigger(kind, &key, &[Some(gone)]);
                 }
             }
         }
     }
 
-    fn saw_child<K: Resource>(&self, kind: &Kind, scope: &str, object: &Seen<K>, always: bool) {
-        let key = Key::of(object.meta());
-        let live = object.live.clone();
-        let before = self.world.child(kind, &key);
-        if self.world.observe_child(kind, scope, key.clone(), live.clone()) || always {
-            match before {
-                Some(before) => self.trigger(kind, &key, &[&live, &before]),
-                None => self.trigger(kind, &key, &[&live]),
-            }
-        }
-    }
-
-    fn deployment_event(&self, kind: &Kind, scope: &str, event: &Event<Seen<Deployment>>) {
+    fn deployment_event(&self, kind: &Kind, scope: &str, event: Event<Seen<DeploymentView>>) {
         let views = &self.world.deployments;
-        match event {
-            Event::Init => {
-                views.begin(scope);
-                self.child_event(kind, scope, event.clone());
-            }
-            Event::InitApply(object) | Event::Apply(object) => {
-                let (key, view) = (Key::of(object.meta()), project::deployment(&object.object));
-                let news = views.observe(scope, key, &object.live.resource_version, view);
-                self.saw_child(kind, scope, object, news);
-            }
-            Event::Delete(object) => {
-                views.remove(&Key::of(object.meta()));
-                self.child_event(kind, scope, event.clone());
-            }
-            Event::InitDone => {
-                views.finish(scope);
-                self.child_event(kind, scope, event.clone());
-            }
+        match &event {
+            Event::Init => views.begin(scope),
+            Event::InitDone => drop(views.finish(scope)),
+            Event::Delete(seen) => drop(views.remove(&Key::of(seen.meta()))),
+            Event::InitApply(_) | Event::Apply(_) => {}
         }
+        let place = match &event {
+            Event::InitApply(seen) | Event::Apply(seen) => {
+                Some((Key::of(seen.meta()), seen.live.resource_version.clone()))
+            }
+            _ => None,
+        };
+        self.child_event(kind, scope, event, |view| {
+            place.as_ref().is_some_and(|(key, version)| views.observe(scope, key.clone(), version, view))
+        });
     }
 
     /// Queues whoever the object belongs to, belonged to, or is read by.
-    fn trigger(&self, kind: &Kind, key: &Key, versions: &[&Live]) {
+    fn trigger(&self, kind: &Kind, key: &Key, versions: &[Option<Arc<Live>>]) {
         let mut owners: Vec<Key> = versions
             .iter()
+            .flatten()
             .filter_map(|live| live.claimed_by())
             .map(|name| Key::new(&key.namespace, name))
             .collect();
@@ -186,9 +180,9 @@ impl Watches {
     }
 
     /// What is needed to watch one object.
-    pub fn single(&self, kind: &Kind, key: &Key) -> (Api<PartialObjectMeta<DynamicObject>>, watcher::Config) {
+    pub fn single(&self, kind: &Kind, key: &Key) -> (Api<Seen<()>>, watcher::Config) {
         let only = base().fields(&format!("metadata.name={}", key.name));
-        (dynamic(&self.client, kind, &key.namespace), only)
+        (dynamic(&self.client, &api_resource(kind), &key.namespace), only)
     }
 
     /// Counts and logs the error of a watch.
@@ -197,38 +191,39 @@ impl Watches {
     }
 
     fn pods(&self, tasks: &mut JoinSet<()>, scope: &str) -> Listed {
-        let api: Api<Seen<Pod>> = typed(&self.client, scope);
+        let api: Api<Seen<Option<ServicePod>>> =
+            dynamic(&self.client, &ApiResource::erase::<Pod>(&()), scope);
         let (this, name) = (self.clone(), scope.to_owned());
         self.run(tasks, "Pod", api, base().labels(LABEL_NAME), move |event| this.pod_event(&name, event))
     }
 
-    fn pod_event(&self, scope: &str, event: Event<Seen<Pod>>) {
+    fn pod_event(&self, scope: &str, event: Event<Seen<Option<ServicePod>>>) {
         let pods = &self.world.pods;
-        match event {
-            Event::Init => pods.begin(scope),
-            Event::InitApply(Seen { object: pod, .. }) | Event::Apply(Seen { object: pod, .. }) => {
-                let key = Key::of(&pod.metadata);
-                let changed = match project::troubled_pod(&pod) {
-                    Some(view) => {
-                        let version = pod.metadata.resource_version.clone().unwrap_or_default();
-                        pods.observe(scope, key, &version, view).then(|| project::service_of(&pod))
-                    }
-                    None => pods.remove(&key).map(|_| project::service_of(&pod)),
+        let (namespace, service) = match event {
+            Event::Init => return pods.begin(scope),
+            Event::InitApply(seen) | Event::Apply(seen) => {
+                let key = Key::of(seen.meta());
+                let namespace = key.namespace.clone();
+                let news = match seen.view {
+                    Some(pod) => pods.observe(scope, key, &seen.live.resource_version, pod),
+                    None => pods.remove(&key).is_some(),
                 };
-                if let Some(service) = changed.flatten() {
-                    self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &service));
-                }
+                (namespace, seen.live.service.filter(|_| news))
             }
-            Event::Delete(Seen { object: pod, .. }) => {
-                if let Some(gone) = pods.remove(&Key::of(&pod.metadata)) {
-                    self.enqueue(&Key::new(&pod.metadata.namespace.unwrap_or_default(), &gone.service));
-                }
+            Event::Delete(seen) => {
+                let key = Key::of(seen.meta());
+                let gone = pods.remove(&key);
+                (key.namespace, gone.map(|pod| pod.service.clone()))
             }
             Event::InitDone => {
                 for (key, gone) in pods.finish(scope) {
                     self.enqueue(&Key::new(&key.namespace, &gone.service));
                 }
+                return;
             }
+        };
+        if let Some(service) = service {
+            self.enqueue(&Key::new(&namespace, &service));
         }
     }
 
@@ -247,8 +242,10 @@ impl Watches {
                         object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_CLASS)).cloned();
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     let key = Key::new("", object.metadata.name.as_deref().unwrap_or_default());
-                    let before = index.get(&key).flatten();
-                    index.observe("", key, &version, class.clone()) && before != class
+                    let known = index.get(&key).is_some();
+                    // A namespace without the label that was not known is no news to anybody.
+                    let news = known || class.is_some();
+                    index.observe("", key, &version, class) && news
                 }
                 Event::Delete(object) => {
                     index.remove(&Key::new("", object.metadata.name.as_deref().unwrap_or_default()));
@@ -300,7 +297,7 @@ impl Watches {
                 && before.metadata.uid == class.metadata.uid
                 && before.metadata.annotations == class.metadata.annotations
         });
-        self.world.classes.observe("", key, &version, Arc::new(class)) && !same
+        self.world.classes.observe("", key, &version, class) && !same
     }
 
     fn announce(&self, changed: bool) {
@@ -354,19 +351,20 @@ pub fn microservices(
     scope: &str,
     telemetry: Arc<Telemetry>,
 ) -> impl Stream<Item = Event<Microservice>> + use<> {
-    let api: Api<Seen<DeserializeGuard<Microservice>>> = typed(client, scope);
+    let api: Api<Root> =
+        if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) };
     watcher(api, base()).default_backoff().filter_map(move |event| {
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),
-            Ok(Event::InitApply(seen)) => match seen.object.0 {
+            Ok(Event::InitApply(seen)) => match seen.into_result() {
                 Ok(object) => Some(Event::InitApply(object)),
                 Err(invalid) => {
                     complain(&telemetry, &invalid);
                     None
                 }
             },
-            Ok(Event::Apply(seen)) => match seen.object.0 {
+            Ok(Event::Apply(seen)) => match seen.into_result() {
                 Ok(object) => Some(Event::Apply(object)),
                 Err(invalid) => {
                     complain(&telemetry, &invalid);
@@ -374,7 +372,7 @@ pub fn microservices(
                     Some(Event::Delete(named(invalid)))
                 }
             },
-            Ok(Event::Delete(seen)) => Some(Event::Delete(seen.object.0.unwrap_or_else(named))),
+            Ok(Event::Delete(seen)) => Some(Event::Delete(seen.into_result().unwrap_or_else(named))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);
                 None
@@ -394,7 +392,8 @@ fn complain(telemetry: &Telemetry, invalid: &InvalidObject) {
     );
 }
 
-fn named(invalid: InvalidObject) -> Microservice {
+#[allow(clippy::boxed_local)] // as it comes
+fn named(invalid: Box<InvalidObject>) -> Microservice {
     Microservice { metadata: invalid.metadata, ..Microservice::default() }
 }
 
@@ -402,24 +401,13 @@ fn base() -> watcher::Config {
     watcher::Config::default().page_size(PAGE)
 }
 
-fn dynamic<K>(client: &Client, kind: &Kind, scope: &str) -> Api<K>
-where
-    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
-{
-    let resource = api_resource(kind);
+fn dynamic<V: View>(client: &Client, resource: &ApiResource, scope: &str) -> Api<Seen<V>> {
     if scope.is_empty() {
-        Api::all_with(client.clone(), &resource)
+        Api::all_with(client.clone(), resource)
     } else {
         // A dynamic type knows its scope only at run time; every child kind is namespaced.
-        Api::namespaced_with(client.clone(), scope, &resource)
+        Api::namespaced_with(client.clone(), scope, resource)
     }
-}
-
-fn typed<K>(client: &Client, scope: &str) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) }
 }
 
 /// The kind as kube's dynamic API wants it.

@@ -1,6 +1,6 @@
 //! Everything the engine knows of the cluster without asking: the caches that the watches fill.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::Index;
@@ -23,7 +23,7 @@ pub struct ServicePod {
 /// The caches.
 #[derive(Debug)]
 pub struct World {
-    children: BTreeMap<Kind, Index<Live>>,
+    children: Vec<(Kind, Index<Live>)>,
     /// Counts and conditions of the Deployments.
     pub deployments: Index<DeploymentView>,
     /// Pods that are not ready.
@@ -31,15 +31,15 @@ pub struct World {
     /// Class label of each namespace.
     pub namespaces: Index<Option<String>>,
     /// The classes.
-    pub classes: Index<Arc<MicroserviceClass>>,
+    pub classes: Index<MicroserviceClass>,
     relations: Mutex<Relations>,
 }
 
 /// Who belongs to whom.
 #[derive(Debug, Default)]
 struct Relations {
-    /// Children that name a Microservice as owner or by label.
-    claims: HashMap<Key, HashSet<(Kind, Key)>>,
+    /// Children that name a Microservice as owner or by label: place of the kind, and name.
+    claims: HashMap<Key, BTreeSet<(usize, String)>>,
     /// Microservices that read a Secret or ConfigMap.
     readers: HashMap<(ReferenceKind, Key), HashSet<Key>>,
     /// What each Microservice reads, to take it back.
@@ -74,16 +74,16 @@ impl World {
 
     /// The cache of one kind; `None` only for a kind outside the plan's table.
     pub fn children(&self, kind: &Kind) -> Option<&Index<Live>> {
-        self.children.get(kind)
+        self.children.iter().find(|(known, _)| known == kind).map(|(_, index)| index)
     }
 
     /// The live child of this kind and key.
-    pub fn child(&self, kind: &Kind, key: &Key) -> Option<Live> {
-        self.children.get(kind)?.get(key)
+    pub fn child(&self, kind: &Kind, key: &Key) -> Option<Arc<Live>> {
+        self.children(kind)?.get(key)
     }
 
     /// The live Secret or ConfigMap, and whether the cache can be trusted to know.
-    pub fn reference(&self, wanted: ReferenceKind, key: &Key) -> (Option<Live>, bool) {
+    pub fn reference(&self, wanted: ReferenceKind, key: &Key) -> (Option<Arc<Live>>, bool) {
         self.children
             .iter()
             .find(|(kind, _)| reference_kind(kind) == Some(wanted))
@@ -93,7 +93,7 @@ impl World {
     /// A watch saw a child. Returns whether that is news.
     pub fn observe_child(&self, kind: &Kind, scope: &str, key: Key, live: Live) -> bool {
         self.claim(kind, &key, &live);
-        let Some(index) = self.children.get(kind) else { return false };
+        let Some(index) = self.children(kind) else { return false };
         let resource_version = live.resource_version.clone();
         index.observe(scope, key, &resource_version, live)
     }
@@ -101,33 +101,35 @@ impl World {
     /// Our own write returned this child.
     pub fn wrote_child(&self, kind: &Kind, key: Key, live: Live) {
         self.claim(kind, &key, &live);
-        if let Some(index) = self.children.get(kind) {
+        if let Some(index) = self.children(kind) {
             let resource_version = live.resource_version.clone();
             index.wrote(key, &resource_version, live);
         }
     }
 
     /// A child is gone. Returns what it was.
-    pub fn forget_child(&self, kind: &Kind, key: &Key) -> Option<Live> {
-        let gone = self.children.get(kind)?.remove(key)?;
+    pub fn forget_child(&self, kind: &Kind, key: &Key) -> Option<Arc<Live>> {
+        let gone = self.children(kind)?.remove(key)?;
         self.unclaim(kind, key, &gone);
         Some(gone)
     }
 
     fn claim(&self, kind: &Kind, key: &Key, live: &Live) {
-        if let Some(name) = live.claimed_by() {
+        let place = self.children.iter().position(|(known, _)| known == kind);
+        if let (Some(name), Some(place)) = (live.claimed_by(), place) {
             let owner = Key::new(&key.namespace, name);
-            self.relations().claims.entry(owner).or_default().insert((*kind, key.clone()));
+            self.relations().claims.entry(owner).or_default().insert((place, key.name.clone()));
         }
     }
 
     /// Forgets that the child names its Microservice.
     pub fn unclaim(&self, kind: &Kind, key: &Key, gone: &Live) {
-        let Some(name) = gone.claimed_by() else { return };
+        let place = self.children.iter().position(|(known, _)| known == kind);
+        let (Some(name), Some(place)) = (gone.claimed_by(), place) else { return };
         let owner = Key::new(&key.namespace, name);
         let mut relations = self.relations();
         if let Some(claims) = relations.claims.get_mut(&owner) {
-            claims.remove(&(*kind, key.clone()));
+            claims.remove(&(place, key.name.clone()));
             if claims.is_empty() {
                 relations.claims.remove(&owner);
             }
@@ -137,21 +139,23 @@ impl World {
     /// The kind of a recorded child; `None` when this release does not know it.
     pub fn kind_of(&self, child: &ChildStatus) -> Option<Kind> {
         let same = |kind: &&Kind| kind.kind == child.kind && kind.api_version() == child.api_version;
-        self.children.keys().find(same).copied()
+        self.children.iter().map(|(kind, _)| kind).find(same).copied()
     }
 
     /// Every live child that this Microservice may own: those that name it, and those it recorded.
-    pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Live)> {
-        let mut keys: HashSet<(Kind, Key)> = self.relations().claims.get(owner).cloned().unwrap_or_default();
+    pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Arc<Live>)> {
+        let mut wanted = self.relations().claims.get(owner).cloned().unwrap_or_default();
         for child in recorded {
-            keys.extend(self.kind_of(child).map(|kind| (kind, Key::new(&owner.namespace, &child.name))));
+            let same = |kind: &Kind| kind.kind == child.kind && kind.api_version() == child.api_version;
+            let place = self.children.iter().position(|(kind, _)| same(kind));
+            wanted.extend(place.map(|place| (place, child.name.clone())));
         }
-        let mut found: Vec<_> = keys
-            .into_iter()
-            .filter_map(|(kind, key)| self.child(&kind, &key).map(|live| (kind, key, live)))
-            .collect();
-        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        found
+        let found = wanted.into_iter().filter_map(|(place, name)| {
+            let (kind, index) = self.children.get(place)?;
+            let key = Key::new(&owner.namespace, &name);
+            index.get(&key).map(|live| (*kind, key, live))
+        });
+        found.collect()
     }
 
     /// Records which Secrets and ConfigMaps a Microservice reads.
@@ -190,7 +194,7 @@ impl World {
             .pods
             .select(|key, pod| key.namespace == owner.namespace && pod.service == owner.name)
             .into_iter()
-            .map(|(_, pod)| pod.view)
+            .map(|(_, pod)| pod.view.clone())
             .collect();
         pods.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         pods.truncate(64);
@@ -199,7 +203,7 @@ impl World {
 
     /// The class that the namespace's label names.
     pub fn class_of_namespace(&self, namespace: &str) -> Option<String> {
-        self.namespaces.get(&Key::new("", namespace)).flatten()
+        self.namespaces.get(&Key::new("", namespace)).and_then(|class| (*class).clone())
     }
 
     /// The class that applies: named by the object, else by its namespace, else the default one.
@@ -232,7 +236,7 @@ mod tests {
     use super::*;
 
     fn secret_kind() -> Kind {
-        *World::new().children.keys().find(|kind| kind.kind == "Secret").unwrap()
+        plan::kinds().into_iter().find(|kind| kind.kind == "Secret").unwrap()
     }
 
     fn live(service: &str, version: &str) -> Live {

@@ -53,21 +53,27 @@ pub(super) fn annotated(intent: &Intent, name: &str, annotations: &BTreeMap<Stri
 /// Secret it takes the wanted keys and never the values: no annotation holds a plain hash of a
 /// secret, and the hash is the same whether the values were read or not.
 pub(super) fn complete(intent: &Intent, body: &mut Value) -> String {
-    let mut hashed = body.clone();
-    if let Some(metadata) = hashed.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("ownerReferences");
-    }
-    if let (Some(keys), Some(object)) = (generated_keys(intent, body), hashed.as_object_mut()) {
-        object.insert("data".to_owned(), keys);
-    }
-    let hash = digest(&hashed);
-    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+    let owners = metadata(body).and_then(|metadata| metadata.remove("ownerReferences"));
+    let hash = match generated_keys(intent, body) {
+        Some(keys) => {
+            let mut hashed = body.clone();
+            hashed.as_object_mut().map(|object| object.insert("data".to_owned(), keys));
+            digest(&hashed)
+        }
+        None => digest(body),
+    };
+    if let Some(metadata) = metadata(body) {
+        metadata.extend(owners.map(|owners| ("ownerReferences".to_owned(), owners)));
         let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
         if let Some(annotations) = annotations.as_object_mut() {
             annotations.insert(ANNOTATION_PLAN_HASH.to_owned(), Value::from(hash.clone()));
         }
     }
     hash
+}
+
+fn metadata(body: &mut Value) -> Option<&mut Map<String, Value>> {
+    body.get_mut("metadata").and_then(Value::as_object_mut)
 }
 
 /// Sorted keys that the operator generates for this Secret; `None` for every other kind.
@@ -83,7 +89,7 @@ fn generated_keys(intent: &Intent, body: &Value) -> Option<Value> {
 pub fn digest(value: &Value) -> String {
     // serde_json's map is sorted by key as long as nobody turns its feature `preserve_order` on (a
     // test would notice), so its compact form is canonical.
-    names::digest(&value.to_string())
+    names::digest(&serde_json::to_string(value).unwrap_or_else(|_| value.to_string()))
 }
 
 /// The items without those that repeat an earlier key: the server refuses a keyed list that does.

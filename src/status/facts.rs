@@ -203,7 +203,7 @@ impl<'a> Facts<'a> {
         let floor = match self.intent().map(|intent| &intent.scaling) {
             Some(Scaling::Auto(auto)) => Some(auto.min),
             Some(_) => None,
-            None => spec.autoscaling.as_ref().map(|scaling| scaling.min_replicas.unwrap_or(1)),
+            None => spec.autoscaling.as_deref().map(|scaling| scaling.min_replicas.unwrap_or(1)),
         };
         floor.map_or(deployment.desired, |floor| floor.min(deployment.desired))
     }

@@ -13,7 +13,7 @@ type Texts = BTreeMap<String, String>;
 /// Options of spec over class: maps merge by key, lists are replaced.
 pub(super) fn pod(inputs: &Inputs<'_>) -> PodIntent {
     let none = PodOptions::default();
-    let spec = inputs.spec.pod.as_ref().unwrap_or(&none);
+    let spec = inputs.spec.pod.as_deref().unwrap_or(&none);
     let class = inputs.class.pod.as_ref().unwrap_or(&none);
     PodIntent {
         labels: merged(spec.labels.as_ref(), class.labels.as_ref()),

@@ -18,10 +18,11 @@ struct Check<'a> {
 pub(super) fn probes(inputs: &Inputs<'_>, ports: &[Port]) -> Probes {
     let spec = inputs.spec;
     let check = Check { inputs, ports };
-    let readiness = spec.readiness_probe.clone().or_else(|| check.readiness()).map(complete);
+    let readiness = spec.readiness_probe.as_deref().cloned().or_else(|| check.readiness()).map(complete);
     // Startup asks what readiness asks: a service with its own readiness probe may have no `/health`.
-    let startup = spec.startup_probe.clone().or_else(|| check.startup(readiness.as_ref())).map(complete);
-    let liveness = spec.liveness_probe.clone().or_else(|| check.liveness()).map(complete);
+    let startup =
+        spec.startup_probe.as_deref().cloned().or_else(|| check.startup(readiness.as_ref())).map(complete);
+    let liveness = spec.liveness_probe.as_deref().cloned().or_else(|| check.liveness()).map(complete);
     Probes { startup, readiness, liveness }
 }
 
@@ -32,7 +33,7 @@ pub(in crate::intent) fn kind(inputs: &Inputs<'_>) -> HealthType {
 
 /// One field of `health`, from the spec, else the class.
 fn health_leaf<T>(inputs: &Inputs<'_>, leaf: impl Fn(&Health) -> Option<T>) -> Option<T> {
-    [inputs.spec.health.as_ref(), inputs.class.health.as_ref()].into_iter().flatten().find_map(leaf)
+    [inputs.spec.health.as_deref(), inputs.class.health.as_ref()].into_iter().flatten().find_map(leaf)
 }
 
 /// Number of the container port that `health` names; `None` for a name that no port has.

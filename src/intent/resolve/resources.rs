@@ -22,7 +22,13 @@ enum Layer {
 /// Resources of the service's own container.
 pub(super) fn main(inputs: &Inputs<'_>) -> ResourceRequirements {
     let class = inputs.class.resources.as_ref();
-    complete(inputs, inputs.spec.resources.as_ref(), class, inputs.defaults.requests, inputs.defaults.limits)
+    complete(
+        inputs,
+        inputs.spec.resources.as_deref(),
+        class,
+        inputs.defaults.requests,
+        inputs.defaults.limits,
+    )
 }
 
 /// Resources of an init container or sidecar.

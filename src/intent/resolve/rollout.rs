@@ -11,7 +11,7 @@ use super::Inputs;
 /// The update strategy; RollingUpdate always with both numbers, or a later change of the type would be
 /// refused by the API server.
 pub(super) fn strategy(inputs: &Inputs<'_>) -> DeploymentStrategy {
-    let layers = [inputs.spec.strategy.as_ref(), inputs.class.strategy.as_ref()];
+    let layers = [inputs.spec.strategy.as_deref(), inputs.class.strategy.as_ref()];
     let kind = layers.iter().flatten().find_map(|layer| layer.type_.clone());
     let kind = kind.unwrap_or_else(|| "RollingUpdate".to_owned());
     let rolling = || layers.iter().flatten().filter_map(|layer| layer.rolling_update.as_ref());

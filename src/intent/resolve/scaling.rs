@@ -13,7 +13,7 @@ use crate::intent::{AutoScaling, Scaling};
 /// Replicas that the spec gives stand; then its autoscaling, then the class's, then a fixed number.
 pub(super) fn scaling(inputs: &Inputs<'_>) -> Scaling {
     let Inputs { spec, class, defaults, .. } = *inputs;
-    match (spec.replicas, spec.autoscaling.as_ref().or(class.autoscaling.as_ref())) {
+    match (spec.replicas, spec.autoscaling.as_deref().or(class.autoscaling.as_ref())) {
         (Some(n), _) => fixed(n),
         (None, Some(_)) => autoscaled(inputs),
         (None, None) => fixed(at_most(class.replicas.unwrap_or(defaults.replicas), inputs)),
@@ -31,12 +31,12 @@ fn at_most(n: i32, inputs: &Inputs<'_>) -> i32 {
 
 fn autoscaled(inputs: &Inputs<'_>) -> Scaling {
     let Inputs { spec, class, defaults, .. } = *inputs;
-    let layers = [spec.autoscaling.as_ref(), class.autoscaling.as_ref()];
+    let layers = [spec.autoscaling.as_deref(), class.autoscaling.as_ref()];
     let max = match layers {
         [Some(spec), _] => spec.max_replicas,
         [None, class] => at_most(class.map_or(0, |class| class.max_replicas), inputs),
     };
-    let given = spec.autoscaling.as_ref().and_then(|auto| auto.min_replicas);
+    let given = spec.autoscaling.as_deref().and_then(|auto| auto.min_replicas);
     let min = given.unwrap_or_else(|| {
         let class = class.autoscaling.as_ref().and_then(|auto| auto.min_replicas);
         class.unwrap_or(defaults.autoscaling_min).min(max)

@@ -91,7 +91,7 @@ fn has_prefix(image: &str, prefix: &str) -> bool {
 fn replicas(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
     let Some(max) = inputs.guardrails.max_replicas else { return };
     let autoscaling =
-        inputs.spec.autoscaling.as_ref().map(|auto| auto.max_replicas).filter(|most| *most > max);
+        inputs.spec.autoscaling.as_deref().map(|auto| auto.max_replicas).filter(|most| *most > max);
     if let Some(most) = autoscaling {
         let message = format!("{most} is more than {} allows: use at most {max}", class(inputs));
         found.guardrail("spec.autoscaling.maxReplicas", message);
@@ -153,7 +153,7 @@ fn container_resources(
 
 /// The class's own annotations need no permission.
 fn pod_annotations(inputs: &Inputs<'_>, found: &mut Violations) {
-    let given = inputs.spec.pod.as_ref().and_then(|pod| pod.annotations.as_ref());
+    let given = inputs.spec.pod.as_deref().and_then(|pod| pod.annotations.as_ref());
     let allowed: Vec<&str> = match &inputs.guardrails.allowed_pod_annotations {
         Some(allowed) => allowed.iter().map(String::as_str).collect(),
         None => POD_ANNOTATIONS.to_vec(),

@@ -8,7 +8,7 @@ use crate::api::microservice::{Health, HealthType};
 use crate::intent::resolve::probes;
 
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
-    for health in [inputs.spec.health.as_ref(), inputs.class.health.as_ref()].into_iter().flatten() {
+    for health in [inputs.spec.health.as_deref(), inputs.class.health.as_ref()].into_iter().flatten() {
         numbers(health, found);
         paths(health, found);
         for (field, port) in ports(health) {
@@ -96,7 +96,7 @@ fn names_a_container_port(port: &IntOrString, intent: &Intent) -> bool {
 
 /// Without ports there is no main port that the default check could ask.
 fn given_without_ports(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
-    let named = [inputs.spec.health.as_ref(), inputs.class.health.as_ref()];
+    let named = [inputs.spec.health.as_deref(), inputs.class.health.as_ref()];
     let has_port = named.into_iter().flatten().any(|health| health.port.is_some());
     let waived = probes::kind(inputs) == HealthType::None;
     if intent.ports.is_empty() && intent.probes.readiness.is_none() && !has_port && !waived {
@@ -109,7 +109,7 @@ fn given_without_ports(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violati
 }
 
 fn liveness_needs_a_check(inputs: &Inputs<'_>, found: &mut Violations) {
-    let asked = inputs.spec.health.as_ref().is_some_and(|health| health.liveness.is_some());
+    let asked = inputs.spec.health.as_deref().is_some_and(|health| health.liveness.is_some());
     if asked && probes::kind(inputs) == HealthType::None {
         found.invalid(
             "spec.health.liveness",

@@ -22,7 +22,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations
     image("spec.image", &inputs.spec.image, found);
     service_annotations(inputs, found);
     extra(inputs, found);
-    for pod in [inputs.spec.pod.as_ref(), inputs.class.pod.as_ref()].into_iter().flatten() {
+    for pod in [inputs.spec.pod.as_deref(), inputs.class.pod.as_ref()].into_iter().flatten() {
         labels(pod, found);
         pod_annotations(pod, found);
         placement(inputs, pod, found);
@@ -52,7 +52,7 @@ fn image(field: &str, image: &str, found: &mut Violations) {
 }
 
 fn service_annotations(inputs: &Inputs<'_>, found: &mut Violations) {
-    let given = inputs.spec.service.as_ref().and_then(|service| service.annotations.as_ref());
+    let given = inputs.spec.service.as_deref().and_then(|service| service.annotations.as_ref());
     for key in given.into_iter().flat_map(BTreeMap::keys) {
         if in_domains(key, &RESERVED_ANNOTATIONS) && !key.starts_with("service.kubernetes.io/") {
             let message = "the domains kubernetes.io, k8s.io and microservice.dev are reserved: remove it";

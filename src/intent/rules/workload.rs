@@ -120,7 +120,7 @@ fn replicas(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
             "spec.autoscaling chooses the number of pods: remove spec.replicas, or set it to 0 to stop the service",
         );
     }
-    let given_min = inputs.spec.autoscaling.as_ref().is_some_and(|auto| auto.min_replicas.is_some());
+    let given_min = inputs.spec.autoscaling.as_deref().is_some_and(|auto| auto.min_replicas.is_some());
     match &intent.scaling {
         Scaling::Static(n) if !(0..=MAX_REPLICAS).contains(n) => {
             let merged = merged_with(inputs);
@@ -139,7 +139,7 @@ fn replicas(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
 /// The bounds that the spec gives, also while the service is stopped; else those of the class that apply.
 fn autoscaling(inputs: &Inputs<'_>, found: &mut Violations) {
     let class = inputs.class.autoscaling.as_ref().filter(|_| inputs.spec.replicas.is_none());
-    let Some(auto) = inputs.spec.autoscaling.as_ref().or(class) else { return };
+    let Some(auto) = inputs.spec.autoscaling.as_deref().or(class) else { return };
     autoscaling_bounds(auto, found);
     let targets = [
         ("targetCPUUtilizationPercentage", auto.target_cpu_utilization_percentage),
@@ -190,7 +190,7 @@ fn utilization_needs_a_request(intent: &Intent, found: &mut Violations) {
 }
 
 fn resources(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
-    let given = [inputs.spec.resources.as_ref(), inputs.class.resources.as_ref()];
+    let given = [inputs.spec.resources.as_deref(), inputs.class.resources.as_ref()];
     if given.into_iter().flatten().any(has_claims) {
         found.invalid("spec.resources.claims", NO_CLAIMS);
     }
@@ -286,7 +286,7 @@ fn strategy(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
             format!("{} is unknown: use RollingUpdate or Recreate", quoted(kind)),
         );
     }
-    let given = inputs.spec.strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+    let given = inputs.spec.strategy.as_deref().and_then(|strategy| strategy.rolling_update.as_ref());
     if kind == "Recreate" && given.is_some() {
         found.invalid("spec.strategy.rollingUpdate", "goes with type RollingUpdate only: remove it");
     }

@@ -143,7 +143,7 @@ fn a_slow_start_is_no_cause() {
 #[test]
 fn a_path_that_was_chosen_is_not_answered_with_tcp() {
     let mut object = object();
-    object.spec.health = Some(Health { path: Some("/healthz".to_owned()), ..Health::default() });
+    object.spec.health = Some(Box::new(Health { path: Some("/healthz".to_owned()), ..Health::default() }));
     let pods = [probed("Readiness probe failed: HTTP probe failed with statuscode: 404", running(true, 0))];
     let problem =
         root_cause(&deployment(3, 3, 3, 2), &pods, &Template { object: &object, intent: None }).unwrap();
