@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
-use serde_json::{Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 use super::live::{Belongs, Key, Live};
 use super::managed_fields;
@@ -160,8 +162,7 @@ impl Applier<'_> {
             // Before the apply, or it would store one more template with what has to go.
             self.take_over(&planned.kind, key).await?;
         }
-        let mut body = planned.body.clone();
-        self.identify(planned, key, live, &mut body).await?;
+        let body = self.identified(planned, key, live).await?;
         if let Some(live) = live {
             replicas::before(self, planned, key, live).await?;
         }
@@ -178,37 +179,32 @@ impl Applier<'_> {
     }
 
     /// Says which object is meant: none yet, or exactly the one that was seen.
-    async fn identify(
+    async fn identified<'p>(
         &self,
-        planned: &Planned,
+        planned: &'p Planned,
         key: &Key,
         live: Option<&Live>,
-        body: &mut Value,
-    ) -> Result<(), Failure> {
+    ) -> Result<Identified<'p>, Failure> {
+        let mut body = Identified { planned: &planned.body, identity: Map::new(), data: None };
         if let Some(live) = live {
-            set_metadata(body, "uid", &live.uid);
+            body.identity.insert("uid".to_owned(), json!(live.uid));
         }
+        let mut version = None;
         if let Some(seen) = self.seen(planned).filter(|seen| !seen.resource_version.is_empty()) {
-            set_metadata(body, "resourceVersion", &seen.resource_version);
-            return self.keep_data(planned, key, seen, body).await;
-        }
-        if live.is_none() || self.seen(planned).is_some() {
+            version = Some(seen.resource_version.as_str());
+            body.data = self.kept_data(planned, key, seen).await?;
+        } else if live.is_none() || self.seen(planned).is_some() {
             // No object ever has version 1: this makes the apply a create.
-            set_metadata(body, "resourceVersion", "1");
+            version = Some("1");
         }
-        Ok(())
+        body.identity.extend(version.map(|version| ("resourceVersion".to_owned(), json!(version))));
+        Ok(body)
     }
 
     /// Applied without its data, a Secret would lose it: the live values are sent back.
-    async fn keep_data(
-        &self,
-        planned: &Planned,
-        key: &Key,
-        seen: &Seen,
-        body: &mut Value,
-    ) -> Result<(), Failure> {
-        if body.get("data").is_some() {
-            return Ok(());
+    async fn kept_data(&self, planned: &Planned, key: &Key, seen: &Seen) -> Result<Option<Value>, Failure> {
+        if planned.body.get("data").is_some() {
+            return Ok(None);
         }
         let whole = self.requests.whole(&planned.kind, key).await?;
         let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
@@ -222,13 +218,10 @@ impl Applier<'_> {
             .transpose()
             .map_err(|_| Failure::Transient("the Secret's data cannot be decoded".to_owned()))?
             .unwrap_or_default();
-        if let Some(object) = body.as_object_mut() {
-            object.insert("data".to_owned(), json!(data));
-        }
-        Ok(())
+        Ok(Some(json!(data)))
     }
 
-    async fn apply(&self, planned: &Planned, key: &Key, body: &Value) -> Result<Live, Failure> {
+    async fn apply(&self, planned: &Planned, key: &Key, body: &Identified<'_>) -> Result<Live, Failure> {
         self.telemetry.child_write(planned.kind.kind, "apply");
         self.requests.apply(&planned.kind, key, FIELD_MANAGER, true, body).await
     }
@@ -331,8 +324,30 @@ pub fn loss(recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<Strin
     drifted.then(|| format!("{} {}", live.digest.as_deref().unwrap_or_default(), live.tampered))
 }
 
-fn set_metadata(body: &mut Value, field: &str, value: &str) {
-    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert(field.to_owned(), Value::String(value.to_owned()));
+/// A planned body that says which object is meant.
+struct Identified<'a> {
+    planned: &'a Value,
+    /// More for its metadata.
+    identity: Map<String, Value>,
+    /// The data of a Secret that the plan does not know.
+    data: Option<Value>,
+}
+
+impl Serialize for Identified<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        for (field, value) in self.planned.as_object().into_iter().flatten() {
+            match value.as_object().filter(|_| field == "metadata") {
+                Some(metadata) => {
+                    let whole: BTreeMap<_, _> = metadata.iter().chain(&self.identity).collect();
+                    body.serialize_entry(field, &whole)?;
+                }
+                None => body.serialize_entry(field, value)?,
+            }
+        }
+        if let Some(data) = &self.data {
+            body.serialize_entry("data", data)?;
+        }
+        body.end()
     }
 }

@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use kube::api::{ObjectMeta, PartialObjectMeta, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::live::Key;
+use super::live::{Key, Live};
 use super::memory::Memory;
 use super::request::{Failure, bounded};
+use super::seen::Seen;
 use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
 use crate::status::equal_ignoring_times;
 use crate::status::events::{EventDraft, EventKind, transitions};
@@ -87,14 +89,15 @@ impl Publisher {
             }
         }
         let drafts = transitions(&old.conditions, &status.conditions);
-        let metadata = self.write(object, &status).await?;
+        let stored = self.write(object, &status).await?;
         // With another spec than the one that was looked at, only the watch can tell.
-        let stored = (metadata.generation == object.metadata.generation).then(|| Microservice {
-            metadata,
-            spec: object.spec.clone(),
-            status: Some(status.clone()),
+        let same_spec = object.metadata.generation == Some(stored.generation);
+        let newest = same_spec.then(|| {
+            let mut newest = Microservice { status: Some(status.clone()), ..object.clone() };
+            newest.metadata.resource_version = Some(stored.resource_version);
+            Arc::new(newest)
         });
-        memory.status_written(key, stored.map(Arc::new));
+        memory.status_written(key, newest);
         for draft in drafts {
             self.event(object, draft).await;
         }
@@ -102,14 +105,14 @@ impl Publisher {
     }
 
     /// Asks for the metadata alone: the rest is what we have sent.
-    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<ObjectMeta, Failure> {
+    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<Live, Failure> {
         // The UID makes sure that a new object of the name never gets the status of the old one.
-        let body = json!({
-            "apiVersion": API_VERSION,
-            "kind": "Microservice",
-            "metadata": {"name": object.name_any(), "uid": object.metadata.uid},
-            "status": status,
-        });
+        let body = Body {
+            api_version: API_VERSION,
+            kind: "Microservice",
+            metadata: json!({"name": object.name_any(), "uid": object.metadata.uid}),
+            status,
+        };
         let params = PatchParams::apply(STATUS_MANAGER).force();
         let url = Microservice::url_path(&(), object.metadata.namespace.as_deref());
         let request =
@@ -117,10 +120,7 @@ impl Publisher {
         let mut request = request.map_err(|error| Failure::Transient(error.to_string()))?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METADATA));
         request.extensions_mut().insert("patch_status");
-        let stored = self.client.request::<PartialObjectMeta<Microservice>>(request);
-        let mut metadata = bounded(stored).await?.metadata;
-        metadata.managed_fields = None;
-        Ok(metadata)
+        Ok(bounded(self.client.request::<Seen<()>>(request)).await?.live)
     }
 
     async fn event(&self, object: &Microservice, draft: EventDraft) {
@@ -139,6 +139,16 @@ impl Publisher {
             tracing::warn!(reason = event.reason, %failure, "an Event could not be written");
         }
     }
+}
+
+/// A status as it is applied.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Value,
+    status: &'a MicroserviceStatus,
 }
 
 /// Whether nothing but counts and texts changed.

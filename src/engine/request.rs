@@ -5,9 +5,9 @@ use std::time::Duration;
 use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::client;
 use super::live::{Key, Live};
@@ -178,7 +178,7 @@ impl Requests {
         key: &Key,
         manager: &str,
         force: bool,
-        body: &Value,
+        body: &impl Serialize,
     ) -> Result<Live, Failure> {
         let mut params = PatchParams::apply(manager).validation_strict();
         params.force = force;

@@ -2,17 +2,19 @@
 //! object is reduced to what we need of it while it is read.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Resource;
 use kube::api::{ApiResource, ObjectMeta};
 use kube::core::DynamicResourceScope;
 use kube::core::error_boundary::InvalidObject;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::live::Live;
 use super::metadata::Metadata;
@@ -167,35 +169,65 @@ impl<'de> Deserialize<'de> for Root {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Text {
-            metadata: ObjectMeta,
-            #[serde(default)]
-            spec: Value,
-            #[serde(default)]
-            status: Value,
+            metadata: RootMetadata,
+            spec: Option<Box<RawValue>>,
+            status: Option<Box<RawValue>>,
         }
-        let Text { mut metadata, spec, status } = Text::deserialize(deserializer)?;
-        slim(&mut metadata);
-        let decoded = MicroserviceSpec::deserialize(&spec)
-            .and_then(|spec| Ok(Box::new((spec, Option::deserialize(&status)?))))
+        let Text { metadata, spec, status } = Text::deserialize(deserializer)?;
+        let text = |part| Option::map_or(part, "null", RawValue::get);
+        let decoded = serde_json::from_str(text(spec.as_deref()))
+            .and_then(|spec| Ok(Box::new((spec, serde_json::from_str(text(status.as_deref()))?))))
             .map_err(|error| error.to_string());
-        Ok(Self { metadata, decoded })
+        Ok(Self { metadata: metadata.into(), decoded })
     }
 }
 
 /// The whole object once more, as kubectl keeps it on objects that it applies client-side.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Drops what of a Microservice nobody reads, more than half of it.
-fn slim(metadata: &mut ObjectMeta) {
-    metadata.managed_fields = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove(LAST_APPLIED);
+/// Metadata of a Microservice without `managedFields` and [`LAST_APPLIED`], more than half of its text,
+/// which nobody reads.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RootMetadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    finalizers: Option<Vec<String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+impl From<RootMetadata> for ObjectMeta {
+    fn from(mut metadata: RootMetadata) -> Self {
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        Self {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp,
+            deletion_timestamp: metadata.deletion_timestamp,
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            finalizers: metadata.finalizers,
+            owner_references: metadata.owner_references,
+            ..Self::default()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::api::FIELD_MANAGER;
