@@ -11,6 +11,7 @@ pub mod cli;
 pub mod controller;
 pub mod engine;
 pub mod intent;
+pub mod kafka;
 pub mod plan;
 pub mod status;
 pub mod telemetry;

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod generate;
 pub mod hash_key;
 pub mod index;
+pub mod kafka;
 pub mod lease;
 pub mod live;
 pub mod managed_fields;
