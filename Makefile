@@ -4,6 +4,7 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS   := $(TARGET)/tools
 CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
+SCORE   := $(TOOLS)/score
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -39,11 +40,15 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster
+	gofmt -w tests/cluster tests/scan
 
 .PHONY: lint
-lint: $(DENY) ## Format check, clippy, dependency rules, go vet
+lint: $(DENY) $(SCORE) ## Format check, clippy, dependency rules, go vet
 	@scripts/test.sh lint
+
+.PHONY: scan
+scan: $(SCORE) ## kube-score over everything that the examples render to
+	@$(SCORE) tests/scan/exceptions.txt tests/golden/*.yaml
 
 .PHONY: docs
 docs: ## Build the documentation of the code, warnings denied
@@ -84,3 +89,6 @@ $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.s
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@
+
+$(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-score.sh
+	@scripts/build-score.sh $@

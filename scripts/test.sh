@@ -59,8 +59,9 @@ lint() {
 }
 # Only our two packages: vetting main.go would type-check all of Kubernetes for one list of imports.
 go_checks() {
-  test -z "$(gofmt -l tests/cluster)" || { gofmt -d tests/cluster; return 1; }
-  CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off go vet -C tests/cluster ./launcher ./stages
+  test -z "$(gofmt -l tests/cluster tests/scan)" || { gofmt -d tests/cluster tests/scan; return 1; }
+  export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
+  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/scan .
 }
 unit() {
   # shellcheck disable=SC2046 # one word per target is meant
@@ -68,6 +69,7 @@ unit() {
     cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
   step "documentation examples" cargo test --quiet --locked --doc
 }
+scan() { step "kube-score" "$TOOLS/score" tests/scan/exceptions.txt tests/golden/*.yaml; }
 rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
@@ -84,15 +86,17 @@ case $what in
   lint)
     lint
     step "go" go_checks
+    scan
     rules_of_dependencies
     ;;
   all)
-    build_tools cluster-tools "$TOOLS/bin/cargo-deny"
+    build_tools cluster-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
     docs
     await_tools
     step "go" go_checks
+    scan
     rules_of_dependencies
     behaviour
     ;;
