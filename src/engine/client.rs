@@ -162,19 +162,20 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let write = mutates(request.method());
-        if write && !self.options.fence.permit() {
-            return Box::pin(async { Err(Fenced.into()) });
-        }
         let verb = verb(&request);
         if verb == "list" {
             // A connection keeps room for the largest answer it ever read, and the watch would inherit it.
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let observe = self.options.observe.clone();
-        let limit =
-            (self.options.write_timeout + self.options.fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
+        let (fence, least) = (self.options.fence.clone(), self.options.write_timeout);
+        // Nothing is sent before the first poll.
         let sent = self.inner.call(request);
         Box::pin(async move {
+            if write && !fence.permit() {
+                return Err(Fenced.into());
+            }
+            let limit = (least + fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
             let result = if write {
                 tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| Err(TimedOut(limit).into()))
             } else {

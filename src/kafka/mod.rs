@@ -1,4 +1,8 @@
 //! What is wanted of a Kafka cluster, what it has, and what to change. Pure: the admin protocol is
-//! behind [`crate::engine`].
+//! behind [`crate::engine::kafka`].
 
+pub mod config;
 pub mod model;
+pub mod release;
+pub mod rights;
+pub mod topic;
