@@ -142,5 +142,5 @@ async fn client(cluster: &Cluster) -> Client {
         .await
         .expect("the kubeconfig is complete");
     let patient = Options { write_timeout: Duration::from_mins(1), ..Options::default() };
-    connect(config, patient).expect("the kubeconfig makes a client")
+    connect(&config, patient).expect("the kubeconfig makes a client")
 }

@@ -122,8 +122,8 @@ impl Bench {
         let pid = self.operator.pid();
         let sent = self.sent(mark).await;
         report.count("M4", "writes on restart, but the lease", 0.0, sent.writes().count() as f64);
-        let pages = self.size.objects.div_ceil(100);
-        // Nine lists in pages of 100, the namespaces and classes, and the key of the hashes.
+        let pages = self.size.objects.div_ceil(250);
+        // Nine lists in pages of 250, the namespaces and classes, and the key of the hashes.
         report.count("M4", "GET and LIST on restart", (9 * pages + 3) as f64, sent.reads().count() as f64);
         report.measure("M4", "requests on restart", None, sent.count() as f64);
         report.measure("M4", "CPU of the restart [s]", None, process::cpu(pid).as_secs_f64());

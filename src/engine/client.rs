@@ -18,7 +18,10 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::retry::{Policy, RetryLayer};
 use tower::{BoxError, Layer, Service};
 
+use self::transport::transport;
 use super::lease::Fence;
+
+mod transport;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A watch ends by itself after 290 s; silence for longer than this is a dead connection.
@@ -83,15 +86,12 @@ pub struct TimedOut(pub Duration);
 ///
 /// # Errors
 /// The configuration is not usable: certificates, proxy, token file.
-pub fn connect(mut config: Config, options: Options) -> Result<Client, Error> {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
-    config.write_timeout = Some(SOCKET_WRITE_TIMEOUT);
-    // Otherwise the time a pooled connection was idle counts against the next answer.
-    config.reset_reader_on_write = true;
-    // kube's own policy waits for up to 1000 s and repeats writes whose outcome is unknown.
-    config.default_retry = false;
-    Ok(guarded(ClientBuilder::try_from(config).map_err(Error)?, options))
+pub fn connect(config: &Config, options: Options) -> Result<Client, Error> {
+    if let Some(proxy) = &config.proxy_url {
+        let proxy_url = Box::new(proxy.clone());
+        return Err(Error(kube::Error::ProxyProtocolUnsupported { proxy_url }));
+    }
+    Ok(guarded(transport(config, options.fence.clone()).map_err(Error)?, options))
 }
 
 /// Adds the layers, innermost first: the fence is asked after every wait.
@@ -122,7 +122,15 @@ pub async fn bounded<T>(limit: Duration, call: impl Future<Output = kube::Result
 
 /// Whether the fence stopped the write.
 pub fn is_fenced(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Service(inner) if inner.is::<Fenced>())
+    let kube::Error::Service(inner) = error else { return false };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(inner.as_ref());
+    while let Some(error) = cause {
+        if error.is::<Fenced>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether the call ran into its time limit.
@@ -162,20 +170,19 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let write = mutates(request.method());
+        if write && !self.options.fence.permit() {
+            return Box::pin(async { Err(Fenced.into()) });
+        }
         let verb = verb(&request);
         if verb == "list" {
             // A connection keeps room for the largest answer it ever read, and the watch would inherit it.
             request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let observe = self.options.observe.clone();
-        let (fence, least) = (self.options.fence.clone(), self.options.write_timeout);
-        // Nothing is sent before the first poll.
+        let limit =
+            (self.options.write_timeout + self.options.fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
         let sent = self.inner.call(request);
         Box::pin(async move {
-            if write && !fence.permit() {
-                return Err(Fenced.into());
-            }
-            let limit = (least + fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
             let result = if write {
                 tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| Err(TimedOut(limit).into()))
             } else {

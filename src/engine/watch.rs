@@ -28,9 +28,9 @@ use crate::telemetry::Telemetry;
 /// Where a change sends the objects that it concerns.
 pub type Queue = UnboundedSender<ObjectRef<Microservice>>;
 
-/// Objects per list page. A page is in memory as text and decoded at the same time, for every kind at
-/// once; smaller ones cost a request per page, about 5 ms.
-const PAGE: u32 = 100;
+/// Objects per list page. The text of a page, up to 2 MB of Deployments, is in memory for every kind at
+/// once; smaller pages cost more requests.
+const PAGE: u32 = 250;
 
 /// Helm keeps a Secret per release revision: large, many, and never read by pods.
 const SECRET_FIELDS: &str = "type!=helm.sh/release.v1";
