@@ -4,17 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::live::{Key, Live};
+use super::live::Key;
 use super::memory::Memory;
 use super::request::{Failure, bounded};
-use super::seen::Seen;
+use super::seen::RootHead;
 use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
 use crate::status::equal_ignoring_times;
 use crate::status::events::{EventDraft, EventKind, transitions};
@@ -89,15 +89,8 @@ impl Publisher {
             }
         }
         let drafts = transitions(&old.conditions, &status.conditions);
-        let stored = self.write(object, &status).await?;
-        // With another spec than the one that was looked at, only the watch can tell.
-        let same_spec = object.metadata.generation == Some(stored.generation);
-        let newest = same_spec.then(|| {
-            let mut newest = Microservice { status: Some(status.clone()), ..object.clone() };
-            newest.metadata.resource_version = Some(stored.resource_version);
-            Arc::new(newest)
-        });
-        memory.status_written(key, newest);
+        let metadata = self.write(object, &status).await?;
+        memory.status_written(key, newest(object, metadata, &status).map(Arc::new));
         for draft in drafts {
             self.event(object, draft).await;
         }
@@ -105,7 +98,7 @@ impl Publisher {
     }
 
     /// Asks for the metadata alone: the rest is what we have sent.
-    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<Live, Failure> {
+    async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<ObjectMeta, Failure> {
         // The UID makes sure that a new object of the name never gets the status of the old one.
         let body = Body {
             api_version: API_VERSION,
@@ -120,7 +113,7 @@ impl Publisher {
         let mut request = request.map_err(|error| Failure::Transient(error.to_string()))?;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METADATA));
         request.extensions_mut().insert("patch_status");
-        Ok(bounded(self.client.request::<Seen<()>>(request)).await?.live)
+        Ok(bounded(self.client.request::<RootHead>(request)).await?.into_metadata())
     }
 
     async fn event(&self, object: &Microservice, draft: EventDraft) {
@@ -139,6 +132,17 @@ impl Publisher {
             tracing::warn!(reason = event.reason, %failure, "an Event could not be written");
         }
     }
+}
+
+/// The object after its status was written. With another spec than the one that was looked at, only the
+/// watch can tell. Annotations and labels are those of the answer: the watch, which may have told of
+/// them before, is older.
+fn newest(object: &Microservice, answer: ObjectMeta, status: &MicroserviceStatus) -> Option<Microservice> {
+    (answer.generation == object.metadata.generation).then(|| Microservice {
+        metadata: answer,
+        spec: object.spec.clone(),
+        status: Some(status.clone()),
+    })
 }
 
 /// A status as it is applied.
@@ -180,5 +184,24 @@ mod tests {
         assert!(only_progress(&old, &more));
         let newer = MicroserviceStatus { observed_generation: Some(2), ..more };
         assert!(!only_progress(&old, &newer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_of_the_meantime_is_in_the_newest_object() {
+        let mut object = Microservice::default();
+        object.metadata.generation = Some(2);
+        let mut answer = object.metadata.clone();
+        answer.annotations = Some([("microservice.dev/rotate".to_owned(), "now".to_owned())].into());
+        let status = MicroserviceStatus { observed_generation: Some(2), ..Default::default() };
+        let newest_object = newest(&object, answer.clone(), &status).unwrap();
+        assert_eq!(newest_object.metadata, answer);
+        assert_eq!(newest_object.status, Some(status.clone()));
+        answer.generation = Some(3);
+        assert_eq!(newest(&object, answer, &status), None, "its spec is not known");
     }
 }

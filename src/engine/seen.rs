@@ -182,6 +182,19 @@ impl<'de> Deserialize<'de> for Root {
     }
 }
 
+/// A Microservice of which the server was asked for the metadata alone.
+#[derive(Deserialize)]
+pub struct RootHead {
+    metadata: RootMetadata,
+}
+
+impl RootHead {
+    /// What is kept of its metadata.
+    pub fn into_metadata(self) -> ObjectMeta {
+        self.metadata.into()
+    }
+}
+
 /// The whole object once more, as kubectl keeps it on objects that it applies client-side.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
