@@ -185,11 +185,6 @@ mod tests {
         let newer = MicroserviceStatus { observed_generation: Some(2), ..more };
         assert!(!only_progress(&old, &newer));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn an_annotation_of_the_meantime_is_in_the_newest_object() {
