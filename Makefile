@@ -4,6 +4,7 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TOOLS   := $(TARGET)/tools
 CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
+KAFKA   := $(TOOLS)/kafka
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -77,10 +78,16 @@ cluster-down: ## Stop it: no process and no data stays
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
+.PHONY: kafka-tools
+kafka-tools: $(KAFKA) ## Get the Kafka broker of the tests without starting it
+
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
 $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.sh
 	@scripts/build-cluster.sh $@
+
+$(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
+	@scripts/build-kafka.sh $@
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@
