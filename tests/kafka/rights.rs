@@ -1,0 +1,143 @@
+//! ACLs and users.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use krafka::KrafkaError;
+use krafka::error::ErrorCode;
+use krafka::producer::Record;
+use microservice_operator::engine::kafka::{Broker, BrokerError, Direct, scram};
+use microservice_operator::kafka::model::{Acl, Operation, Pattern, ResourceType};
+
+use crate::fixtures::{all_ok, create, direct, kinds, plain, unique};
+use crate::support::{Kafka, eventually};
+
+fn acl(principal: &str, name: &str, operation: Operation) -> Acl {
+    Acl {
+        principal: format!("User:{principal}"),
+        resource: ResourceType::Topic,
+        name: name.into(),
+        pattern: Pattern::Literal,
+        operation,
+        allow: true,
+        host: "*".into(),
+    }
+}
+
+async fn wait_for_acls(broker: &Direct, principal: &str, wanted: &[Acl]) {
+    let wanted: BTreeSet<Acl> = wanted.iter().cloned().collect();
+    let principal = format!("User:{principal}");
+    eventually(Duration::from_secs(10), "the ACLs are as wanted", || async {
+        let found = broker.acls(&principal).await.map_err(|error| error.to_string())?;
+        if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn acls_are_added_listed_by_principal_and_revoked_one_by_one() {
+    let broker = direct(Kafka::shared().await);
+    let (ours, others) = (unique("msvc.shop.order"), unique("msvc.shop.other"));
+    let write = acl(&ours, "order-events", Operation::Write);
+    let describe = acl(&ours, "order-events", Operation::Describe);
+    let prefixed = Acl { pattern: Pattern::Prefixed, ..acl(&ours, "order-", Operation::All) };
+    let group = Acl { resource: ResourceType::Group, ..acl(&ours, "shop.order", Operation::Read) };
+    let deny = Acl { allow: false, host: "10.0.0.9".into(), ..write.clone() };
+    let left_over = acl(&ours, "order-events", Operation::AlterConfigs);
+    let foreign = acl(&others, "order-events", Operation::Write);
+    let all = [&write, &describe, &prefixed, &group, &deny, &left_over, &foreign].map(Clone::clone);
+    all_ok(broker.allow(&all).await.expect("the broker answers"));
+    all_ok(broker.allow(&all[..2]).await.expect("what is there may be added again"));
+    wait_for_acls(&broker, &ours, &all[..6]).await;
+    wait_for_acls(&broker, &others, &all[6..]).await;
+
+    let never = acl(&ours, "another", Operation::Read);
+    let odd = acl(&ours, "order-events", Operation::Other);
+    let results = broker.revoke(&[write, never, odd, left_over]).await.expect("the broker answers");
+    assert_eq!(kinds(&results), ["Ok", "Ok", "Unsupported", "Ok"]);
+    wait_for_acls(&broker, &ours, &[describe, prefixed, group, deny]).await;
+    wait_for_acls(&broker, &others, &[foreign]).await;
+}
+
+#[tokio::test]
+async fn a_user_logs_in_with_its_password_until_it_is_removed() {
+    let kafka = Kafka::shared().await;
+    let broker = direct(kafka);
+    let (user, missing) = (unique("msvc.shop.order.a"), unique("nobody"));
+    let names = [user.clone(), missing.clone(), "admin".to_owned()];
+    let known = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<String>>();
+    assert_eq!(broker.users(&names).await, Ok(known(&["admin"])));
+
+    for (password, salt) in [("first", [1; 20]), ("second", [2; 20])] {
+        let credential = scram(&user, password, &salt);
+        all_ok(broker.set_users(&[credential]).await.expect("the broker answers"));
+        eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(&user, password)).await;
+    }
+    let refused = kafka.client_of(&user, "first").await;
+    assert!(matches!(refused, Err(KrafkaError::Auth { .. })), "{refused:?}");
+    assert_eq!(broker.users(&names).await, Ok(known(&["admin", &user])));
+
+    let results = broker.remove_users(&[user.clone(), missing]).await.expect("the broker answers");
+    assert_eq!(kinds(&results), ["Ok", "Missing"]);
+    eventually(Duration::from_secs(10), "new logins are refused", || async {
+        match kafka.client_of(&user, "second").await {
+            Err(KrafkaError::Auth { .. }) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    assert_eq!(broker.users(&names).await, Ok(known(&["admin"])));
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_refused_and_its_neighbour_is_set() {
+    let broker = direct(Kafka::shared().await);
+    let (good, bad) = (unique("good"), unique("bad"));
+    let mut weak = scram(&bad, "password", &[3; 16]);
+    weak.iterations = 1;
+    let results = broker.set_users(&[weak, scram(&good, "password", &[4; 16])]).await.expect("an answer");
+    assert_eq!(kinds(&results), ["Other", "Ok"]);
+}
+
+/// What the ACLs are for: a service writes where it may and nowhere else.
+#[tokio::test]
+async fn a_user_writes_only_where_an_acl_lets_it() {
+    let kafka = Kafka::shared().await;
+    let broker = direct(kafka);
+    let (user, topic, other) = (unique("writer"), unique("granted"), unique("foreign"));
+    create(&broker, &[plain(&topic), plain(&other)]).await;
+    all_ok(broker.set_users(&[scram(&user, "password", &[5; 16])]).await.expect("the broker answers"));
+    let rights = [Operation::Write, Operation::Describe].map(|operation| acl(&user, &topic, operation));
+    all_ok(broker.allow(&rights).await.expect("the broker answers"));
+
+    let client =
+        eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(&user, "password")).await;
+    let producer = client.producer().build().await.expect("a producer");
+    eventually(Duration::from_secs(10), "it writes", || async {
+        producer.send(Record::new(topic.as_str(), "hello")).await.map(drop)
+    })
+    .await;
+    let refused = producer.send(Record::new(other.as_str(), "hello")).await;
+    let Err(KrafkaError::Broker { code: ErrorCode::TopicAuthorizationFailed, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+}
+
+#[tokio::test]
+async fn an_administrator_without_rights_is_told_so() {
+    let kafka = Kafka::shared().await;
+    let (user, topic) = (unique("powerless"), unique("forbidden"));
+    all_ok(direct(kafka).set_users(&[scram(&user, "password", &[6; 16])]).await.expect("the broker answers"));
+    eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(&user, "password")).await;
+    let mut settings = kafka.settings();
+    let login = settings.login.as_mut().expect("there is a login");
+    (login.user, login.password) = (user.clone(), "password".into());
+    let weak = Direct::new(settings);
+    assert_eq!(kinds(&weak.create(&[plain(&topic)], false).await.expect("an answer")), ["NotAuthorized"]);
+    let acls = weak.acls("User:anybody").await;
+    assert!(matches!(acls, Err(BrokerError::NotAuthorized(_))), "{acls:?}");
+    let users = weak.users(&["admin".to_owned()]).await;
+    assert!(matches!(users, Err(BrokerError::NotAuthorized(_))), "{users:?}");
+    let results = weak.set_users(&[scram("admin", "taken", &[7; 16])]).await.expect("an answer");
+    assert_eq!(kinds(&results), ["NotAuthorized"]);
+}
