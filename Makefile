@@ -27,6 +27,10 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
 
+.PHONY: test-kafka
+test-kafka: ## Tests of the client for Kafka on a real broker (needs Java and Maven)
+	@scripts/test.sh kafka
+
 .PHONY: bench
 bench: $(CLUSTER) ## Burst, rest and restart with N=1000 services against the floor of the same run
 	@scripts/toolchain.sh cargo

@@ -8,6 +8,8 @@ exec 3<&0
 "$@" </dev/null >>"$dir.log" 2>&1 3<&- &
 child=$!
 echo "$child"
+# The shell would report each broker that a test kills.
+exec 2>/dev/null
 
 keep=
 while kill -0 "$child" 2>/dev/null; do

@@ -104,23 +104,38 @@ async fn a_bad_credential_is_refused_and_its_neighbour_is_set() {
 async fn a_user_writes_only_where_an_acl_lets_it() {
     let kafka = Kafka::shared().await;
     let broker = direct(kafka);
-    let (user, topic, other) = (unique("writer"), unique("granted"), unique("foreign"));
-    create(&broker, &[plain(&topic), plain(&other)]).await;
+    let (user, exact, area) = (unique("writer"), unique("granted"), unique("area"));
+    // Longer than the literal name, which must not count, and longer than the prefix, which must.
+    let (beyond, inside) = (format!("{exact}-beyond"), format!("{area}-inside"));
+    create(&broker, &[&exact, &beyond, &inside].map(|name| plain(name))).await;
     all_ok(broker.set_users(&[scram(&user, "password", &[5; 16])]).await.expect("the broker answers"));
-    let rights = [Operation::Write, Operation::Describe].map(|operation| acl(&user, &topic, operation));
-    all_ok(broker.allow(&rights).await.expect("the broker answers"));
+    let literal = acl(&user, &exact, Operation::Write);
+    let prefixed = Acl { pattern: Pattern::Prefixed, ..acl(&user, &area, Operation::Write) };
+    all_ok(broker.allow(&[literal, prefixed.clone()]).await.expect("the broker answers"));
 
     let client =
         eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(&user, "password")).await;
     let producer = client.producer().build().await.expect("a producer");
-    eventually(Duration::from_secs(10), "it writes", || async {
-        producer.send(Record::new(topic.as_str(), "hello")).await.map(drop)
-    })
-    .await;
-    let refused = producer.send(Record::new(other.as_str(), "hello")).await;
-    let Err(KrafkaError::Broker { code: ErrorCode::TopicAuthorizationFailed, .. }) = refused else {
-        panic!("{refused:?}")
+    for topic in [&exact, &inside] {
+        eventually(Duration::from_secs(10), "it writes", || async {
+            producer.send(Record::new(topic.as_str(), "hello")).await.map(drop)
+        })
+        .await;
+    }
+    let denied = |topic: &str| {
+        let sent = producer.send(Record::new(topic, "hello"));
+        async {
+            match sent.await {
+                Err(KrafkaError::Broker { code: ErrorCode::TopicAuthorizationFailed, .. }) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        }
     };
+    denied(&beyond).await.expect("a literal right is for one name");
+    all_ok(broker.revoke(&[prefixed]).await.expect("the broker answers"));
+    eventually(Duration::from_secs(10), "the right is gone", || denied(&inside)).await;
+    let sent = producer.send(Record::new(exact.as_str(), "hello")).await;
+    assert!(sent.is_ok(), "the other right stays: {sent:?}");
 }
 
 #[tokio::test]

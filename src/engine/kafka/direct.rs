@@ -14,13 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use krafka::admin::AdminClient;
 use tokio::time::Instant;
 
 use super::{BrokerError, Results, Settings};
 use batch::Batch;
 use errors::{Effect, Scrub, is_lost, is_of_connection, meaning};
-use link::Link;
+use link::{Connection, Link};
 
 /// How long a request may take, the connection and repetitions of what was not done included.
 const DEADLINE: Duration = Duration::from_secs(12);
@@ -36,7 +35,7 @@ pub struct Direct {
 
 /// One call: its connection, and when its present request has to be answered.
 struct Call {
-    admin: Arc<AdminClient>,
+    admin: Arc<Connection>,
     scrub: Scrub,
     deadline: Instant,
 }
@@ -71,7 +70,7 @@ impl Direct {
     /// One request that has one answer.
     async fn ask<T, F, A>(&self, send: F) -> Result<T, BrokerError>
     where
-        F: FnOnce(Arc<AdminClient>, Duration) -> A,
+        F: FnOnce(Arc<Connection>, Duration) -> A,
         A: Future<Output = krafka::Result<T>>,
     {
         let call = self.begin().await?;
@@ -94,7 +93,7 @@ impl Direct {
     ) -> Result<Results<T>, BrokerError>
     where
         T: Clone,
-        F: Fn(Arc<AdminClient>, Duration, Vec<usize>) -> A,
+        F: Fn(Arc<Connection>, Duration, Vec<usize>) -> A,
         A: Future<Output = krafka::Result<Vec<krafka::Result<T>>>>,
     {
         let portions = batch.portions(ITEMS);

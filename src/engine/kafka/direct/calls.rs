@@ -1,11 +1,12 @@
 //! The calls of the trait, one request of the protocol each (describing topics takes two).
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use futures::future::try_join;
 use krafka::admin::{
-    AclFilter, AlterUserScramCredentialsOptions, ConfigResource, CreateAclsOptions, CreatePartitionsOptions,
-    CreateTopicsOptions, DeleteAclsOptions, DeleteTopicsOptions, DescribeAclsOptions, DescribeClusterOptions,
+    AclFilter, AlterUserScramCredentialsOptions, ConfigResource, CreatePartitionsOptions,
+    CreateTopicsOptions, DeleteTopicsOptions, DescribeAclsOptions, DescribeClusterOptions,
     DescribeConfigsOptions, DescribeTopicsOptions, DescribeUserScramCredentialsOptions,
     IncrementalAlterConfigsOptions, ScramCredentialDeletion, ScramCredentialUpsertion,
 };
@@ -16,6 +17,9 @@ use super::errors::{Effect, in_order};
 use super::{Direct, acls, groups, topics};
 use crate::engine::kafka::{Answer, Broker, BrokerError, Results, ScramCredential};
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
+
+/// How many iterations brokers take.
+const ITERATIONS: RangeInclusive<i32> = 4096..=16384;
 
 impl Broker for Direct {
     fn cluster_id(&self) -> Answer<'_, String> {
@@ -87,7 +91,9 @@ impl Broker for Direct {
     }
 
     fn groups<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<Group>> {
-        Box::pin(self.ask(move |admin, left| async move { groups::of_topic(&admin, topic, left).await }))
+        Box::pin(
+            self.ask(move |admin, left| async move { groups::of_topic(&admin.admin, topic, left).await }),
+        )
     }
 
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>> {
@@ -101,21 +107,14 @@ impl Broker for Direct {
     fn allow<'a>(&'a self, new: &'a [Acl]) -> Answer<'a, Results<()>> {
         let batch = Batch::new(new, Key, acls::check);
         Box::pin(self.run(batch, Effect::Write, move |admin, left, portion| async move {
-            let wire = at(new, &portion).into_iter().map(acls::to_wire).collect();
-            let results = admin.create_acls(wire, CreateAclsOptions::default().timeout(left)).await?;
-            Ok(results.into_iter().map(|(_, result)| result).collect())
+            acls::allow(&admin.kafka, &at(new, &portion), left).await
         }))
     }
 
     fn revoke<'a>(&'a self, old: &'a [Acl]) -> Answer<'a, Results<()>> {
         let batch = Batch::new(old, Key, acls::check);
         Box::pin(self.run(batch, Effect::Write, move |admin, left, portion| async move {
-            let filters = at(old, &portion).into_iter().map(acls::exactly).collect();
-            let results = admin.delete_acls(filters, DeleteAclsOptions::default().timeout(left)).await?;
-            let result = |result: krafka::Result<krafka::admin::DeleteAclsResult>| {
-                result?.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
-            };
-            Ok(results.into_iter().map(|(_, answer)| result(answer)).collect())
+            acls::revoke(&admin.kafka, &at(old, &portion), left).await
         }))
     }
 
@@ -143,7 +142,7 @@ impl Broker for Direct {
     }
 
     fn set_users<'a>(&'a self, credentials: &'a [ScramCredential]) -> Answer<'a, Results<()>> {
-        let batch = Batch::new(credentials, |credential| credential.user.as_str(), |_| Ok(()));
+        let batch = Batch::new(credentials, |credential| credential.user.as_str(), check_credential);
         Box::pin(self.run(batch, Effect::Write, move |admin, left, portion| async move {
             let credentials = at(credentials, &portion);
             let set = credentials.iter().map(|credential| upsertion(credential)).collect();
@@ -169,6 +168,17 @@ impl Broker for Direct {
 /// The items at these positions.
 fn at<'a, I>(items: &'a [I], positions: &[usize]) -> Vec<&'a I> {
     positions.iter().filter_map(|position| items.get(*position)).collect()
+}
+
+/// Refuses what the client would refuse together with all others.
+fn check_credential(credential: &ScramCredential) -> Result<(), BrokerError> {
+    if ITERATIONS.contains(&credential.iterations) {
+        return Ok(());
+    }
+    let (user, iterations) = (&credential.user, credential.iterations);
+    let (least, most) = (ITERATIONS.start(), ITERATIONS.end());
+    let text = format!("the credential of {user} has {iterations} iterations: {least} to {most} are allowed");
+    Err(BrokerError::Other(text))
 }
 
 fn upsertion(credential: &ScramCredential) -> ScramCredentialUpsertion {

@@ -1,6 +1,7 @@
 //! The connection to a cluster: made when it is first needed, kept, made anew after a failure or with
 //! other settings.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,27 @@ const LONGEST_ANSWER: usize = 64 << 20;
 #[derive(Default)]
 pub struct Link(Mutex<State>);
 
+/// A connection, as what it is asked for.
+pub struct Connection {
+    /// What the client crate offers to administrators.
+    pub admin: AdminClient,
+    /// The connection below it.
+    pub kafka: Kafka,
+}
+
+impl Deref for Connection {
+    type Target = AdminClient;
+
+    fn deref(&self) -> &AdminClient {
+        &self.admin
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// What the rest belongs to.
     settings: Option<Arc<Settings>>,
-    admin: Option<Arc<AdminClient>>,
+    admin: Option<Arc<Connection>>,
     failure: Option<Failure>,
 }
 
@@ -51,7 +68,7 @@ impl Link {
         settings: Arc<Settings>,
         scrub: &Scrub,
         deadline: Instant,
-    ) -> Result<Arc<AdminClient>, BrokerError> {
+    ) -> Result<Arc<Connection>, BrokerError> {
         let asked = Instant::now();
         let late = |_| BrokerError::Unreachable("no connection was made in time".into());
         let mut state = timeout_at(deadline, self.0.lock()).await.map_err(late)?;
@@ -70,7 +87,7 @@ impl Link {
         };
         match connected {
             Ok(kafka) => {
-                let admin = Arc::new(kafka.admin());
+                let admin = Arc::new(Connection { admin: kafka.admin(), kafka });
                 state.admin = Some(Arc::clone(&admin));
                 state.failure = None;
                 Ok(admin)
@@ -83,7 +100,7 @@ impl Link {
     }
 
     /// Drops this connection if it is still the one in use; the next call makes another.
-    pub async fn forget(&self, admin: &Arc<AdminClient>, error: &BrokerError) {
+    pub async fn forget(&self, admin: &Arc<Connection>, error: &BrokerError) {
         // Who holds the lock is connecting, so this connection is gone already.
         let Ok(mut state) = timeout_at(Instant::now() + CONNECT, self.0.lock()).await else { return };
         if state.admin.as_ref().is_some_and(|used| Arc::ptr_eq(used, admin)) {
