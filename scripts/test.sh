@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster or kafka. Runs everything even after a failure, then names
-# what failed and closes with the counts of all test runs.
+# Checks and tests. $1 is all, lint, unit, cluster or kafka. Runs everything even after a failure, then
+# names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
@@ -8,6 +8,7 @@ what=${1:-all}
 
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || [ "$what" = kafka ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+[ "$what" != kafka ] || scripts/toolchain.sh java || exit 1
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -42,7 +43,8 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but `behaviour` and `kafka` run without a cluster or a broker: tests/NAME.rs and tests/NAME/main.rs.
+# All test targets but `behaviour` and `kafka` run without a cluster or a broker: tests/NAME.rs and
+# tests/NAME/main.rs.
 offline_targets() {
   local path name
   for path in tests/*.rs tests/*/main.rs; do

@@ -47,3 +47,30 @@ async fn a_group_is_active_while_a_consumer_reads_and_remembered_after_it_has_go
         .await;
     }
 }
+
+/// Share groups read without owning partitions, and keep their own kind of offsets.
+#[tokio::test]
+async fn a_share_group_is_seen_like_any_other() {
+    let kafka = Kafka::shared().await;
+    let broker = direct(kafka);
+    let (topic, group) = (unique("shared"), unique("sharers"));
+    create(&broker, &[plain(&topic)]).await;
+    let client = kafka.client().await.expect("the broker answers");
+    let consumer = client.share_consumer(&group).build().await.expect("a consumer");
+    consumer.subscribe(&[&topic]).await.expect("it subscribes");
+    let sees = |active| {
+        let wanted = [Group { id: group.clone(), active }];
+        let (broker, topic) = (&broker, &topic);
+        async move {
+            let groups = broker.groups(topic).await.map_err(|error| error.to_string())?;
+            if groups == wanted { Ok(()) } else { Err(format!("{groups:?}")) }
+        }
+    };
+    eventually(Duration::from_secs(20), "the group reads", || async {
+        consumer.poll(Duration::from_millis(100)).await.map_err(|error| error.to_string())?;
+        sees(true).await
+    })
+    .await;
+    consumer.close().await.expect("it leaves");
+    eventually(Duration::from_secs(10), "the group is idle", || sees(false)).await;
+}

@@ -4,9 +4,11 @@
 mod authority;
 mod node;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use krafka::Kafka as Client;
@@ -191,10 +193,17 @@ impl Kafka {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free and that this process has not given out. It is below those that the system gives
+/// to outgoing connections: one of these could take it while the broker is down.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = rand::random_range(12_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && taken.insert(port) {
+            return port;
+        }
+    }
 }
 
 /// The directory with Kafka's jars.

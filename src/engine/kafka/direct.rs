@@ -61,7 +61,7 @@ impl Direct {
 
     async fn begin(&self) -> Result<Call, BrokerError> {
         let settings = Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner));
-        let scrub = Scrub::new(settings.login.iter().map(|login| login.password.clone()));
+        let scrub = Scrub::new(settings.secrets());
         let deadline = Instant::now() + DEADLINE;
         let admin = self.link.open(settings, &scrub, deadline).await?;
         Ok(Call { admin, scrub, deadline })

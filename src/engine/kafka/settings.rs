@@ -54,6 +54,15 @@ pub enum Mechanism {
     Plain,
 }
 
+impl Settings {
+    /// What no text may hold.
+    pub fn secrets(&self) -> Vec<String> {
+        let password = self.login.iter().map(|login| &login.password);
+        let client = self.tls.iter().filter_map(|tls| tls.client.as_ref());
+        password.chain(client.map(|client| &client.key)).cloned().collect()
+    }
+}
+
 impl Debug for ClientCertificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.debug_struct("ClientCertificate").finish_non_exhaustive()
@@ -89,6 +98,7 @@ mod tests {
         };
         let text = format!("{settings:?}");
         assert!(!text.contains("canary"), "{text}");
+        assert_eq!(settings.secrets(), ["canary-password", "canary-key"]);
         assert!(text.contains("operator") && text.contains("kafka:9093"), "{text}");
     }
 }

@@ -48,7 +48,8 @@ impl Broker for Direct {
 
     fn create<'a>(&'a self, new: &'a [NewTopic], validate_only: bool) -> Answer<'a, Results<()>> {
         let batch = Batch::new(new, |topic| topic.name.as_str(), topics::check_new);
-        Box::pin(self.run(batch, Effect::Write, move |admin, left, portion| async move {
+        let effect = if validate_only { Effect::Read } else { Effect::Write };
+        Box::pin(self.run(batch, effect, move |admin, left, portion| async move {
             let new = at(new, &portion);
             let wire = new.iter().map(|topic| topics::to_wire(topic)).collect::<krafka::Result<Vec<_>>>()?;
             let options = CreateTopicsOptions::default().timeout(left).validate_only(validate_only);
