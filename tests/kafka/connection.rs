@@ -1,5 +1,6 @@
 //! The way to the cluster: made late, kept, made anew; every failure by its name and in bounded time.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use microservice_operator::engine::kafka::{Broker, BrokerError, Direct, Login, Mechanism, Settings, Tls};
@@ -192,4 +193,59 @@ async fn one_broker_of_three_may_be_away() {
     assert_eq!(kinds(&all), ["Ok", "Ok"]);
     kafka.revive(0).await;
     all_ok(broker.delete(&[during]).await.expect("the brokers answer"));
+}
+
+/// Everything that the client and we log, at the finest level, with the right and with a wrong password.
+#[tokio::test]
+async fn no_password_is_logged_at_any_level() {
+    let kafka = Kafka::shared().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let right = kafka.settings();
+    let mut secrets = vec!["canary-that-nobody-may-see".to_owned()];
+    secrets.extend(right.secrets());
+    for mechanism in [Mechanism::ScramSha512, Mechanism::Plain] {
+        let right = with_login(kafka, |login| login.mechanism = mechanism);
+        Direct::new(right).cluster_id().await.expect("it is let in");
+        let wrong = with_login(kafka, |login| {
+            login.mechanism = mechanism;
+            login.password.clone_from(&secrets[0]);
+        });
+        let error = refused(wrong).await;
+        assert!(matches!(error, BrokerError::LoginRefused(_)), "{mechanism:?}: {error:?}");
+    }
+    drop(guard);
+    let text = log.text();
+    assert!(text.contains("krafka"), "the client logs nothing, so nothing was tested");
+    for secret in secrets {
+        let line = text.lines().find(|line| line.contains(&secret));
+        assert_eq!(line, None);
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no writer panics")).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no writer panics").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
