@@ -1,15 +1,16 @@
 //! ACLs and users.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use krafka::KrafkaError;
+use krafka::admin::{AlterClientQuotasOptions, ClientQuotaAlteration, ClientQuotaEntity};
 use krafka::error::ErrorCode;
 use krafka::producer::Record;
 use microservice_operator::engine::kafka::{Broker, BrokerError, Direct, scram};
-use microservice_operator::kafka::model::{Acl, Operation, Pattern, ResourceType};
+use microservice_operator::kafka::model::{Acl, NewTopic, Operation, Pattern, ResourceType};
 
-use crate::fixtures::{all_ok, create, direct, kinds, plain, unique};
+use crate::fixtures::{BOUND, all_ok, create, direct, kinds, plain, unique};
 use crate::support::{Kafka, eventually};
 
 fn acl(principal: &str, name: &str, operation: Operation) -> Acl {
@@ -141,13 +142,8 @@ async fn a_user_writes_only_where_an_acl_lets_it() {
 #[tokio::test]
 async fn an_administrator_without_rights_is_told_so() {
     let kafka = Kafka::shared().await;
-    let (user, topic) = (unique("powerless"), unique("forbidden"));
-    all_ok(direct(kafka).set_users(&[scram(&user, "password", &[6; 16])]).await.expect("the broker answers"));
-    eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(&user, "password")).await;
-    let mut settings = kafka.settings();
-    let login = settings.login.as_mut().expect("there is a login");
-    (login.user, login.password) = (user.clone(), "password".into());
-    let weak = Direct::new(settings);
+    let topic = unique("forbidden");
+    let weak = administrator(kafka, &unique("powerless")).await;
     assert_eq!(kinds(&weak.create(&[plain(&topic)], false).await.expect("an answer")), ["NotAuthorized"]);
     let acls = weak.acls("User:anybody").await;
     assert!(matches!(acls, Err(BrokerError::NotAuthorized(_))), "{acls:?}");
@@ -155,4 +151,52 @@ async fn an_administrator_without_rights_is_told_so() {
     assert!(matches!(users, Err(BrokerError::NotAuthorized(_))), "{users:?}");
     let results = weak.set_users(&[scram("admin", "taken", &[7; 16])]).await.expect("an answer");
     assert_eq!(kinds(&results), ["NotAuthorized"]);
+}
+
+/// The quota is the user's: it does not slow down the tests beside this one.
+#[tokio::test]
+async fn a_quota_that_is_used_up_throttles() {
+    let kafka = Kafka::shared().await;
+    let user = unique("hasty");
+    let hasty = administrator(kafka, &user).await;
+    let create = Acl { resource: ResourceType::Cluster, ..acl(&user, "kafka-cluster", Operation::Create) };
+    all_ok(direct(kafka).allow(&[create]).await.expect("the broker answers"));
+    let admin = kafka.client().await.expect("the broker answers").admin();
+    let entity = ClientQuotaEntity::from_iter([("user", Some(user))]);
+    let one_a_second =
+        ClientQuotaAlteration::new(entity, vec![("controller_mutation_rate".into(), Some(1.0))]);
+    let set = admin.alter_client_quotas(vec![one_a_second], AlterClientQuotasOptions::default()).await;
+    assert!(set.is_ok_and(|set| set.values().all(Result::is_ok)), "the quota is set");
+
+    // Each is more than can be paid back in the time that a call has. The first that is refused is
+    // repeated by the client, too late, and nobody knows whether it was: so it is not said.
+    let attempt = || async {
+        let topic = NewTopic { partitions: Some(60), ..plain(&unique("quick")) };
+        let start = Instant::now();
+        let results = hasty.create(&[topic], false).await.expect("one result per item");
+        assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+        let seen = kinds(&results).remove(0);
+        assert!(["Ok", "Unknown", "Throttled"].contains(&seen.as_str()), "{results:?}");
+        if seen == "Throttled" { Ok(()) } else { Err(seen) }
+    };
+    eventually(Duration::from_secs(60), "it is throttled", attempt).await;
+    let (start, before) = (Instant::now(), hasty.requests());
+    assert_eq!(attempt().await, Ok(()));
+    assert!(start.elapsed() < Duration::from_secs(2), "at once: {:?}", start.elapsed());
+    assert_eq!(hasty.requests(), before, "nothing is sent");
+    let seen = hasty.cluster_id().await;
+    assert!(matches!(seen, Err(BrokerError::Throttled(_))), "the pause is for questions too: {seen:?}");
+}
+
+/// The client as a user of this name that has no rights yet.
+async fn administrator(kafka: &Kafka, user: &str) -> Direct {
+    let credential = scram(user, "password", &[6; 16]);
+    all_ok(direct(kafka).set_users(&[credential]).await.expect("the broker answers"));
+    let client =
+        eventually(Duration::from_secs(10), "the user logs in", || kafka.client_of(user, "password"));
+    drop(client.await);
+    let mut settings = kafka.settings();
+    let login = settings.login.as_mut().expect("there is a login");
+    (login.user, login.password) = (user.to_owned(), "password".into());
+    Direct::new(settings)
 }

@@ -76,11 +76,10 @@ impl Direct {
         let call = self.begin().await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = send(Arc::clone(&call.admin), call.left()).await;
-        let answer = answer.map_err(|error| meaning(&error, Effect::Read, &call.scrub));
-        if let Some(lost) = answer.as_ref().err().filter(|error| is_lost(error)) {
-            self.link.forget(&call.admin, lost).await;
+        match answer.map_err(|error| meaning(&error, Effect::Read, &call.scrub)) {
+            Err(error) if is_lost(&error) => Err(self.lost(&call, error).await),
+            answer => answer,
         }
-        answer
     }
 
     /// A request for each portion of a batch. `send` answers the items at these positions, in their
@@ -103,8 +102,14 @@ impl Direct {
         let mut call = self.begin().await?;
         let mut lost: Option<BrokerError> = None;
         for portion in portions {
+            if lost.is_none() && effect == Effect::Write {
+                lost = call.throttled().await;
+            }
             if let Some(lost) = &lost {
-                let unsent = BrokerError::Unreachable(format!("it was not sent, because before it: {lost}"));
+                let unsent = match lost {
+                    BrokerError::Throttled(_) => lost.clone(),
+                    _ => BrokerError::Unreachable(format!("it was not sent, because before it: {lost}")),
+                };
                 portion.into_iter().for_each(|index| batch.answer(index, Err(unsent.clone())));
                 continue;
             }
@@ -117,20 +122,42 @@ impl Direct {
                 lost = lost.or_else(|| answer.as_ref().err().filter(|error| is_lost(error)).cloned());
                 batch.answer(index, answer);
             }
-            call.renew();
+            if lost.is_none() {
+                call.renew();
+            }
         }
-        if let Some(lost) = &lost {
-            self.link.forget(&call.admin, lost).await;
-        }
+        let reason = match lost {
+            Some(lost) => Some(self.lost(&call, lost).await),
+            None => None,
+        };
         let results = batch.finish();
-        match results.first() {
-            Some(Err(first)) if results.iter().all(|result| of_connection(result)) => Err(first.clone()),
+        match (reason, results.first()) {
+            (Some(reason), Some(Err(first))) if results.iter().all(of_connection) => Err(match effect {
+                Effect::Read => reason,
+                Effect::Write => first.clone(),
+            }),
             _ => Ok(results),
         }
+    }
+
+    /// Drops the connection after this error, unless the broker has only asked for a pause: a new
+    /// connection would not know of it. Gives what the error is of a request that only asks.
+    async fn lost(&self, call: &Call, error: BrokerError) -> BrokerError {
+        if let Some(throttled) = call.throttled().await {
+            return throttled;
+        }
+        self.link.forget(&call.admin, &error).await;
+        error
     }
 }
 
 impl Call {
+    /// Whether the broker has asked for a pause that this call does not survive.
+    async fn throttled(&self) -> Option<BrokerError> {
+        let pause = self.admin.pause().await.filter(|pause| *pause > self.left())?;
+        Some(BrokerError::Throttled(format!("the broker asks for a pause of {} s", pause.as_secs())))
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

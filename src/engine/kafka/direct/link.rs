@@ -5,11 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use krafka::__private::kafka_metadata;
 use krafka::admin::AdminClient;
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::{Kafka, KafkaBuilder};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::errors::{Scrub, of_connecting};
 use crate::engine::kafka::{BrokerError, Mechanism, Settings, Tls};
@@ -18,6 +19,8 @@ use crate::engine::kafka::{BrokerError, Mechanism, Settings, Tls};
 const CLIENT_ID: &str = "microservice-operator";
 /// How long one broker may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long to look for a connection that is there.
+const LOOK: Duration = Duration::from_millis(100);
 /// A refused login is not tried again for so long with the same settings: brokers log each one, and some
 /// lock the account.
 const LOGIN_PAUSE: Duration = Duration::from_secs(30);
@@ -37,6 +40,16 @@ pub struct Connection {
     pub admin: AdminClient,
     /// The connection below it.
     pub kafka: Kafka,
+}
+
+impl Connection {
+    /// How long nothing is written to the controller, because the broker has asked for a pause.
+    pub async fn pause(&self) -> Option<Duration> {
+        let metadata = kafka_metadata(&self.kafka);
+        let controller = metadata.controller()?.id();
+        let connection = timeout(LOOK, metadata.get_broker_connection(controller)).await.ok()?.ok()?;
+        connection.throttle_remaining()
+    }
 }
 
 impl Deref for Connection {
