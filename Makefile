@@ -5,6 +5,7 @@ TOOLS   := $(TARGET)/tools
 CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
 SCORE   := $(TOOLS)/score
+KAFKA   := $(TOOLS)/kafka
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -26,6 +27,10 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 .PHONY: test-cluster
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
+
+.PHONY: test-kafka
+test-kafka: ## Tests of the client for Kafka on a real broker (needs Java and Maven)
+	@scripts/test.sh kafka
 
 .PHONY: bench
 bench: $(CLUSTER) ## Burst, rest and restart with N=1000 services against the floor of the same run
@@ -82,10 +87,16 @@ cluster-down: ## Stop it: no process and no data stays
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
+.PHONY: kafka-tools
+kafka-tools: $(KAFKA) ## Get the Kafka broker of the tests without starting it
+
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
 $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.sh
 	@scripts/build-cluster.sh $@
+
+$(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
+	@scripts/build-kafka.sh $@
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit or cluster. Runs everything even after a failure, then names
-# what failed and closes with the counts of all test runs.
+# Checks and tests. $1 is all, lint, unit, cluster or kafka. Runs everything even after a failure, then
+# names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
 what=${1:-all}
 
 scripts/toolchain.sh cargo || exit 1
-[ "$what" = unit ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+[ "$what" = unit ] || [ "$what" = kafka ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+[ "$what" != kafka ] || scripts/toolchain.sh java || exit 1
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -42,14 +43,15 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but `behaviour` run without a cluster: tests/NAME.rs and tests/NAME/main.rs.
+# All test targets but `behaviour` and `kafka` run without a cluster or a broker: tests/NAME.rs and
+# tests/NAME/main.rs.
 offline_targets() {
   local path name
   for path in tests/*.rs tests/*/main.rs; do
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    [ -e "$path" ] && [ "$name" != behaviour ] && printf -- '--test %s ' "$name"
+    [ -e "$path" ] && [ "$name" != behaviour ] && [ "$name" != kafka ] && printf -- '--test %s ' "$name"
   done
 }
 
@@ -73,6 +75,10 @@ scan() { step "kube-score" "$TOOLS/score" tests/scan/exceptions.txt tests/golden
 rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
+# Each broker is a Java process; on two cores more than four tests at once only wait for each other.
+kafka() {
+  step "Kafka tests" cargo test --quiet --locked --no-fail-fast --test kafka -- --test-threads 4
+}
 
 case $what in
   unit) unit ;;
@@ -82,6 +88,11 @@ case $what in
       await_tools
     fi
     behaviour
+    ;;
+  kafka)
+    build_tools kafka-tools
+    await_tools
+    kafka
     ;;
   lint)
     lint
@@ -101,7 +112,7 @@ case $what in
     behaviour
     ;;
   *)
-    echo "unknown part $what: all, lint, unit or cluster" >&2
+    echo "unknown part $what: all, lint, unit, cluster or kafka" >&2
     exit 2
     ;;
 esac

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Says which part of the toolchain is missing and how to get it. Arguments: cargo, go; both by default.
+# Says which part of the toolchain is missing and how to get it. Arguments: cargo, go, java; the
+# first two by default.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -33,10 +34,23 @@ check_go() {
   fi
 }
 
+# The broker of the Kafka tests. Kafka 4 needs Java 17.
+check_java() {
+  local have
+  command -v mvn >/dev/null || say "Maven (mvn), gets Kafka for the tests: the package maven, or https://maven.apache.org/install.html"
+  if ! command -v java >/dev/null; then
+    say "Java 17 or newer (java), runs Kafka for the tests: the package default-jre-headless, or https://adoptium.net"
+    return
+  fi
+  have=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
+  [ "${have:-0}" -ge 17 ] || say "Java 17 or newer (this is ${have:-unknown}), runs Kafka for the tests: the package openjdk-17-jre-headless"
+}
+
 for part in "${@:-}"; do
   case $part in
     cargo) check_cargo ;;
     go) check_go ;;
+    java) check_java ;;
     *) check_cargo; check_go ;;
   esac
 done

@@ -50,6 +50,8 @@ pub enum ResourceType {
     TransactionalId,
     /// The cluster itself.
     Cluster,
+    /// Any other: never made by us, only reported.
+    Other,
 }
 
 /// How the name of an ACL's resource is matched.
@@ -74,8 +76,18 @@ pub enum Operation {
     Create,
     /// Delete.
     Delete,
+    /// Alter.
+    Alter,
     /// Describe.
     Describe,
+    /// What brokers do among themselves.
+    ClusterAction,
+    /// Read configurations.
+    DescribeConfigs,
+    /// Change configurations.
+    AlterConfigs,
+    /// Write idempotently, on the cluster.
+    IdempotentWrite,
     /// Any other: never made by us, only reported.
     Other,
 }
@@ -104,6 +116,7 @@ pub struct Acl {
 pub struct Group {
     /// Its id.
     pub id: String,
-    /// Whether it has members now: Stable, PreparingRebalance or CompletingRebalance.
+    /// Whether it has members now: every state but Empty and Dead, so that one which Kafka adds later
+    /// is not taken for idle.
     pub active: bool,
 }

@@ -178,6 +178,7 @@ fn remove_old_instances() {
     }
 }
 
-fn is_alive(pid: &str) -> bool {
+/// Whether there is a process of this id.
+pub fn is_alive(pid: &str) -> bool {
     Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
 }

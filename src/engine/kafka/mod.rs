@@ -1,11 +1,19 @@
 //! The admin side of a Kafka cluster: one small trait, so that the rest of the engine knows no client.
 
+mod direct;
+mod scram;
+mod settings;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
+
+pub use direct::Direct;
+pub use scram::{SCRAM_ITERATIONS, scram};
+pub use settings::{ClientCertificate, Login, Mechanism, Settings, Tls};
 
 /// Why a broker, or the way to it, refused. Texts are bounded and hold no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +91,8 @@ impl Debug for ScramCredential {
 }
 
 /// What the operator asks of a cluster. Every call connects when it needs to, ends in bounded time,
-/// sends one request for all its items, and answers each item by itself.
+/// sends as few requests as its items fit in, and answers each item by itself. Equal items in one call
+/// are sent once; of two for one name that differ, the second is refused.
 pub trait Broker: Debug + Send + Sync {
     /// The cluster's own id.
     fn cluster_id(&self) -> Answer<'_, String>;
@@ -104,9 +113,9 @@ pub trait Broker: Debug + Send + Sync {
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>>;
     /// Adds ACLs.
     fn allow<'a>(&'a self, acls: &'a [Acl]) -> Answer<'a, Results<()>>;
-    /// Removes exactly these ACLs.
+    /// Removes exactly these ACLs; one that is not there counts as removed.
     fn revoke<'a>(&'a self, acls: &'a [Acl]) -> Answer<'a, Results<()>>;
-    /// Which of these users have a SCRAM credential.
+    /// Which of these users have a SCRAM credential, of any mechanism.
     fn users<'a>(&'a self, names: &'a [String]) -> Answer<'a, BTreeSet<String>>;
     /// Sets the credentials of users.
     fn set_users<'a>(&'a self, credentials: &'a [ScramCredential]) -> Answer<'a, Results<()>>;

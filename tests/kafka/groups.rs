@@ -1,0 +1,76 @@
+//! Which groups read a topic: it must not be deleted under them.
+
+use std::time::Duration;
+
+use krafka::consumer::{AutoOffsetReset, GroupProtocol};
+use microservice_operator::engine::kafka::Broker;
+use microservice_operator::kafka::model::Group;
+
+use crate::fixtures::{create, direct, plain, produce, unique};
+use crate::support::{Kafka, eventually};
+
+/// Both protocols of consumer groups: the old one, and the one of Kafka 4.
+const PROTOCOLS: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
+
+#[tokio::test]
+async fn a_group_is_active_while_a_consumer_reads_and_remembered_after_it_has_gone() {
+    let kafka = Kafka::shared().await;
+    let broker = direct(kafka);
+    for protocol in PROTOCOLS {
+        let (topic, other, group) = (unique("read"), unique("other"), unique("readers"));
+        create(&broker, &[plain(&topic), plain(&other)]).await;
+        assert_eq!(broker.groups(&topic).await, Ok(vec![]));
+
+        produce(kafka, &topic).await;
+        let client = kafka.client().await.expect("the broker answers");
+        let builder = client.consumer(&group).group_protocol(protocol);
+        let consumer =
+            builder.auto_offset_reset(AutoOffsetReset::Earliest).build().await.expect("a consumer");
+        consumer.subscribe(&[&topic]).await.expect("it subscribes");
+        let active = Group { id: group.clone(), active: true };
+        eventually(Duration::from_secs(20), "the message is read", || async {
+            let records =
+                consumer.poll(Duration::from_millis(500)).await.map_err(|error| error.to_string())?;
+            if records.is_empty() { Err("nothing yet".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        assert_eq!(broker.groups(&topic).await, Ok(vec![active]), "{protocol:?}");
+        assert_eq!(broker.groups(&other).await, Ok(vec![]), "{protocol:?}");
+
+        consumer.commit().await.expect("it commits");
+        consumer.close().await.expect("it leaves");
+        let idle = Group { id: group.clone(), active: false };
+        eventually(Duration::from_secs(10), "the group is idle", || async {
+            let groups = broker.groups(&topic).await.map_err(|error| error.to_string())?;
+            if groups == [idle.clone()] { Ok(()) } else { Err(format!("{groups:?}")) }
+        })
+        .await;
+    }
+}
+
+/// Share groups read without owning partitions, and keep their own kind of offsets.
+#[tokio::test]
+async fn a_share_group_is_seen_like_any_other() {
+    let kafka = Kafka::shared().await;
+    let broker = direct(kafka);
+    let (topic, group) = (unique("shared"), unique("sharers"));
+    create(&broker, &[plain(&topic)]).await;
+    let client = kafka.client().await.expect("the broker answers");
+    let consumer = client.share_consumer(&group).build().await.expect("a consumer");
+    consumer.subscribe(&[&topic]).await.expect("it subscribes");
+    let sees = |active| {
+        let wanted = [Group { id: group.clone(), active }];
+        let (broker, topic) = (&broker, &topic);
+        async move {
+            let groups = broker.groups(topic).await.map_err(|error| error.to_string())?;
+            if groups == wanted { Ok(()) } else { Err(format!("{groups:?}")) }
+        }
+    };
+    eventually(Duration::from_secs(20), "the group reads", || async {
+        consumer.poll(Duration::from_millis(100)).await.map_err(|error| error.to_string())?;
+        sees(true).await
+    })
+    .await;
+    consumer.close().await.expect("it leaves");
+    eventually(Duration::from_secs(10), "the group is idle", || sees(false)).await;
+}
