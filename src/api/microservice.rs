@@ -14,6 +14,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kafka::Kafka;
 use super::status::MicroserviceStatus;
 
 /// One service of a system: the operator keeps its Deployment, Service, ServiceAccount, autoscaler,
@@ -180,6 +181,10 @@ pub struct MicroserviceSpec {
     /// How many pods a drain may take at a time. Default 1. Applies with two or more replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption_budget: Option<DisruptionBudget>,
+
+    /// Kafka topics of the service, and those of others that it uses. The class says on which clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Box<Kafka>>,
 
     /// While true the operator applies and deletes nothing for this object and says so; it goes on
     /// reporting. Default false.
