@@ -39,6 +39,7 @@ use super::status::MicroserviceStatus;
     printcolumn = r#"{"name":"Image","type":"string","description":"Image of the current template.","jsonPath":".status.image","priority":1}"#,
     printcolumn = r#"{"name":"URL","type":"string","description":"Address inside the cluster.","jsonPath":".status.url","priority":1}"#,
     printcolumn = r#"{"name":"Class","type":"string","description":"Class that applies.","jsonPath":".status.class","priority":1}"#,
+    printcolumn = r#"{"name":"Topics","type":"string","description":"Whether its Kafka topics are as described.","jsonPath":".status.conditions[?(@.type==\"TopicsReady\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","description":"What is wrong and what to do.","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     scale(
         spec_replicas_path = ".spec.replicas",

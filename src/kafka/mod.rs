@@ -2,3 +2,4 @@
 //! behind [`crate::engine`].
 
 pub mod model;
+pub mod names;

@@ -143,7 +143,7 @@ async fn kubectl_get_shows_what_is_broken_and_why() {
 
     let table = kubectl.ok("get microservices -o wide").await;
     let [header, row] = table.lines().collect::<Vec<_>>().try_into().unwrap();
-    assert_eq!(words(header)[5..], ["IMAGE", "URL", "CLASS", "MESSAGE"]);
+    assert_eq!(words(header)[5..], ["IMAGE", "URL", "CLASS", "TOPICS", "MESSAGE"]);
     let url = format!("http://web.{}.svc:3000", namespace.name());
     assert!(words(row).contains(&"web:v1".to_owned()) && words(row).contains(&url), "{row}");
 

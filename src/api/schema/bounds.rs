@@ -222,6 +222,9 @@ fn sizes() -> Vec<Constraint> {
         ("status.retained[].message", length(0, 1024)),
         ("status.secrets[].rotateToken", length(0, 4096)),
         ("status.references", items(0, 1024)),
+        ("status.topics", items(0, 256)),
+        ("topics[].physicalName", text(249)),
+        ("status.topics[].message", length(0, 1024)),
     ]
 }
 
@@ -335,6 +338,7 @@ fn lists() -> Vec<Constraint> {
         ("allowedServiceAccounts", set()),
         ("allowedPodAnnotations", set()),
         ("allowedNamespaces", set()),
+        ("status.topics", keyed(&["name"])),
         ("spec.kafka.topics", keyed(&["name"])),
         ("kafka.clusters", keyed(&["name"])),
         ("clusters[].bootstrapServers", set()),
