@@ -511,7 +511,7 @@ const KAFKA: &[Rule] = &[
         "topic-variable-twice",
         &["spec.kafka.topics"],
         "[self.map(t, t.name.replace('.', '_').replace('-', '_').upperAscii())].all(names, names.all(n, names.indexOf(n) == names.lastIndexOf(n)))",
-        "two topics have names that differ only in '.', '_', '-' and case, so their variables KAFKA_TOPIC_<NAME> would be one: rename one of them",
+        "two topics have names that are the same or differ only in '.', '_', '-' and case, so their variables KAFKA_TOPIC_<NAME> would be one: rename one of them",
     ),
     rule(
         "topic-retention",
