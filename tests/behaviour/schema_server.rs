@@ -106,6 +106,43 @@ fn complaint(file: &Path, answer: Result<(), Refusal>) -> Option<String> {
     (!met).then(said)
 }
 
+/// One rule may cost a million units at run time, all rules of an object ten million.
+#[tokio::test]
+async fn the_largest_kafka_section_is_within_the_budget_of_the_rules() {
+    let namespace = namespace().await;
+    // As alike as names can be, so that each comparison reads all of them.
+    let name = |i: usize| format!("{}{i:03}", "a.".repeat(123));
+    let config: serde_json::Map<String, Value> =
+        (0..16).map(|i| (format!("key.{}", "b".repeat(i + 1)), json!("c".repeat(100)))).collect();
+    let topic = |i: usize| {
+        let peers = [json!({"name": "d".repeat(63), "namespace": "e".repeat(63)})];
+        json!({
+            "name": name(i), "partitions": 1, "replicationFactor": 3, "minInsyncReplicas": 2,
+            "retention": "99999d99999d99999d99999d", "retentionBytes": "999999Ti",
+            "config": config, "producers": peers, "consumers": peers
+        })
+    };
+    let other = |i: usize| json!({"topic": name(i), "namespace": "f".repeat(63), "group": "g".repeat(128)});
+    let produced = |i: usize| json!({"topic": name(i), "namespace": "f".repeat(63)});
+    let kafka = json!({
+        "topics": (0..256).map(topic).collect::<Vec<_>>(),
+        "produces": (0..256).map(produced).collect::<Vec<_>>(),
+        "consumes": (0..256).map(other).collect::<Vec<_>>(),
+        "streams": {"applicationId": "h".repeat(128)}
+    });
+    let object = json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+        "metadata": {"name": "largest"}, "spec": {"image": "a:v1", "kafka": kafka}
+    });
+    let answer = create(namespace.client(), namespace.name(), &object).await;
+    assert!(answer.is_ok(), "{:?}", answer.err().map(|refusal| refusal.text));
+    let mut alike = object;
+    alike["spec"]["kafka"]["topics"][255]["name"] = json!(name(0).replace("a.", "A_"));
+    let answer = create(namespace.client(), namespace.name(), &alike).await;
+    let said = answer.err().map(|refusal| refusal.text).unwrap_or_default();
+    assert!(said.contains("KAFKA_TOPIC_<NAME>"), "{said}");
+}
+
 #[tokio::test]
 async fn kubectl_explain_prints_our_words() {
     let namespace = namespace().await;

@@ -174,28 +174,34 @@ fn owned(
     }
 }
 
-/// Each topic once in each list; the topics without an owner only as the class says.
 fn references(inputs: &Inputs<'_>, rails: &ClassKafka, kafka: &KafkaIntent, found: &mut Violations) {
-    let produced = kafka.produces.iter().collect::<Vec<_>>();
-    let consumed = kafka.consumes.iter().map(|read| &read.topic).collect();
-    let lists: [(&str, Vec<&TopicReference>, fn(Access) -> bool); 2] =
-        [("produces", produced, Access::writes), ("consumes", consumed, Access::reads)];
-    for (list, references, allows) in lists {
-        let mut seen = BTreeSet::new();
-        for (i, reference) in references.into_iter().enumerate() {
-            let field = format!("spec.kafka.{list}[{i}].topic");
-            if !seen.insert((&reference.owner, &reference.name)) {
-                found.invalid(&field, format!("{} is listed twice: keep one entry", quoted(&reference.name)));
-            }
-            if reference.owner.is_none() && !is_external(inputs.namespace(), rails, &reference.name, allows) {
-                let message = format!(
-                    "{} does not let services of this namespace use the external topic {} like this: have it added to \
-                     kafka.externalTopics, or name the owner's namespace instead of external",
-                    class(inputs),
-                    quoted(&reference.name)
-                );
-                found.guardrail(field, message);
-            }
+    uses("produces", kafka.produces.iter(), Access::writes, inputs, rails, found);
+    uses("consumes", kafka.consumes.iter().map(|read| &read.topic), Access::reads, inputs, rails, found);
+}
+
+/// Each topic once in the list; the topics without an owner only as the class says.
+fn uses<'a>(
+    list: &str,
+    topics: impl Iterator<Item = &'a TopicReference>,
+    allows: fn(Access) -> bool,
+    inputs: &Inputs<'_>,
+    rails: &ClassKafka,
+    found: &mut Violations,
+) {
+    let mut seen = BTreeSet::new();
+    for (i, topic) in topics.enumerate() {
+        let field = format!("spec.kafka.{list}[{i}].topic");
+        if !seen.insert((&topic.owner, &topic.name)) {
+            found.invalid(&field, format!("{} is listed twice: keep one entry", quoted(&topic.name)));
+        }
+        if topic.owner.is_none() && !is_external(inputs.namespace(), rails, &topic.name, allows) {
+            let message = format!(
+                "{} does not let services of this namespace use the external topic {} like this: have it added to \
+                 kafka.externalTopics, or name the owner's namespace instead of external",
+                class(inputs),
+                quoted(&topic.name)
+            );
+            found.guardrail(field, message);
         }
     }
 }
