@@ -20,10 +20,10 @@ pub struct Kafka {
     /// them too. A line that is removed or renamed leaves the topic and its data on the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<Topic>>,
-    /// Topics of other services that it writes to, at most 256. Their owners must allow it.
+    /// Topics of other services that it writes to, at most 128. Their owners must allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub produces: Option<Vec<Produces>>,
-    /// Topics that it reads, its own among them, at most 256. Their owners must allow it. A topic
+    /// Topics that it reads, its own among them, at most 128. Their owners must allow it. A topic
     /// that does not exist is waited for and never created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes: Option<Vec<Consumes>>,
