@@ -92,12 +92,13 @@ fn current(facts: &Facts<'_>, intent: &Intent, deployment: &DeploymentView) -> J
         return unavailable(cause, Reason::RolloutInProgress, rolling(deployment), rollout);
     }
     let settled = facts.settled();
-    let rollout = if settled || deployment.available >= facts.baseline(deployment) {
+    let needed = facts.needed(deployment);
+    let rollout = if settled || deployment.available >= facts.baseline(deployment).max(needed) {
         Rollout::Settled
     } else {
         Rollout::InProgress
     };
-    let judgement = if deployment.available >= facts.needed(deployment) {
+    let judgement = if deployment.available >= needed {
         let message = with_cause(available(deployment), cause);
         Judgement::new(Truth::True, Reason::Available, message, rollout)
     } else {
