@@ -169,13 +169,20 @@ pub fn tool(name: &str) -> PathBuf {
 
 /// Removes the logs of test processes that are gone. The last run's stay until here, for reading.
 fn remove_old_instances() {
-    for entry in std::fs::read_dir(scratch()).expect("the scratch directory is readable").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(pid) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else { continue };
-        if !is_alive(pid) {
-            let _ = Command::new(launcher()).args(["stop", "--purge", "--dir"]).arg(entry.path()).status();
-        }
+    for dir in remains(PREFIX) {
+        let _ = Command::new(launcher()).args(["stop", "--purge", "--dir"]).arg(dir).status();
     }
+}
+
+/// Directories `PREFIX` + pid + `-…` in the scratch directory whose test process is gone.
+pub fn remains(prefix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(scratch()).expect("the scratch directory is readable").flatten();
+    let gone = entries.filter(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(prefix).and_then(|rest| rest.split('-').next());
+        pid.is_some_and(|pid| !is_alive(pid))
+    });
+    gone.map(|entry| entry.path()).collect()
 }
 
 /// Whether there is a process of this id.

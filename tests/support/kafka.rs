@@ -17,7 +17,7 @@ use krafka::auth::AuthConfig;
 use microservice_operator::engine::kafka::{ClientCertificate, Login, Mechanism, Settings, Tls};
 use tokio::sync::OnceCell;
 
-use super::cluster::{is_alive, scratch};
+use super::cluster::{is_alive, remains, scratch};
 use super::{eventually, suffix};
 use authority::Authority;
 use node::Node;
@@ -215,11 +215,7 @@ fn jars() -> PathBuf {
 
 /// Removes the logs of test processes that are gone. The last run's stay until here, for reading.
 fn remove_old_instances() {
-    for entry in std::fs::read_dir(scratch()).expect("the scratch directory is readable").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(pid) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else { continue };
-        if !is_alive(pid) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
+    for dir in remains(PREFIX) {
+        let _ = std::fs::remove_dir_all(dir);
     }
 }
