@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 /// Module, and the modules of this crate that it may use besides itself.
 const DIRECTION: [(&str, &[&str]); 9] = [
     ("api", &[]),
-    ("intent", &["api"]),
-    ("kafka", &[]),
+    ("kafka", &["api"]),
+    ("intent", &["api", "kafka"]),
     ("plan", &["api", "intent"]),
     ("status", &["api", "intent", "plan"]),
     ("cli", &["api", "intent", "plan"]),
     ("telemetry", &["api"]),
-    ("engine", &["api", "intent", "plan", "status", "telemetry", "kafka"]),
-    ("controller", &["api", "intent", "plan", "status", "telemetry", "engine"]),
+    ("engine", &["api", "kafka", "intent", "plan", "status", "telemetry"]),
+    ("controller", &["api", "kafka", "intent", "plan", "status", "telemetry", "engine"]),
 ];
 
 /// Modules that compute and nothing else. The rest of the library does IO.
-const PURE: [&str; 5] = ["api", "intent", "kafka", "plan", "status"];
+const PURE: [&str; 5] = ["api", "kafka", "intent", "plan", "status"];
 /// Reads files and writes to standard output, but never talks to a cluster.
 const OFFLINE: &str = "cli";
 const IO: [&str; 3] = ["telemetry", "engine", "controller"];

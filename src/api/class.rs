@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ANNOTATION_DEFAULT_CLASS;
+use super::kafka::class::ClassKafka;
 use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shutdown};
 
 /// The platform's defaults and guard rails for the services that use the class.
@@ -45,6 +46,10 @@ pub struct MicroserviceClassSpec {
     /// What a Microservice of this class may not do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
+
+    /// Kafka clusters for the services of this class. Absent: they may not use `spec.kafka`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<ClassKafka>,
 }
 
 impl MicroserviceClass {

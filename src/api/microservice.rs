@@ -14,6 +14,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kafka::Kafka;
 use super::status::MicroserviceStatus;
 
 /// One service of a system: the operator keeps its Deployment, Service, ServiceAccount, autoscaler,
@@ -38,6 +39,7 @@ use super::status::MicroserviceStatus;
     printcolumn = r#"{"name":"Image","type":"string","description":"Image of the current template.","jsonPath":".status.image","priority":1}"#,
     printcolumn = r#"{"name":"URL","type":"string","description":"Address inside the cluster.","jsonPath":".status.url","priority":1}"#,
     printcolumn = r#"{"name":"Class","type":"string","description":"Class that applies.","jsonPath":".status.class","priority":1}"#,
+    printcolumn = r#"{"name":"Topics","type":"string","description":"Whether its Kafka topics are as described.","jsonPath":".status.conditions[?(@.type==\"TopicsReady\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","description":"What is wrong and what to do.","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     scale(
         spec_replicas_path = ".spec.replicas",
@@ -180,6 +182,10 @@ pub struct MicroserviceSpec {
     /// How many pods a drain may take at a time. Default 1. Applies with two or more replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption_budget: Option<DisruptionBudget>,
+
+    /// Kafka topics of the service, and those of others that it uses. The class says on which clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Box<Kafka>>,
 
     /// While true the operator applies and deletes nothing for this object and says so; it goes on
     /// reporting. Default false.

@@ -92,6 +92,42 @@ reasons! {
     PodsUnavailable,
     /// A live replica count of 0 keeps the autoscaler switched off.
     AutoscalerIdle,
+    /// Every own topic is on the cluster as described, and the service has its rights.
+    TopicsReady,
+    /// An own topic is not on the cluster yet.
+    WaitingForOwnTopic,
+    /// A topic of another service that is produced to or consumed does not exist yet.
+    WaitingForTopic,
+    /// The owner of a topic does not name this service among its producers or consumers.
+    PendingConsent,
+    /// No broker of the cluster answers.
+    BrokerUnreachable,
+    /// The cluster refuses the operator's login.
+    LoginRefused,
+    /// The operator's user lacks a right on the cluster.
+    NotAuthorized,
+    /// The cluster limits the operator's requests; they are sent again later.
+    Throttled,
+    /// The cluster does not support what is needed, or has it switched off.
+    Unsupported,
+    /// The cluster refuses the name of a topic.
+    TopicNameRefused,
+    /// The cluster has too few brokers for the replication factor.
+    ReplicationImpossible,
+    /// The cluster refuses a topic's configuration.
+    TopicConfigRefused,
+    /// A policy of the cluster refuses a topic.
+    TopicPolicyViolation,
+    /// A topic or user of this name exists and belongs to somebody else.
+    TopicConflict,
+    /// A topic has more partitions than it should have; they cannot be taken away.
+    PartitionDecreaseRefused,
+    /// A topic has another replication factor; it is not changed in place.
+    ReplicationChangeRefused,
+    /// A change of the class would move a topic to another name or cluster.
+    TopicMoveRefused,
+    /// Another program keeps removing the ACLs that the operator makes.
+    AclContested,
     /// This class is the default.
     Default,
     /// This class is not marked as default.

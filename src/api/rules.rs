@@ -30,9 +30,11 @@ const fn rule(
 /// Limits to keep in mind: the API server estimates the cost of each rule from the bounds of what it
 /// reads and refuses the CRD above 10 million for one rule or 100 million in all. The text of an
 /// int-or-string counts as 3 MB whatever its `maxLength`, so such rules are rare and outside lists. At
-/// run time one rule may cost 1 million; an object at its bounds has to stay below that too.
+/// run time one rule may cost 1 million; an object at its bounds has to stay below that too. A field
+/// whose name is a reserved word of CEL is written `__namespace__`: the server compiles `namespace` too,
+/// but does not see its bounds then.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, CLASS].into_iter().flatten()
+    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, KAFKA, CLASS, CLASS_KAFKA].into_iter().flatten()
 }
 
 const NAMES: &[Rule] = &[
@@ -69,6 +71,14 @@ const NAMES: &[Rule] = &[
             "priorityClassName",
             "runtimeClassName",
             "allowedServiceAccounts[]",
+            "spec.kafka.cluster",
+            "topics[].producers[].name",
+            "topics[].consumers[].name",
+            "clusters[].name",
+            "tls.caSecretName",
+            "tls.clientSecretName",
+            "sasl.secretName",
+            "strimzi.cluster",
         ],
         "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
         "must be the plain name of an object: lower-case letters, digits, '-' and '.', without a namespace and without '/'",
@@ -484,6 +494,84 @@ const POD: &[Rule] = &[
     ),
 ];
 
+/// Uniqueness of the variables is asked with indexOf and lastIndexOf, which cost one pass over all names
+/// for each of them. When the names are so many and long that this is above what one rule may cost at run
+/// time, it is left to [`crate::intent`].
+const KAFKA: &[Rule] = &[
+    rule(
+        "topic-name",
+        &["spec.kafka.topics[].name", "produces[].topic", "consumes[].topic", "externalTopics[].name"],
+        "self.matches('^[a-zA-Z0-9._-]+$') && self != '.' && self != '..'",
+        "the name of a topic has at most 249 letters, digits, '.', '_' and '-', and is not '.' or '..', such as order-events",
+    ),
+    rule(
+        "topic-internal",
+        &["spec.kafka.topics[].name", "produces[].topic", "consumes[].topic", "externalTopics[].name"],
+        "!self.startsWith('__')",
+        "topics whose names begin with __ are Kafka's own: choose another name, such as order-events",
+    ),
+    rule(
+        "topic-variable-twice",
+        &["spec.kafka.topics"],
+        "self.map(t, t.name.size()).sum() > 8192 || [self.map(t, t.name.replace('.', '_').replace('-', '_').upperAscii())].all(names, names.all(n, names.indexOf(n) == names.lastIndexOf(n)))",
+        "two topics have names that are the same or differ only in '.', '_', '-' and case, so their variables KAFKA_TOPIC_<NAME> would be one: rename one of them",
+    ),
+    rule(
+        "topic-retention",
+        &["spec.kafka.topics[].retention"],
+        "self == 'Infinite' || (self.matches('^([0-9]{1,5}(d|h|m|s|ms)){1,4}$') && self.matches('[1-9]'))",
+        "retention must be a duration such as 7d, 12h or 1h30m, more than 0, or Infinite",
+    ),
+    rule(
+        "topic-retention-bytes",
+        &["spec.kafka.topics[].retentionBytes"],
+        "self.matches('^([1-9][0-9]{0,14}|[1-9][0-9]{0,5}(Ki|Mi|Gi|Ti)|Infinite)$')",
+        "retentionBytes must be a number of bytes, plain or with Ki, Mi, Gi or Ti, such as 10Gi, or Infinite",
+    ),
+    rule(
+        "topic-min-insync",
+        &["spec.kafka.topics[]"],
+        "!has(self.minInsyncReplicas) || !has(self.replicationFactor) || self.minInsyncReplicas <= self.replicationFactor",
+        "minInsyncReplicas exceeds replicationFactor, so no message could ever be written: lower it, usually to replicationFactor - 1",
+    ),
+    rule(
+        "topic-config-key",
+        &["spec.kafka.topics[].config"],
+        "self.all(k, k.size() <= 128 && k.matches('^[a-z][a-z0-9.]*$') && !self[k].matches('[[:cntrl:]]'))",
+        "the keys of a topic's config are Kafka's own, such as compression.type, and the values have no control characters",
+    ),
+    rule(
+        "topic-config-typed",
+        &["spec.kafka.topics[].config"],
+        "!('retention.ms' in self) && !('retention.bytes' in self) && !('cleanup.policy' in self) && !('min.insync.replicas' in self) && !('max.message.bytes' in self)",
+        "a key of the topic's config has a field of its own: use retention, retentionBytes, cleanupPolicy, minInsyncReplicas or maxMessageBytes",
+    ),
+    rule(
+        "topic-observe",
+        &["spec.kafka.topics[]"],
+        "!has(self.managementPolicy) || self.managementPolicy != 'Observe' || [has(self.partitions), has(self.replicationFactor), has(self.retention), has(self.retentionBytes), has(self.cleanupPolicy), has(self.minInsyncReplicas), has(self.maxMessageBytes), has(self.config), has(self.deletionPolicy)].all(given, !given)",
+        "an observed topic is made elsewhere: remove all but name, managementPolicy, producers and consumers, or use managementPolicy: Adopt",
+    ),
+    rule(
+        "topic-reference-twice",
+        &["spec.kafka.produces", "spec.kafka.consumes"],
+        "self.all(t, self.exists_one(u, u.topic == t.topic && has(u.__namespace__) == has(t.__namespace__) && (!has(u.__namespace__) || u.__namespace__ == t.__namespace__)))",
+        "produces and consumes name each topic once: remove the second entry",
+    ),
+    rule(
+        "topic-external-namespace",
+        &["produces[]", "consumes[]"],
+        "!has(self.external) || !self.external || !has(self.__namespace__)",
+        "an external topic has no owner and so no namespace: remove namespace or external",
+    ),
+    rule(
+        "consumer-group",
+        &["consumes[].group", "streams.applicationId"],
+        "self.matches('^[a-zA-Z0-9._-]+$')",
+        "a consumer group and an application id have letters, digits, '.', '_' and '-', such as order-service",
+    ),
+];
+
 const CLASS: &[Rule] = &[
     rule(
         "class-image-prefix",
@@ -499,8 +587,79 @@ const CLASS: &[Rule] = &[
     ),
     rule(
         "class-namespace",
-        &["allowedNamespaces[]"],
+        &[
+            "allowedNamespaces[]",
+            "topics[].producers[].namespace",
+            "topics[].consumers[].namespace",
+            "produces[].namespace",
+            "consumes[].namespace",
+            "externalTopics[].namespaces[]",
+            "strimzi.namespace",
+        ],
         "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
         "must be the name of a namespace: at most 63 lower-case letters, digits and '-'",
+    ),
+];
+
+const CLASS_KAFKA: &[Rule] = &[
+    rule(
+        "kafka-topic-template",
+        &["kafka.topicNameTemplate"],
+        "self.matches('^([a-zA-Z0-9._-]*[{]namespace[}][._])?[a-zA-Z0-9._-]*[{]name[}][a-zA-Z0-9._-]*$') && !self.startsWith('__')",
+        "topicNameTemplate must contain {name} once, and may have {namespace} before it, followed by '.' or '_', such as {namespace}.{name}",
+    ),
+    rule(
+        "kafka-principal-prefix",
+        &["kafka.principalPrefix"],
+        "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "principalPrefix has at most 20 lower-case letters, digits and '-', such as msvc",
+    ),
+    rule(
+        "kafka-allowed-config",
+        &["kafka.allowedConfig[]"],
+        "self.matches('^[a-z][a-z0-9.]*$') && !(self in ['retention.ms', 'retention.bytes', 'cleanup.policy', 'min.insync.replicas', 'max.message.bytes'])",
+        "an allowed key is one of Kafka's topic configuration that has no field of its own, such as compression.type",
+    ),
+    rule(
+        "kafka-default-partitions",
+        &["MicroserviceClass.spec.kafka"],
+        "!has(self.maxPartitions) || !has(self.defaults) || !has(self.defaults.partitions) || self.defaults.partitions <= self.maxPartitions",
+        "defaults.partitions exceeds maxPartitions: lower it or raise maxPartitions",
+    ),
+    rule(
+        "kafka-bootstrap-server",
+        &["clusters[].bootstrapServers[]"],
+        r"self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?|\\[[0-9a-fA-F:.]+\\]):[1-9][0-9]{0,4}$')",
+        "a bootstrap server is an address without a scheme and with a port, such as kafka-0.example.com:9093",
+    ),
+    rule(
+        "kafka-strimzi",
+        &["clusters[]"],
+        "has(self.strimzi) == (has(self.mode) && self.mode == 'Strimzi')",
+        "mode: Strimzi and strimzi belong together: set both or neither",
+    ),
+    rule(
+        "kafka-users-existing",
+        &["clusters[].users"],
+        "[has(self.secretNameTemplate), has(self.principalTemplate)].all(given, given == (has(self.mode) && self.mode == 'Existing'))",
+        "mode: Existing needs secretNameTemplate and principalTemplate, and no other mode takes them",
+    ),
+    rule(
+        "kafka-users-template",
+        &["users.secretNameTemplate"],
+        "self.matches('^([-a-z0-9.]|[{]name[}]|[{]namespace[}])+$') && self.contains('{name}')",
+        "secretNameTemplate must contain {name}, such as {name}-msk: each service has a Secret of its own",
+    ),
+    rule(
+        "kafka-principal-template",
+        &["users.principalTemplate"],
+        "self.matches('^User:[^{}*[:cntrl:]]*([{](name|namespace)[}][^{}*[:cntrl:]]*)+$') && self.contains('{name}') && self.contains('{namespace}')",
+        "principalTemplate must begin with User: and contain {namespace} and {name}, such as User:{namespace}.{name}: each service is a principal of its own",
+    ),
+    rule(
+        "kafka-users-acls",
+        &["clusters[]"],
+        "!has(self.users) || !has(self.users.mode) || self.users.mode != 'None' || !has(self.acls) || self.acls == 'None'",
+        "ACLs need users: set users.mode to Managed or Existing, or remove acls",
     ),
 ];

@@ -45,7 +45,7 @@ pub struct MicroserviceStatus {
     /// Digest of the last pod template that was rolled out completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_template: Option<String>,
-    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady.
+    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The objects the operator keeps for this one.
@@ -60,6 +60,9 @@ pub struct MicroserviceStatus {
     /// Secrets and ConfigMaps that the pods read, as last seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<ReferenceStatus>,
+    /// Own topics as last seen on the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<TopicStatus>,
 }
 
 /// One object the operator keeps.
@@ -138,4 +141,47 @@ pub struct ReferenceStatus {
     pub keys: Vec<String>,
     /// Id of the key of that hash.
     pub key_id: String,
+}
+
+/// An own topic as last seen on the cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicStatus {
+    /// Name of the topic in the spec.
+    pub name: String,
+    /// Its name on the cluster, fixed when it is first created or taken over.
+    pub physical_name: String,
+    /// Name of the cluster in the class.
+    pub cluster: String,
+    /// Id that the cluster gave it; another id means another topic of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Number of partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
+    /// Replicas of each partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_factor: Option<i32>,
+    /// Ready, Pending, Refused or Unknown.
+    pub state: TopicState,
+    /// Why it is not ready, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is not ready, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// State of an own topic.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum TopicState {
+    /// It is on the cluster as described.
+    Ready,
+    /// It is being made or changed.
+    #[default]
+    Pending,
+    /// Some of what is described cannot be done.
+    Refused,
+    /// The cluster was not asked or did not answer.
+    Unknown,
 }

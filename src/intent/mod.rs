@@ -2,6 +2,7 @@
 //! generated values are comes in through [`Observed`].
 
 pub mod duration;
+pub mod kafka;
 pub mod quantity;
 pub mod references;
 mod resolve;
@@ -26,6 +27,7 @@ use crate::api::microservice::{
 };
 use crate::api::{Microservice, MicroserviceClass, Reason};
 
+pub use kafka::KafkaIntent;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
 /// A rule that the spec breaks. Bad input is data, not an error.
@@ -205,6 +207,8 @@ pub struct Intent {
     pub restart: Option<String>,
     /// Generated Secrets.
     pub generated: Vec<GeneratedSecret>,
+    /// Topics, groups and users on a Kafka cluster.
+    pub kafka: Option<Box<KafkaIntent>>,
     /// New references that do not exist yet: the Deployment waits for them.
     pub missing: Vec<MissingReference>,
     /// Whether the Deployment exists.

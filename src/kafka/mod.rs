@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod model;
+pub mod names;
 pub mod release;
 pub mod rights;
 pub mod topic;

@@ -159,6 +159,7 @@ pub fn intent() -> Intent {
         config_hash: None,
         restart: None,
         generated: Vec::new(),
+        kafka: None,
         missing: Vec::new(),
         deployment_exists: false,
     }

@@ -96,6 +96,7 @@ pub(super) fn intent() -> Intent {
         config_hash: None,
         restart: None,
         generated: Vec::new(),
+        kafka: None,
         missing: Vec::new(),
         deployment_exists: true,
     }

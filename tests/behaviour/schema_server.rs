@@ -106,6 +106,49 @@ fn complaint(file: &Path, answer: Result<(), Refusal>) -> Option<String> {
     (!met).then(said)
 }
 
+/// One rule may cost a million units at run time, all rules of an object ten million.
+#[tokio::test]
+async fn the_largest_kafka_section_is_within_the_budget_of_the_rules() {
+    let namespace = namespace().await;
+    let name = |i: usize| format!("{}{i:03}", "a.".repeat(123));
+    let config: serde_json::Map<String, Value> =
+        (0..16).map(|i| (format!("key.{}", "b".repeat(i + 1)), json!("c".repeat(100)))).collect();
+    let topic = |i: usize| {
+        let peers = [json!({"name": "d".repeat(63), "namespace": "e".repeat(63)})];
+        json!({
+            "name": name(i), "partitions": 1, "replicationFactor": 3, "minInsyncReplicas": 2,
+            "retention": "99999d99999d99999d99999d", "retentionBytes": "999999Ti",
+            "config": config, "producers": peers, "consumers": peers
+        })
+    };
+    let owner = |i: usize| format!("{}{i:03}", "f".repeat(60));
+    let consumed = |i: usize| json!({"topic": name(0), "namespace": owner(i), "group": "g".repeat(128)});
+    let produced = |i: usize| json!({"topic": name(i), "namespace": owner(0)});
+    let kafka = json!({
+        "topics": (0..256).map(topic).collect::<Vec<_>>(),
+        "produces": (0..128).map(produced).collect::<Vec<_>>(),
+        "consumes": (0..128).map(consumed).collect::<Vec<_>>(),
+        "streams": {"applicationId": "h".repeat(128)}
+    });
+    let object = json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+        "metadata": {"name": "largest"}, "spec": {"image": "a:v1", "kafka": kafka}
+    });
+    let answer = create(namespace.client(), namespace.name(), &object).await;
+    assert!(answer.is_ok(), "{:?}", answer.err().map(|refusal| refusal.text));
+    // The longest names whose variables the server compares, and two of them alike.
+    let mut alike = object;
+    for i in 0..256 {
+        alike["spec"]["kafka"]["topics"][i]["name"] = json!(format!("{}{i:03}", "a.".repeat(14)));
+    }
+    let answer = create(namespace.client(), namespace.name(), &alike).await;
+    assert!(answer.is_ok(), "{:?}", answer.err().map(|refusal| refusal.text));
+    alike["spec"]["kafka"]["topics"][255]["name"] = json!(format!("{}000", "A_".repeat(14)));
+    let answer = create(namespace.client(), namespace.name(), &alike).await;
+    let said = answer.err().map(|refusal| refusal.text).unwrap_or_default();
+    assert!(said.contains("KAFKA_TOPIC_<NAME>"), "{said}");
+}
+
 #[tokio::test]
 async fn kubectl_explain_prints_our_words() {
     let namespace = namespace().await;
@@ -119,7 +162,7 @@ async fn kubectl_explain_prints_our_words() {
     for text in fields.values().chain([health]).map(|field| field["description"].as_str().unwrap()) {
         assert!(printed.contains(&flat(text)), "not explained: {text}\nin {printed}");
     }
-    for field in ["image", "replicas", "secrets", "files", "suspend"] {
+    for field in ["image", "replicas", "secrets", "files", "kafka", "suspend"] {
         let printed = flat(&kubectl.ok(&format!("explain msvc.spec.{field}")).await);
         let text = schema[field]["description"].as_str().unwrap();
         assert!(printed.contains(&flat(text)), "not explained: {text}\nin {printed}");
@@ -143,7 +186,7 @@ async fn kubectl_get_shows_what_is_broken_and_why() {
 
     let table = kubectl.ok("get microservices -o wide").await;
     let [header, row] = table.lines().collect::<Vec<_>>().try_into().unwrap();
-    assert_eq!(words(header)[5..], ["IMAGE", "URL", "CLASS", "MESSAGE"]);
+    assert_eq!(words(header)[5..], ["IMAGE", "URL", "CLASS", "TOPICS", "MESSAGE"]);
     let url = format!("http://web.{}.svc:3000", namespace.name());
     assert!(words(row).contains(&"web:v1".to_owned()) && words(row).contains(&url), "{row}");
 

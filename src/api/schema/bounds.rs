@@ -54,6 +54,7 @@ pub(super) type Constraint = (&'static str, JSONSchemaProps);
 pub(super) fn constraints() -> Vec<Constraint> {
     let mut all = numbers();
     all.extend(sizes());
+    all.extend(kafka_sizes());
     all.extend(enums());
     all.extend(lists());
     all
@@ -71,6 +72,8 @@ fn numbers() -> Vec<Constraint> {
     let threshold = || range(1, 1000);
     let id = || range(1, 2_147_483_647);
     let mode = || range(0, 0o777);
+    let partitions = || range(1, 10_000);
+    let copies = || range(1, 100);
     vec![
         ("spec.port", port()),
         ("ports[].port", port()),
@@ -117,6 +120,13 @@ fn numbers() -> Vec<Constraint> {
         ("preferredDuringSchedulingIgnoredDuringExecution[].weight", range(1, 100)),
         ("defaultsRevision", range(1, 1000)),
         ("guardrails.maxReplicas", replicas()),
+        ("topics[].partitions", partitions()),
+        ("topics[].replicationFactor", copies()),
+        ("topics[].minInsyncReplicas", copies()),
+        ("topics[].maxMessageBytes", id()),
+        ("kafka.maxPartitions", partitions()),
+        ("kafka.defaults.partitions", partitions()),
+        ("kafka.defaults.replicationFactor", copies()),
     ]
 }
 
@@ -212,6 +222,53 @@ fn sizes() -> Vec<Constraint> {
         ("status.retained[].message", length(0, 1024)),
         ("status.secrets[].rotateToken", length(0, 4096)),
         ("status.references", items(0, 1024)),
+        ("status.topics", items(0, 256)),
+        ("topics[].physicalName", text(249)),
+        ("status.topics[].message", length(0, 1024)),
+    ]
+}
+
+/// A topic's name has at most 249 characters. Consent is a list without keys: an emptied keyed list
+/// would become an absent one, which allows more.
+fn kafka_sizes() -> Vec<Constraint> {
+    let topic = || text(249);
+    vec![
+        ("kafka.cluster", text(63)),
+        ("kafka.topics", items(0, 256)),
+        ("topics[].name", topic()),
+        ("topics[].retention", text(32)),
+        ("topics[].retentionBytes", text(16)),
+        ("topics[].config", entries(0, 32)),
+        ("topics[].config{}", length(0, 512)),
+        ("topics[].producers", items(0, 64)),
+        ("topics[].consumers", items(0, 64)),
+        ("producers[].name", text(63)),
+        ("producers[].namespace", text(63)),
+        ("consumers[].name", text(63)),
+        ("consumers[].namespace", text(63)),
+        ("kafka.produces", items(0, 128)),
+        ("produces[].topic", topic()),
+        ("produces[].namespace", text(63)),
+        ("kafka.consumes", items(0, 128)),
+        ("consumes[].topic", topic()),
+        ("consumes[].namespace", text(63)),
+        ("consumes[].group", text(128)),
+        ("streams.applicationId", text(128)),
+        ("kafka.clusters", items(1, 16)),
+        ("clusters[].name", text(63)),
+        ("clusters[].bootstrapServers", items(1, 32)),
+        ("clusters[].bootstrapServers[]", text(261)),
+        ("users.secretNameTemplate", text(128)),
+        ("users.principalTemplate", text(253)),
+        ("strimzi.namespace", text(63)),
+        ("kafka.topicNameTemplate", text(128)),
+        ("kafka.principalPrefix", text(20)),
+        ("kafka.externalTopics", items(0, 256)),
+        ("externalTopics[].name", topic()),
+        ("externalTopics[].namespaces", items(1, 64)),
+        ("externalTopics[].namespaces[]", text(63)),
+        ("kafka.allowedConfig", items(0, 128)),
+        ("kafka.allowedConfig[]", text(128)),
     ]
 }
 
@@ -281,5 +338,12 @@ fn lists() -> Vec<Constraint> {
         ("allowedServiceAccounts", set()),
         ("allowedPodAnnotations", set()),
         ("allowedNamespaces", set()),
+        ("status.topics", keyed(&["name"])),
+        ("spec.kafka.topics", keyed(&["name"])),
+        ("kafka.clusters", keyed(&["name"])),
+        ("clusters[].bootstrapServers", set()),
+        ("kafka.externalTopics", keyed(&["name"])),
+        ("externalTopics[].namespaces", set()),
+        ("kafka.allowedConfig", set()),
     ]
 }

@@ -13,7 +13,12 @@ use super::bounds::QUANTITY_PATTERN;
 use crate::api::rules::rules;
 
 static PROGRAMS: LazyLock<BTreeMap<&'static str, Result<Program, ParseErrors>>> =
-    LazyLock::new(|| rules().map(|rule| (rule.rule, Program::compile(rule.rule))).collect());
+    LazyLock::new(|| rules().map(|rule| (rule.rule, Program::compile(&unescaped(rule.rule)))).collect());
+
+/// Fields whose names are reserved words have underscores in the server's CEL, and none here.
+fn unescaped(rule: &str) -> String {
+    rule.replace("__namespace__", "namespace")
+}
 
 /// What rules are evaluated in.
 pub(super) struct Evaluator {

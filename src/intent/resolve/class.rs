@@ -1,6 +1,6 @@
 //! Which class and which revision of the built-in defaults apply, and the digest of both.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Inputs;
 use crate::api::defaults::{DEFAULT_REVISION, Defaults, NEWEST_REVISION, revision as defaults_of};
@@ -50,13 +50,27 @@ fn not_found(field: &str, message: String) -> Violation {
 /// Digest of everything outside the object that a plan depends on. Guard rails that only allow or
 /// refuse are left out: they change no child.
 pub(super) fn revision(inputs: &Inputs<'_>) -> String {
-    let parts = json!({
+    let mut parts = json!({
         "class": inputs.class_name,
         "defaults": inputs.class,
         "maxReplicas": inputs.guardrails.max_replicas,
         "maxResources": inputs.guardrails.max_resources,
         "revision": inputs.defaults.revision,
     });
+    if let (Some(parts), Some(kafka)) = (parts.as_object_mut(), kafka(inputs)) {
+        parts.insert("kafka".to_owned(), kafka);
+    }
     // serde_json's map is sorted by key: its compact form is canonical.
     names::digest(&parts.to_string())
+}
+
+/// The class's part that names topics and users; only services that use Kafka depend on it.
+fn kafka(inputs: &Inputs<'_>) -> Option<Value> {
+    let (spec, class) = (inputs.spec.kafka.as_deref()?, inputs.kafka?);
+    Some(json!({
+        "cluster": super::kafka::cluster(spec, class),
+        "topicNameTemplate": class.topic_name_template,
+        "principalPrefix": class.principal_prefix,
+        "defaults": class.defaults,
+    }))
 }

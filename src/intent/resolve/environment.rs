@@ -8,12 +8,14 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Inputs;
-use crate::api::microservice::{FileMount, MicroserviceSpec, SecretUse};
+use crate::api::microservice::{FileMount, SecretUse};
 use crate::api::names;
+use crate::intent::KafkaIntent;
 
-/// Entries from `secrets[]` first, so that the user's entries can refer to them with `$(NAME)`; a
-/// user's entry replaces one of ours. The first of two entries with one name stands.
-pub(super) fn env(spec: &MicroserviceSpec) -> Vec<EnvVar> {
+/// Entries from `secrets[]` and of Kafka first, so that the user's entries can refer to them with
+/// `$(NAME)`; a user's entry replaces one of ours. The first of two entries with one name stands.
+pub(super) fn env(inputs: &Inputs<'_>, kafka: Option<&KafkaIntent>) -> Vec<EnvVar> {
+    let spec = inputs.spec;
     let given: BTreeSet<&str> = spec.env.iter().flatten().map(|entry| entry.name.as_str()).collect();
     let ours = spec
         .secrets
@@ -21,7 +23,8 @@ pub(super) fn env(spec: &MicroserviceSpec) -> Vec<EnvVar> {
         .flatten()
         .flat_map(secret_env)
         .filter(|entry| !given.contains(entry.name.as_str()));
-    complete(ours.chain(spec.env.iter().flatten().cloned()))
+    let kafka = kafka.map(|kafka| super::kafka::env(inputs, kafka)).unwrap_or_default();
+    complete(ours.chain(kafka).chain(spec.env.iter().flatten().cloned()))
 }
 
 fn secret_env(secret: &SecretUse) -> impl Iterator<Item = EnvVar> + '_ {

@@ -3,6 +3,7 @@
 
 mod class;
 mod environment;
+pub(super) mod kafka;
 mod pod;
 pub(super) mod ports;
 pub(super) mod probes;
@@ -18,6 +19,7 @@ use kube::ResourceExt;
 use super::{Intent, Observed, Violation, rules};
 use crate::api::class::{ClassDefaults, Guardrails};
 use crate::api::defaults::Defaults;
+use crate::api::kafka::class::ClassKafka;
 use crate::api::microservice::MicroserviceSpec;
 use crate::api::{ANNOTATION_RESTART, API_VERSION, Microservice, MicroserviceClass, names};
 
@@ -33,6 +35,8 @@ pub(super) struct Inputs<'a> {
     pub class: &'a ClassDefaults,
     /// The class's guard rails, empty without a class.
     pub guardrails: &'a Guardrails,
+    /// The class's Kafka clusters and names.
+    pub kafka: Option<&'a ClassKafka>,
     /// The built-in defaults of the class's revision.
     pub defaults: &'static Defaults,
     /// The live world.
@@ -64,6 +68,7 @@ pub(super) fn resolve(
         class_name: class.and_then(|class| class.metadata.name.as_deref()),
         class: class.and_then(|class| class.spec.defaults.as_ref()).unwrap_or(&no_defaults),
         guardrails: class.and_then(|class| class.spec.guardrails.as_ref()).unwrap_or(&no_guardrails),
+        kafka: class.and_then(|class| class.spec.kafka.as_ref()),
         defaults,
         observed,
     };
@@ -81,6 +86,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
     let min_ready_seconds = spec.min_ready_seconds.unwrap_or(inputs.defaults.min_ready);
     let progress_deadline_seconds =
         rollout::progress_deadline(inputs, probes.startup.as_ref(), min_ready_seconds, drain_seconds);
+    let kafka = kafka::kafka(inputs);
     let config = spec.config.clone().filter(|config| !config.is_empty());
     Intent {
         name: inputs.name().to_owned(),
@@ -104,7 +110,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         drain_seconds,
         grace_period_seconds,
         progress_deadline_seconds,
-        env: environment::env(spec),
+        env: environment::env(inputs, kafka.as_deref()),
         env_from: environment::env_from(inputs, config.is_some()),
         config_hash: secrets::config_hash(inputs, config.as_ref()),
         config,
@@ -120,6 +126,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         max_unavailable: max_unavailable(inputs),
         restart: object.annotations().get(ANNOTATION_RESTART).cloned(),
         generated: secrets::generated(inputs),
+        kafka,
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,
     }

@@ -36,7 +36,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations
 }
 
 /// Who forbids it, for messages.
-fn class(inputs: &Inputs<'_>) -> String {
+pub(super) fn class(inputs: &Inputs<'_>) -> String {
     match inputs.class_name {
         Some(name) => format!("MicroserviceClass {name:?}"),
         None => "the operator, as no MicroserviceClass applies,".to_owned(),

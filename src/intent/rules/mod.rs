@@ -4,6 +4,7 @@
 mod data;
 mod guardrails;
 mod health;
+mod kafka;
 mod mounts;
 mod pod;
 mod workload;
@@ -22,6 +23,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     mounts::check(inputs, &mut found);
     pod::check(inputs, intent, &mut found);
     guardrails::check(inputs, intent, &mut found);
+    kafka::check(inputs, intent, &mut found);
     found.sorted()
 }
 
@@ -60,7 +62,7 @@ impl Violations {
 }
 
 /// The fields of the spec in the order of the API.
-const FIELDS: [&str; 31] = [
+const FIELDS: [&str; 32] = [
     "className",
     "image",
     "imagePullPolicy",
@@ -92,6 +94,7 @@ const FIELDS: [&str; 31] = [
     "pod",
     "serviceAccount",
     "disruptionBudget",
+    "kafka",
 ];
 
 /// Characters of a user's text that a message shows.

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals of json! read better without a reference")]
 
 mod defaults;
+mod kafka;
 mod precedence;
 mod properties;
 mod references;

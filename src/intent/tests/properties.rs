@@ -168,6 +168,21 @@ fn candidates() -> Vec<(&'static str, Vec<Value>)> {
                 json!({"maxUnavailable": i32::MIN}),
             ],
         ),
+        (
+            "kafka",
+            vec![
+                json!({"topics": [{"name": "a", "retention": "7d"}], "consumes": [{"topic": "a"}, {"topic": "b", "group": "g"}]}),
+                json!({"cluster": hostile, "streams": {"applicationId": hostile}}),
+                json!({
+                    "topics": [
+                        {"name": hostile, "partitions": i32::MIN, "retention": hostile, "retentionBytes": hostile, "config": {hostile: hostile}},
+                        {"name": hostile, "producers": [{"name": hostile, "namespace": hostile}]}
+                    ],
+                    "produces": [{"topic": hostile, "namespace": hostile}, {"topic": hostile, "external": true}],
+                    "consumes": [{"topic": "", "group": ""}, {"topic": hostile, "group": hostile}]
+                }),
+            ],
+        ),
     ]
 }
 
@@ -187,7 +202,9 @@ fn fields() -> impl Strategy<Value = Value> {
 fn good_fields() -> impl Strategy<Value = Value> {
     let all: Vec<(String, Value)> = candidates()
         .into_iter()
-        .filter(|(field, _)| !matches!(*field, "className" | "port" | "readinessProbe" | "replicas"))
+        .filter(|(field, _)| {
+            !matches!(*field, "className" | "port" | "readinessProbe" | "replicas" | "kafka")
+        })
         .filter_map(|(field, values)| Some((field.to_owned(), values.into_iter().next()?)))
         .filter(|(field, _)| field != "env" && field != "startupProbe" && field != "ports")
         .collect();
@@ -212,9 +229,18 @@ fn classes() -> impl Strategy<Value = Option<Value>> {
         json!({"maxReplicas": i32::MIN, "maxResources": {"cpu": "x"}, "allowedImagePrefixes": [""], "requireDigest": true}),
         json!({"allowedNamespaces": [], "allowedPodAnnotations": ["*"], "securityProfile": "Baseline"}),
     ]);
-    let class = (defaults, guardrails, select(vec![1, 1, 1, i32::MIN, i32::MAX])).prop_map(
-        |(defaults, guardrails, revision)| {
-            json!({"defaults": defaults, "guardrails": guardrails, "defaultsRevision": revision})
+    let kafka = select(vec![
+        json!(null),
+        json!({"clusters": [], "topicNameTemplate": ""}),
+        json!({"clusters": [{"name": "c", "bootstrapServers": ["k:1"]}], "topicNameTemplate": "{namespace}.{name}"}),
+        json!({
+            "clusters": [{"name": "../x", "bootstrapServers": ["\0"], "users": {"mode": "Existing"}, "mode": "Strimzi"}],
+            "topicNameTemplate": "{name}{namespace}\u{0}", "principalPrefix": "a".repeat(300)
+        }),
+    ]);
+    let class = (defaults, guardrails, select(vec![1, 1, 1, i32::MIN, i32::MAX]), kafka).prop_map(
+        |(defaults, guardrails, revision, kafka)| {
+            json!({"defaults": defaults, "guardrails": guardrails, "defaultsRevision": revision, "kafka": kafka})
         },
     );
     prop::option::of(class)

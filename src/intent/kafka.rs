@@ -1,0 +1,148 @@
+//! The Kafka part of an intent: names as they are on the cluster, configuration in Kafka's own words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::kafka::{DeletionPolicy, ManagementPolicy};
+
+/// All that a service wants of a Kafka cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaIntent {
+    /// The cluster.
+    pub cluster: ClusterIntent,
+    /// Own topics.
+    pub topics: Vec<TopicIntent>,
+    /// Topics that it writes to beside its own.
+    pub produces: Vec<TopicReference>,
+    /// Topics that it reads.
+    pub consumes: Vec<ConsumeIntent>,
+    /// The application.id of Kafka Streams: also the group, and with a `-` the prefix of internal
+    /// topics and transactional ids.
+    pub application_id: Option<String>,
+}
+
+impl KafkaIntent {
+    /// The consumer groups that it joins; that of Kafka Streams is not among them.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        self.consumes.iter().map(|consumed| consumed.group.as_str()).collect()
+    }
+}
+
+/// A cluster of the class. How the operator logs in stays in the class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterIntent {
+    /// Its name in the class.
+    pub name: String,
+    /// Addresses as `host:port`.
+    pub bootstrap_servers: Vec<String>,
+    /// `security.protocol` of the clients.
+    pub security_protocol: &'static str,
+    /// How topics and users are made.
+    pub mode: ModeIntent,
+    /// How the service logs in.
+    pub users: UsersIntent,
+    /// Whether the operator keeps the ACLs of the service's principals.
+    pub acls: bool,
+}
+
+/// How topics and users are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModeIntent {
+    /// By Kafka's admin protocol.
+    Direct,
+    /// By objects of Strimzi's operators.
+    Strimzi {
+        /// Where they are kept.
+        namespace: String,
+        /// Value of the label `strimzi.io/cluster`.
+        cluster: String,
+    },
+}
+
+/// How a service logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsersIntent {
+    /// As one of two users that the operator makes.
+    Managed {
+        /// Their names, without `User:`.
+        users: [String; 2],
+        /// Secret with the credentials of the one in use.
+        secret: String,
+    },
+    /// As a user that is made elsewhere.
+    Existing {
+        /// Its principal, with `User:`.
+        principal: String,
+        /// Secret with its credentials, in the service's namespace.
+        secret: String,
+        /// `sasl.mechanism` of the clients.
+        mechanism: &'static str,
+    },
+    /// Not at all.
+    None,
+}
+
+/// A topic that the service owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicIntent {
+    /// Name in the spec.
+    pub name: String,
+    /// Name on the cluster.
+    pub physical_name: String,
+    /// Partitions that the spec asks for; `None` = an existing topic keeps what it has.
+    pub partitions: Option<i32>,
+    /// Partitions of a new topic: those of the spec, else the class's default; `None` = the cluster's.
+    pub initial_partitions: Option<i32>,
+    /// Replication factor that the spec asks for; `None` = an existing topic keeps what it has.
+    pub replication_factor: Option<i32>,
+    /// Replication factor of a new topic, as with partitions.
+    pub initial_replication_factor: Option<i32>,
+    /// Declared configuration, typed fields too, in Kafka's keys and values. Other keys are not ours.
+    pub config: BTreeMap<String, String>,
+    /// What happens to it when nobody declares it any more.
+    pub deletion_policy: DeletionPolicy,
+    /// How far it is taken charge of.
+    pub management_policy: ManagementPolicy,
+    /// Who may write beside the owner.
+    pub producers: Consent,
+    /// Who may read beside the owner.
+    pub consumers: Consent,
+}
+
+/// Whom the owner of a topic lets use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Every service of the owner's namespace.
+    OwnNamespace,
+    /// Exactly these services, as namespace and name.
+    Services(BTreeSet<(String, String)>),
+}
+
+impl Consent {
+    /// Whether the owner, of this namespace, lets a service use the topic. The owner itself needs none.
+    pub fn allows(&self, owner_namespace: &str, namespace: &str, name: &str) -> bool {
+        match self {
+            Self::OwnNamespace => namespace == owner_namespace,
+            Self::Services(services) => services.iter().any(|(at, of)| at == namespace && of == name),
+        }
+    }
+}
+
+/// A topic that the service uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicReference {
+    /// Name as declared by its owner, or of an external topic on the cluster.
+    pub name: String,
+    /// Namespace of its owner; `None` = an external topic, that the class allows.
+    pub owner: Option<String>,
+    /// Name on the cluster, if its owner's class is this service's.
+    pub physical_name: String,
+}
+
+/// A topic that the service reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumeIntent {
+    /// The topic.
+    pub topic: TopicReference,
+    /// Consumer group on the cluster.
+    pub group: String,
+}
