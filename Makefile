@@ -29,7 +29,7 @@ test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECO
 	@scripts/test.sh cluster
 
 .PHONY: test-kafka
-test-kafka: ## Tests of the client for Kafka on a real broker (needs Java and Maven)
+test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Maven)
 	@scripts/test.sh kafka
 
 .PHONY: bench

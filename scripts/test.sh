@@ -10,7 +10,7 @@ what=${1:-all}
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
 scripts/toolchain.sh cargo || exit 1
-[ "$what" = unit ] || [ "$what" = kafka ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+[ "$what" = unit ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
 [ "$what" != kafka ] || scripts/toolchain.sh java || exit 1
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
@@ -93,7 +93,7 @@ case $what in
     behaviour
     ;;
   kafka)
-    build_tools kafka-tools
+    if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools kafka-tools; else build_tools kafka-tools; fi
     await_tools
     kafka
     ;;

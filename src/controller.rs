@@ -1,5 +1,6 @@
 //! When to look at which Microservice. What one look consists of is in `look.rs`.
 
+mod departures;
 mod look;
 
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use crate::api::{Microservice, Reason};
 use crate::engine::classes;
 use crate::engine::fleet::Turns;
 use crate::engine::hash_key::HashKeys;
+use crate::engine::kafka::access::Access;
+use crate::engine::kafka::cluster::Hub;
+use crate::engine::kafka::clusters::Clusters;
+use crate::engine::kafka::ledger::Ledger;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
@@ -52,6 +57,8 @@ pub struct Options {
     pub class_rate: f64,
     /// Services that may roll at once for a change of the fleet.
     pub max_rolling: usize,
+    /// Between two looks at Kafka topics of which nothing was heard.
+    pub kafka_sweep: Duration,
     /// Logs, metrics, health.
     pub telemetry: Arc<Telemetry>,
     /// Whether this replica may write.
@@ -89,9 +96,12 @@ struct Context {
     probes: ProbeMessages,
     turns: Turns,
     sentinels: Sentinels,
+    clusters: Clusters,
     telemetry: Arc<Telemetry>,
     fence: Fence,
     classes_changed: Notify,
+    /// Whether every Microservice is in the store.
+    listed: watch::Sender<bool>,
 }
 
 /// Runs until `shutdown` resolves; looks under way are finished first.
@@ -121,11 +131,13 @@ pub async fn run(
         keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
         publisher: Publisher::new(options.client.clone(), &options.identity),
         probes: ProbeMessages::default(),
+        clusters: Clusters::new(hub(&options, watches.clone()), Arc::clone(&watches.world)),
         sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
         classes_changed: Notify::new(),
+        listed: watch::Sender::new(false),
         client: options.client,
     });
     let shutdown = shutdown.shared();
@@ -135,6 +147,14 @@ pub async fn run(
         () = shutdown.clone() => return Ok(()),
     }
     let (store, writer) = reflector::store();
+    let (leading, all_listed) = (options.leadership.clone(), context.listed.subscribe());
+    tasks.spawn(departures::take_up(
+        leading,
+        all_listed,
+        watches.scopes(),
+        store.clone(),
+        Arc::clone(&context),
+    ));
     let objects = roots(&watches, writer, Arc::clone(&context));
     if options.namespaces.is_empty() {
         // Several installations that are limited to namespaces would fight over it.
@@ -160,6 +180,18 @@ pub async fn run(
         })
         .await;
     Ok(())
+}
+
+/// What the tasks of the Kafka clusters share.
+fn hub(options: &Options, watches: Watches) -> Hub {
+    let (client, namespace) = (&options.client, &options.operator_namespace);
+    Hub {
+        access: Access::new(client.clone(), namespace),
+        ledger: Ledger::new(client.clone(), namespace),
+        fence: options.fence.clone(),
+        sweep: options.kafka_sweep,
+        enqueue: Box::new(move |key| watches.enqueue(key)),
+    }
 }
 
 /// Changes of the Microservices that are worth a look: not those of their status.
@@ -188,7 +220,7 @@ fn roots(
                         context.memory.watched(&Key::of(&object.metadata), &object);
                         touched.push(Ok(object));
                     }
-                    Event::Delete(object) => context.forget(&Key::of(&object.metadata)),
+                    Event::Delete(object) => context.forget(object),
                     Event::InitDone => context.listed(),
                     Event::Init => {}
                 }
@@ -290,14 +322,20 @@ impl Context {
     /// the last of those who wait, and the controller is one.
     fn listed(&self) {
         self.telemetry.synced();
+        self.listed.send_replace(true);
         self.classes_changed.notify_one();
     }
 
-    fn forget(&self, key: &Key) {
-        self.memory.forget(key);
-        self.turns.settled(key);
-        self.sentinels.post(key, &[]);
-        self.world.set_reads(key, std::collections::HashSet::new());
+    fn forget(self: &Arc<Self>, object: Microservice) {
+        let key = Key::of(&object.metadata);
+        self.memory.forget(&key);
+        self.turns.settled(&key);
+        self.sentinels.post(&key, &[]);
+        self.clusters.withdraw(&key);
+        self.world.set_reads(&key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
+        if departures::had_topics(&object) {
+            tokio::spawn(departures::see_off(Arc::clone(self), key, Some(object)));
+        }
     }
 }

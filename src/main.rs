@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use microservice_operator::cli::check::Finding;
 use microservice_operator::cli::{Error, Inputs, check, crd, rbac, render};
-use microservice_operator::engine::hash_key;
 
 const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
@@ -94,7 +93,6 @@ fn print_rights(arguments: RbacArguments) -> Result<ExitCode, Error> {
         operator_namespace: arguments.namespace,
         namespaces: arguments.namespaced,
         lease: arguments.lease_name,
-        hash_key: hash_key::SECRET_NAME.to_owned(),
     };
     rbac::print(&mut std::io::stdout().lock(), &options)?;
     Ok(ExitCode::SUCCESS)

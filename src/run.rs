@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Most services that roll at once because of such a change
     #[arg(long, env = "MAX_ROLLING", default_value_t = 10)]
     max_rolling: usize,
+    /// Between two looks at Kafka topics of which nothing was heard: what others changed is repaired then
+    #[arg(long, env = "KAFKA_SWEEP", default_value = "5m", value_parser = duration)]
+    kafka_sweep: Duration,
     /// Level, or directives such as info,microservice_operator=debug
     #[arg(long, env = "LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     log_level: String,
@@ -120,6 +123,7 @@ async fn operate(arguments: Arguments, level: LogLevel) -> anyhow::Result<()> {
         concurrency: arguments.concurrency,
         class_rate: arguments.class_rate,
         max_rolling: arguments.max_rolling,
+        kafka_sweep: arguments.kafka_sweep,
         telemetry,
         fence: leadership.fence(),
         leadership: leadership.changes(),

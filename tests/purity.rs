@@ -12,7 +12,7 @@ const DIRECTION: [(&str, &[&str]); 9] = [
     ("kafka", &["api"]),
     ("intent", &["api", "kafka"]),
     ("plan", &["api", "intent"]),
-    ("status", &["api", "intent", "plan"]),
+    ("status", &["api", "kafka", "intent", "plan"]),
     ("cli", &["api", "intent", "plan"]),
     ("telemetry", &["api"]),
     ("engine", &["api", "kafka", "intent", "plan", "status", "telemetry"]),

@@ -45,5 +45,11 @@ pub const ANNOTATION_CONFIG_HASH: &str = "microservice.dev/config-hash";
 pub const ANNOTATION_ROTATE: &str = "microservice.dev/rotate";
 /// On a Microservice: a new value rolls its pods.
 pub const ANNOTATION_RESTART: &str = "microservice.dev/restart";
+/// On a Microservice: names on the cluster, separated by commas, of topics with `deletionPolicy: Delete`
+/// that may really be deleted.
+pub const ANNOTATION_CONFIRM_DELETE: &str = "microservice.dev/confirm-delete";
+/// On a Microservice: names on the cluster, separated by commas, of compacted topics that may get more
+/// partitions.
+pub const ANNOTATION_CONFIRM_PARTITIONS: &str = "microservice.dev/confirm-partitions";
 /// On a MicroserviceClass: `"true"` makes it the default.
 pub const ANNOTATION_DEFAULT_CLASS: &str = "microservice.dev/is-default-class";

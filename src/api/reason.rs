@@ -104,10 +104,16 @@ reasons! {
     BrokerUnreachable,
     /// The cluster refuses the operator's login.
     LoginRefused,
+    /// A certificate of the cluster or of the operator is not trusted.
+    TlsRefused,
+    /// A Secret with which the operator reaches a cluster is missing or incomplete.
+    ClusterSecretMissing,
     /// The operator's user lacks a right on the cluster.
     NotAuthorized,
     /// The cluster limits the operator's requests; they are sent again later.
     Throttled,
+    /// The cluster failed in a way that has no word of its own.
+    ClusterFailed,
     /// The cluster does not support what is needed, or has it switched off.
     Unsupported,
     /// The cluster refuses the name of a topic.
@@ -118,14 +124,38 @@ reasons! {
     TopicConfigRefused,
     /// A policy of the cluster refuses a topic.
     TopicPolicyViolation,
-    /// A topic or user of this name exists and belongs to somebody else.
+    /// A topic or user of this name belongs to another Microservice.
     TopicConflict,
+    /// A topic of this name exists, and nobody has said that it may be taken over.
+    TopicExists,
     /// A topic has more partitions than it should have; they cannot be taken away.
     PartitionDecreaseRefused,
+    /// More partitions of a compacted topic need a confirmation.
+    PartitionIncreaseUnconfirmed,
     /// A topic has another replication factor; it is not changed in place.
     ReplicationChangeRefused,
     /// A change of the class would move a topic to another name or cluster.
     TopicMoveRefused,
+    /// A topic was created.
+    TopicCreated,
+    /// An existing topic was taken over.
+    TopicAdopted,
+    /// A topic has more partitions now.
+    PartitionsRaised,
+    /// A topic that somebody had deleted was created again: it is empty.
+    TopicRecreated,
+    /// Another topic took the place of one.
+    TopicReplaced,
+    /// The configuration of a topic was set back to what is described.
+    TopicRepaired,
+    /// A topic that is not described any more stays on the cluster.
+    TopicRetained,
+    /// A topic that is not described any more was deleted.
+    TopicDeleted,
+    /// A topic belongs to another Microservice now.
+    TopicHandedOver,
+    /// The deletion of a topic, which was confirmed, is tried until the cluster answers.
+    TopicDeletionPending,
     /// Another program keeps removing the ACLs that the operator makes.
     AclContested,
     /// This class is the default.

@@ -26,8 +26,6 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Name of the Lease of the leader election.
     pub lease: String,
-    /// Name of the Secret with the key of hashes.
-    pub hash_key: String,
 }
 
 /// All objects, in the order in which they are applied.
@@ -131,8 +129,10 @@ fn own_rules(options: &Options) -> Vec<PolicyRule> {
     vec![
         rule("coordination.k8s.io", "leases", &["create"], None),
         rule("coordination.k8s.io", "leases", &["get", "update"], Some(&options.lease)),
-        rule("", "secrets", &["create"], None),
-        rule("", "secrets", &["get"], Some(&options.hash_key)),
+        // The key of hashes, and what classes name to reach Kafka clusters with.
+        rule("", "secrets", &["create", "get"], None),
+        // The ledger of Kafka topics.
+        rule("", "configmaps", &["list", "create", "patch"], None),
     ]
 }
 
@@ -216,7 +216,6 @@ mod tests {
             operator_namespace: "system".to_owned(),
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             lease: "the-lease".to_owned(),
-            hash_key: "the-key".to_owned(),
         }
     }
 
@@ -279,15 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn the_own_namespace_gives_one_lease_and_one_secret() {
+    fn the_own_namespace_gives_one_lease_secrets_and_the_ledger() {
         let rights = rights(&options(&["shop"]));
         let rules = rights.roles[0].0.rules.clone().unwrap();
-        for rule in rules {
-            match rule.verbs.as_slice() {
-                [verb] if verb == "create" => assert_eq!(rule.resource_names, None),
-                _ => assert!(["the-lease", "the-key"].contains(&rule.resource_names.unwrap()[0].as_str())),
-            }
-        }
+        assert_eq!(verbs(&rules, "", "secrets"), ["create", "get"]);
+        assert_eq!(verbs(&rules, "", "configmaps"), ["list", "create", "patch"]);
+        let named: Vec<_> = rules.iter().filter_map(|rule| rule.resource_names.clone()).flatten().collect();
+        assert_eq!(named, ["the-lease"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One look at one Microservice: observe, resolve, plan, carry out, tell.
 
+mod topics;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use kube::ResourceExt;
 use super::{Context, Error};
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
+use crate::engine::kafka::clusters::LetGo;
 use crate::engine::live::Key;
 use crate::engine::observe::{Observation, Observer};
 use crate::engine::pass;
@@ -72,6 +75,7 @@ impl Look<'_> {
         intent.missing.extend(observation.taken.iter().cloned());
         let plan = plan(&intent);
         if object.spec.suspend {
+            self.context.clusters.withdraw(&self.key);
             return self.tell(Told::of(&object, &intent, &plan, &observation)).await;
         }
         self.carry_out(&object, &intent, &plan, observation).await
@@ -132,6 +136,7 @@ impl Look<'_> {
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
         let current = current.map(|status| Microservice { status: Some(*status), ..object.clone() });
         let object = current.as_ref().unwrap_or(object);
+        let topics = self.look_after_topics(object, intent).await;
         let deployment = self.context.world.deployments.get(&self.key);
         let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_deref()).await;
         observation.settle(object, &outcomes);
@@ -141,6 +146,8 @@ impl Look<'_> {
         if unwatched {
             looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
         }
+        looked.next = looked.next.into_iter().chain(topics).min();
+        self.tell_of_topics(object, &LetGo::default()).await;
         Ok(looked)
     }
 
@@ -241,6 +248,7 @@ impl Look<'_> {
             pods: &pods,
             references: told.observation.references.clone(),
             secrets: told.observation.secrets.clone(),
+            topics: &context.clusters.views(&self.key),
             now: Time(Timestamp::now()),
         });
         let before = told.object.status.as_ref().and_then(|status| status.class.clone());

@@ -91,9 +91,7 @@ impl Publisher {
         let drafts = transitions(&old.conditions, &status.conditions);
         let metadata = self.write(object, &status).await?;
         memory.status_written(key, newest(object, metadata, &status).map(Arc::new));
-        for draft in drafts {
-            self.event(object, draft).await;
-        }
+        self.events(object, drafts).await;
         Ok(Published::Written(Box::new(status)))
     }
 
@@ -114,6 +112,13 @@ impl Publisher {
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(METADATA));
         request.extensions_mut().insert("patch_status");
         Ok(bounded(self.client.request::<RootHead>(request)).await?.into_metadata())
+    }
+
+    /// Writes Events. One that cannot be written is logged and changes nothing else.
+    pub async fn events(&self, object: &Microservice, drafts: Vec<EventDraft>) {
+        for draft in drafts {
+            self.event(object, draft).await;
+        }
     }
 
     async fn event(&self, object: &Microservice, draft: EventDraft) {

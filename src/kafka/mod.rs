@@ -2,8 +2,10 @@
 //! behind [`crate::engine::kafka`].
 
 pub mod config;
+pub mod ledger;
 pub mod model;
 pub mod names;
 pub mod release;
 pub mod rights;
 pub mod topic;
+pub mod view;

@@ -53,6 +53,11 @@ pub enum Kept {
         /// Its id.
         by: String,
     },
+    /// The cluster refused to delete it.
+    Refused {
+        /// Its words.
+        why: String,
+    },
 }
 
 /// Decides what becomes of a topic. Only what was recorded counts: the declaration is gone.

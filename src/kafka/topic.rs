@@ -45,10 +45,20 @@ pub struct Declared {
     pub name: String,
     /// Who declares it.
     pub owner: Owner,
+    /// Through which class and cluster.
+    pub place: Place,
+    /// Whether to delete it with its owner, once that is confirmed.
+    pub delete: bool,
+    /// Whether its deletion is confirmed.
+    pub confirmed: bool,
     /// Partitions asked for; `None` = the broker's default, and any number is fine.
     pub partitions: Option<i32>,
     /// Replicas asked for; `None` = the broker's default, and any number is fine.
     pub replication_factor: Option<i32>,
+    /// Partitions of a new topic when none are asked for: the class's default.
+    pub initial_partitions: Option<i32>,
+    /// Replicas of a new topic when none are asked for: the class's default.
+    pub initial_replication_factor: Option<i32>,
     /// Configuration asked for, in the broker's words.
     pub config: BTreeMap<String, String>,
     /// What may be done with it.
@@ -73,6 +83,28 @@ pub struct Recorded {
     pub keys: BTreeSet<String>,
     /// Whether the last declaration asked to delete it with its owner.
     pub delete: bool,
+    /// Whether the last declaration confirmed its deletion.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
+    /// The class and its cluster through which it was declared, to reach it when its owner is gone.
+    #[serde(default)]
+    pub place: Place,
+    /// Its owner has let it go and it stayed: a Microservice of the owner's name goes on with it, and
+    /// another one may adopt it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
+    /// Its owner is gone, and its deletion, which was confirmed, is still to be carried out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doomed: bool,
+}
+
+/// Where a cluster is described: an entry of a class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Name of the MicroserviceClass.
+    pub class: String,
+    /// Name of the cluster in it.
+    pub cluster: String,
 }
 
 impl Recorded {
@@ -100,6 +132,9 @@ pub enum Obstacle {
     OwnedBy(Owner),
     /// It exists and the operator has not created it.
     ExistsUnmanaged,
+    /// It is recorded as this Microservice's on a cluster of this id: to create it here would leave its
+    /// messages there.
+    OnOtherCluster(String),
     /// It does not exist and is to be observed only.
     Absent,
     /// It has more partitions than asked for; Kafka cannot take partitions away.
@@ -149,22 +184,32 @@ pub struct Decision {
     pub record: Option<Recorded>,
 }
 
+/// Who is heard of several that declare one topic, in the order of their age: its recorded owner, else
+/// the first that would look after it.
+pub fn heard<'a>(claims: &'a [Declared], recorded: Option<&Recorded>) -> Option<&'a Declared> {
+    let owner = recorded.map(|record| &record.owner);
+    let recorded = claims.iter().find(|claim| owner.is_some_and(|owner| owner.continues(&claim.owner)));
+    let adopting = claims
+        .iter()
+        .find(|claim| recorded.is_none() && owner.is_some() && claim.management == Management::Adopt);
+    let first = claims.iter().find(|claim| claim.management != Management::Observe);
+    recorded.or(adopting).or(first).or_else(|| claims.first())
+}
+
 /// Decides about one topic.
-pub fn decide(
-    declared: &Declared,
-    delete: bool,
-    have: Option<&Topic>,
-    recorded: Option<&Recorded>,
-) -> Decision {
-    if let Some(other) = recorded.map(|record| &record.owner).filter(|o| !o.continues(&declared.owner)) {
-        return refused(Obstacle::OwnedBy(other.clone()));
+pub fn decide(declared: &Declared, have: Option<&Topic>, recorded: Option<&Recorded>) -> Decision {
+    // What its owner has let go is nobody's: who takes it over begins without a record.
+    let foreign = |record: &&Recorded| !record.owner.continues(&declared.owner);
+    let recorded = recorded.filter(|record| !(record.released && foreign(record)));
+    if let Some(other) = recorded.filter(foreign) {
+        return refused(Obstacle::OwnedBy(other.owner.clone()));
     }
     match (declared.management, have, recorded) {
         (Management::Observe, Some(_), _) => Decision::default(),
         (Management::Observe, None, _) => refused(Obstacle::Absent),
         (Management::Manage, Some(_), None) => refused(Obstacle::ExistsUnmanaged),
-        (_, Some(topic), recorded) => bring_in_line(declared, delete, topic, recorded),
-        (_, None, recorded) => create(declared, delete, recorded),
+        (_, Some(topic), recorded) => bring_in_line(declared, topic, recorded),
+        (_, None, recorded) => create(declared, recorded),
     }
 }
 
@@ -172,11 +217,11 @@ fn refused(obstacle: Obstacle) -> Decision {
     Decision { obstacles: vec![obstacle], ..Decision::default() }
 }
 
-fn create(declared: &Declared, delete: bool, recorded: Option<&Recorded>) -> Decision {
+fn create(declared: &Declared, recorded: Option<&Recorded>) -> Decision {
     let topic = NewTopic {
         name: declared.name.clone(),
-        partitions: declared.partitions,
-        replication_factor: declared.replication_factor,
+        partitions: declared.partitions.or(declared.initial_partitions),
+        replication_factor: declared.replication_factor.or(declared.initial_replication_factor),
         config: declared.config.clone(),
     };
     // Without an id it was never there: its creation was interrupted.
@@ -184,18 +229,25 @@ fn create(declared: &Declared, delete: bool, recorded: Option<&Recorded>) -> Dec
     Decision {
         changes: vec![Change::Create(topic)],
         surprises: if lost { vec![Surprise::Deleted] } else { Vec::new() },
-        record: Some(Recorded {
-            id: String::new(),
-            owner: declared.owner.clone(),
-            created: false,
-            keys: declared.config.keys().cloned().collect(),
-            delete,
-        }),
+        record: Some(record(declared, "", false)),
         ..Decision::default()
     }
 }
 
-fn bring_in_line(declared: &Declared, delete: bool, topic: &Topic, recorded: Option<&Recorded>) -> Decision {
+fn record(declared: &Declared, id: &str, created: bool) -> Recorded {
+    Recorded {
+        id: id.to_owned(),
+        owner: declared.owner.clone(),
+        created,
+        keys: declared.config.keys().cloned().collect(),
+        delete: declared.delete,
+        confirmed: declared.confirmed,
+        place: declared.place.clone(),
+        ..Recorded::default()
+    }
+}
+
+fn bring_in_line(declared: &Declared, topic: &Topic, recorded: Option<&Recorded>) -> Decision {
     let mut decision = Decision::default();
     let replaced = recorded.is_some_and(|record| !record.id.is_empty() && record.id != topic.id);
     if replaced {
@@ -216,14 +268,9 @@ fn bring_in_line(declared: &Declared, delete: bool, topic: &Topic, recorded: Opt
     if let Some(wanted) = declared.replication_factor.filter(|wanted| *wanted != topic.replication_factor) {
         decision.obstacles.push(Obstacle::ReplicationChange { wanted, has: topic.replication_factor });
     }
-    decision.record = Some(Recorded {
-        id: topic.id.clone(),
-        owner: declared.owner.clone(),
-        // After an interrupted creation nobody knows who made it: to keep it is the safe answer.
-        created: recorded.is_some_and(|record| record.created && record.id == topic.id),
-        keys: declared.config.keys().cloned().collect(),
-        delete,
-    });
+    // After an interrupted creation nobody knows who made it: to keep it is the safe answer.
+    let created = recorded.is_some_and(|record| record.created && record.id == topic.id);
+    decision.record = Some(record(declared, &topic.id, created));
     decision
 }
 

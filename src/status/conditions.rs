@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::available::{self, Judgement, Rollout};
 use super::facts::{Facts, Inputs, Pass, Truth, Verdict, find, needs_a_person, severity};
 use super::views::Problem;
-use super::{fields, text};
+use super::{fields, text, topics};
 use crate::api::{MicroserviceStatus, Reason};
 use crate::intent::references::references;
 use crate::intent::{Intent, MissingReference, Violation};
@@ -18,10 +18,15 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
     let accepted = accepted(&facts);
     let secrets = secrets_ready(&facts);
     let applied = applied(&facts);
-    let (reconciling, stalled) = progress(&facts, &accepted, &applied, &judgement);
-    let ready = ready(&facts, &[Some(&accepted), secrets.as_ref(), Some(&applied), Some(&judgement.verdict)]);
-
     let mut status = fields::fields(&facts, judgement.complete);
+    status.topics = topics::entries(&facts);
+    let topics_ready = topics::condition(&facts, &status.topics);
+    let topics = topics::existing(&facts, &status.topics);
+    let (reconciling, stalled) = progress(&facts, &accepted, &applied, topics.as_ref(), &judgement);
+    let parts =
+        [Some(&accepted), secrets.as_ref(), Some(&applied), topics.as_ref(), Some(&judgement.verdict)];
+    let ready = ready(&facts, &parts);
+
     status.reason = Some(ready.reason.as_str().to_owned());
     status.conditions = [
         ("Ready", Some(ready)),
@@ -31,6 +36,7 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
         ("Applied", Some(applied)),
         ("Available", Some(judgement.verdict)),
         ("SecretsReady", secrets),
+        (topics::CONDITION, topics_ready),
     ]
     .into_iter()
     .filter_map(|(type_, verdict)| {
@@ -196,7 +202,7 @@ fn secrets_ready(facts: &Facts<'_>) -> Option<Verdict> {
 }
 
 /// The previous state of a condition, when nothing new is known.
-fn carried(facts: &Facts<'_>, type_: &str) -> Verdict {
+pub(super) fn carried(facts: &Facts<'_>, type_: &str) -> Verdict {
     let unknown = || Verdict::new(Truth::Unknown, Reason::Progressing, "Not looked at yet.");
     let Some(old) = find(facts.conditions(), type_) else { return unknown() };
     let Some(reason) = Reason::parse(&old.reason) else { return unknown() };
@@ -245,6 +251,7 @@ fn progress(
     facts: &Facts<'_>,
     accepted: &Verdict,
     applied: &Verdict,
+    topics: Option<&Verdict>,
     judgement: &Judgement,
 ) -> (Option<Verdict>, Option<Verdict>) {
     let verdict = |reason, from: &Verdict| Some(Verdict::new(Truth::True, reason, from.message.clone()));
@@ -258,7 +265,13 @@ fn progress(
         Pass::Pending(_) => (verdict(Reason::Progressing, applied), None),
         Pass::Done(..) if applied.truth != Truth::True => either(applied.reason, applied),
         Pass::Done(..) => match judgement.rollout {
-            Rollout::Settled => (None, None),
+            Rollout::Settled => match topics {
+                Some(missing) if topics::needs_a_person(missing.reason) => {
+                    (None, verdict(missing.reason, missing))
+                }
+                Some(missing) => (verdict(missing.reason, missing), None),
+                None => (None, None),
+            },
             Rollout::InProgress => (verdict(Reason::Progressing, &judgement.verdict), None),
             Rollout::Failed => (None, verdict(Reason::RolloutFailed, &judgement.verdict)),
         },

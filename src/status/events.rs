@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::facts::find;
 use super::text;
+use crate::api::Reason;
 
 /// Whether an Event tells of something good or bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +29,11 @@ pub struct EventDraft {
 }
 
 /// Conditions that give Events, causes before consequences, with what the operator does for them.
-const ACTIONS: [(&str, &str); 6] = [
+const ACTIONS: [(&str, &str); 7] = [
     ("Accepted", "Validate"),
     ("SecretsReady", "ResolveSecrets"),
     ("Applied", "Apply"),
+    ("TopicsReady", "ReconcileTopics"),
     ("Available", "RollOut"),
     ("Stalled", "Reconcile"),
     ("Ready", "Reconcile"),
@@ -71,16 +73,24 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         ("Available", "False") if now.reason == "RolloutInProgress" => None,
         // What is there from the start is no news either.
         ("SecretsReady", "True") => normal(before.is_some_and(|before| before.status == "False")),
+        // Work that has just begun is no news; its Events tell what was done.
+        ("TopicsReady", "False") if is_under_way(&now.reason) => None,
+        ("TopicsReady", "True") => {
+            normal(before.is_some_and(|before| before.status != "True" && !is_under_way(&before.reason)))
+        }
         ("Accepted" | "Applied", "True") => normal(status_changed),
-        ("Stalled", "True") | (_, "False") => Some(EventKind::Warning),
+        ("Stalled", "True") | ("TopicsReady", "Unknown") | (_, "False") => Some(EventKind::Warning),
         _ => None,
     }
+}
+
+fn is_under_way(reason: &str) -> bool {
+    matches!(Reason::parse(reason), Some(Reason::WaitingForOwnTopic | Reason::Progressing))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
     use crate::status::samples::*;
 
     /// Reasons of the Events of one more pass.

@@ -8,6 +8,7 @@ use super::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::intent::{Intent, Scaling, Violation};
+use crate::kafka::view::TopicView;
 
 /// All that a status is computed from.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Inputs<'a> {
     pub references: Vec<ReferenceStatus>,
     /// Records of generated Secrets for `status.secrets`.
     pub secrets: Vec<SecretStatus>,
+    /// What is known of the declared topics; one that is not among them was not looked at yet.
+    pub topics: &'a [TopicView],
     /// Now.
     pub now: Time,
 }

@@ -8,11 +8,14 @@ pub mod events;
 mod facts;
 mod fields;
 mod text;
+mod topic_events;
+mod topics;
 pub mod views;
 
 pub use class::{ClassInputs, class_status};
 pub use conditions::{compute, equal_ignoring_times};
 pub use facts::Inputs;
+pub use topic_events::topic_events;
 
 #[cfg(test)]
 mod fixtures;

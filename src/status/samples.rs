@@ -17,6 +17,7 @@ use crate::intent::{
     AccountIntent, AutoScaling, Intent, MissingReference, PodIntent, Probes, ReferenceKey, ReferenceKind,
     Scaling, Violation,
 };
+use crate::kafka::view::TopicView;
 
 pub(super) fn time(seconds: i64) -> Time {
     Time(Timestamp::from_second(1_750_000_000 + seconds).unwrap())
@@ -175,6 +176,7 @@ pub(super) struct World {
     pub blocked: Option<Problem>,
     pub deployment: Option<DeploymentView>,
     pub pods: Vec<PodView>,
+    pub topics: Vec<TopicView>,
     pub now: i64,
 }
 
@@ -188,6 +190,7 @@ impl World {
             blocked: None,
             deployment: Some(deployment(3, 3, 3, 3)),
             pods: Vec::new(),
+            topics: Vec::new(),
             now: 10,
         }
     }
@@ -208,6 +211,7 @@ impl World {
             pods: &self.pods,
             references: Vec::new(),
             secrets: Vec::new(),
+            topics: &self.topics,
             now: time(self.now),
         })
     }

@@ -9,4 +9,5 @@ mod fixtures;
 mod groups;
 mod rights;
 mod scale;
+mod serve;
 mod topics;

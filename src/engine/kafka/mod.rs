@@ -1,8 +1,17 @@
-//! The admin side of a Kafka cluster: one small trait, so that the rest of the engine knows no client.
+//! The admin side of a Kafka cluster: one small trait, so that the rest of the engine knows no client;
+//! and the tasks that keep the topics of all objects as they are declared.
 
+pub mod access;
+pub mod cluster;
+pub mod clusters;
 mod direct;
+pub mod ledger;
+pub mod letting;
+pub mod round;
 mod scram;
 mod settings;
+pub mod trouble;
+pub mod wants;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

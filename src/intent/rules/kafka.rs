@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::guardrails::class;
-use super::{Inputs, Intent, Violations, entry, quoted};
+use super::{Inputs, Intent, Violation, Violations, entry, quoted};
+use crate::api::Reason;
 use crate::api::kafka::class::{Access, ClassKafka};
 use crate::api::kafka::{Kafka, Topic};
 use crate::intent::kafka::{KafkaIntent, TopicIntent, TopicReference, UsersIntent};
@@ -28,6 +29,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations
     for (i, (given, topic)) in spec.topics.iter().flatten().zip(&kafka.topics).enumerate() {
         owned(&format!("spec.kafka.topics[{i}]"), given, topic, rails, inputs, found);
     }
+    moves(inputs, kafka, found);
     references(inputs, rails, kafka, found);
     variables(inputs, kafka, found);
     streams(inputs, rails, kafka, found);
@@ -171,6 +173,29 @@ fn owned(
         let message =
             format!("{} allows {allowed}: remove it, or have it added to kafka.allowedConfig", class(inputs));
         found.guardrail(entry(&format!("{field}.config"), key), message);
+    }
+}
+
+/// A topic that exists stays where it is: under another name or on another cluster it would be a new and
+/// empty one, and the pods would be sent there.
+fn moves(inputs: &Inputs<'_>, kafka: &KafkaIntent, found: &mut Violations) {
+    let known = inputs.object.status.as_ref().map(|status| status.topics.as_slice()).unwrap_or_default();
+    for (i, topic) in kafka.topics.iter().enumerate() {
+        let old = known.iter().find(|old| old.name == topic.name && old.id.is_some());
+        let moved =
+            old.filter(|old| old.physical_name != topic.physical_name || old.cluster != kafka.cluster.name);
+        if let Some(old) = moved {
+            let message = format!(
+                "it is {} on cluster {}, and would be a new and empty topic {} on cluster {}: undo the change of class, \
+                 cluster or topicNameTemplate, or remove this line and add it again (the old topic stays)",
+                quoted(&old.physical_name),
+                quoted(&old.cluster),
+                quoted(&topic.physical_name),
+                quoted(&kafka.cluster.name)
+            );
+            let field = format!("spec.kafka.topics[{i}].name");
+            found.0.push(Violation { reason: Reason::TopicMoveRefused, field, message });
+        }
     }
 }
 

@@ -36,8 +36,12 @@ fn record() -> Recorded {
         owner: owner("order"),
         created: true,
         keys: ["retention.ms".to_owned()].into(),
-        delete: false,
+        ..Recorded::default()
     }
+}
+
+fn deleting() -> Declared {
+    Declared { delete: true, ..declared() }
 }
 
 fn altered(decision: &Decision) -> Option<&BTreeMap<String, Option<String>>> {
@@ -49,13 +53,13 @@ fn altered(decision: &Decision) -> Option<&BTreeMap<String, Option<String>>> {
 
 #[test]
 fn a_topic_that_is_as_declared_costs_nothing() {
-    let decision = decide(&declared(), false, Some(&live()), Some(&record()));
+    let decision = decide(&declared(), Some(&live()), Some(&record()));
     assert_eq!(decision, Decision { record: Some(record()), ..Decision::default() });
 }
 
 #[test]
 fn an_absent_topic_is_created_and_recorded_before() {
-    let decision = decide(&declared(), true, None, None);
+    let decision = decide(&deleting(), None, None);
     assert!(matches!(&decision.changes[..], [Change::Create(new)] if new.partitions == Some(6)));
     let record = decision.record.unwrap();
     assert!(!record.created && record.delete && record.id.is_empty());
@@ -66,8 +70,8 @@ fn an_absent_topic_is_created_and_recorded_before() {
 #[test]
 fn an_interrupted_creation_goes_on_and_is_no_surprise() {
     let begun = Recorded { id: String::new(), ..record() };
-    assert_eq!(decide(&declared(), false, None, Some(&begun)).surprises, []);
-    let found = decide(&declared(), false, Some(&live()), Some(&begun));
+    assert_eq!(decide(&declared(), None, Some(&begun)).surprises, []);
+    let found = decide(&declared(), Some(&live()), Some(&begun));
     assert_eq!((found.changes, found.surprises), (vec![], vec![]));
     let kept = Recorded { created: false, ..record() };
     assert_eq!(found.record, Some(kept), "somebody else may have made it in the meantime");
@@ -75,26 +79,75 @@ fn an_interrupted_creation_goes_on_and_is_no_surprise() {
 
 #[test]
 fn an_existing_topic_is_refused_adopted_or_observed() {
-    let refused = decide(&declared(), false, Some(&live()), None);
+    let refused = decide(&declared(), Some(&live()), None);
     assert_eq!(refused, Decision { obstacles: vec![Obstacle::ExistsUnmanaged], ..Decision::default() });
-    let adopt = Declared { management: Management::Adopt, ..declared() };
-    let adopted = decide(&adopt, true, Some(&live()), None);
+    let adopt = Declared { management: Management::Adopt, ..deleting() };
+    let adopted = decide(&adopt, Some(&live()), None);
     assert!(!adopted.record.unwrap().created, "what was adopted is never deleted");
     let observe = Declared { management: Management::Observe, ..declared() };
-    assert_eq!(decide(&observe, false, Some(&live()), None), Decision::default());
-    assert_eq!(decide(&observe, false, None, None).obstacles, [Obstacle::Absent]);
+    assert_eq!(decide(&observe, Some(&live()), None), Decision::default());
+    assert_eq!(decide(&observe, None, None).obstacles, [Obstacle::Absent]);
 }
 
 #[test]
 fn the_recorded_owner_wins_and_a_successor_of_the_name_continues() {
     let other = Declared { owner: owner("thief"), management: Management::Adopt, ..declared() };
-    let decision = decide(&other, false, Some(&live()), Some(&record()));
+    let decision = decide(&other, Some(&live()), Some(&record()));
     assert_eq!(decision.obstacles, [Obstacle::OwnedBy(owner("order"))]);
     assert_eq!((decision.changes, decision.record), (vec![], None));
     let reborn = Owner { uid: "u2".to_owned(), ..owner("order") };
-    let decision =
-        decide(&Declared { owner: reborn.clone(), ..declared() }, false, Some(&live()), Some(&record()));
+    let decision = decide(&Declared { owner: reborn.clone(), ..declared() }, Some(&live()), Some(&record()));
     assert_eq!(decision.record.unwrap().owner, reborn);
+}
+
+#[test]
+fn what_was_let_go_is_taken_over_by_adoption_only() {
+    let let_go = Recorded { released: true, ..record() };
+    let next = Declared { owner: owner("next"), ..declared() };
+    assert_eq!(decide(&next, Some(&live()), Some(&let_go)).obstacles, [Obstacle::ExistsUnmanaged]);
+    let adopt = Declared { management: Management::Adopt, ..next };
+    let taken = decide(&adopt, Some(&live()), Some(&let_go)).record.unwrap();
+    assert_eq!((taken.owner, taken.created, taken.released), (owner("next"), false, false));
+    let again = decide(&declared(), Some(&live()), Some(&let_go)).record.unwrap();
+    assert_eq!(again, record(), "its owner goes on with it");
+}
+
+#[test]
+fn the_recorded_owner_is_heard_else_the_oldest_that_looks_after_it() {
+    let claim = |name: &str, management| Declared { owner: owner(name), management, ..declared() };
+    let claims = [
+        claim("old", Management::Observe),
+        claim("middle", Management::Manage),
+        claim("young", Management::Adopt),
+    ];
+    let heard_with =
+        |record: Option<&Recorded>| heard(&claims, record).map(|claim| claim.owner.name.as_str());
+    assert_eq!(heard_with(None), Some("middle"));
+    let of = |name: &str| Recorded { owner: owner(name), ..record() };
+    assert_eq!(heard_with(Some(&of("young"))), Some("young"));
+    assert_eq!(
+        heard_with(Some(&Recorded { released: true, ..of("gone") })),
+        Some("young"),
+        "it may take it over"
+    );
+    assert_eq!(heard(&[], None), None);
+    assert_eq!(heard(&claims[..1], None).map(|claim| claim.management), Some(Management::Observe));
+}
+
+#[test]
+fn a_new_topic_gets_the_defaults_and_an_existing_one_does_not() {
+    let lax = Declared {
+        partitions: None,
+        initial_partitions: Some(9),
+        initial_replication_factor: Some(2),
+        ..declared()
+    };
+    let created = decide(&lax, None, None);
+    assert!(
+        matches!(&created.changes[..], [Change::Create(new)] if (new.partitions, new.replication_factor) == (Some(9), Some(2)))
+    );
+    let kept = decide(&lax, Some(&live()), Some(&record()));
+    assert_eq!((kept.changes, kept.obstacles), (vec![], vec![]));
 }
 
 #[test]
@@ -103,7 +156,7 @@ fn only_our_keys_are_set_and_reset() {
     topic.config = map(&[("retention.ms", "5"), ("segment.bytes", "7"), ("cleanup.policy", "compact")]);
     let mut recorded = record();
     recorded.keys.insert("cleanup.policy".to_owned());
-    let decision = decide(&declared(), false, Some(&topic), Some(&recorded));
+    let decision = decide(&declared(), Some(&topic), Some(&recorded));
     let expected: BTreeMap<_, _> =
         [("retention.ms".to_owned(), Some("1000".to_owned())), ("cleanup.policy".to_owned(), None)].into();
     assert_eq!(altered(&decision), Some(&expected), "segment.bytes is somebody else's");
@@ -113,14 +166,14 @@ fn only_our_keys_are_set_and_reset() {
 #[test]
 fn partitions_only_grow_and_the_rest_still_applies() {
     let fewer = Declared { partitions: Some(3), config: map(&[("retention.ms", "9")]), ..declared() };
-    let decision = decide(&fewer, false, Some(&live()), Some(&record()));
+    let decision = decide(&fewer, Some(&live()), Some(&record()));
     assert_eq!(decision.obstacles, [Obstacle::PartitionDecrease { wanted: 3, has: 6 }]);
     assert!(altered(&decision).is_some());
     let more = Declared { partitions: Some(9), ..declared() };
-    let decision = decide(&more, false, Some(&live()), Some(&record()));
+    let decision = decide(&more, Some(&live()), Some(&record()));
     assert_eq!(decision.changes, [Change::Grow("shop.orders".to_owned(), 9)]);
     let any = Declared { partitions: None, ..declared() };
-    assert_eq!(decide(&any, false, Some(&live()), Some(&record())).changes, []);
+    assert_eq!(decide(&any, Some(&live()), Some(&record())).changes, []);
 }
 
 #[test]
@@ -128,28 +181,28 @@ fn a_compacted_topic_grows_only_when_confirmed() {
     let compacted = map(&[("retention.ms", "1000"), ("cleanup.policy", "compact,delete")]);
     let topic = Topic { config: compacted.clone(), ..live() };
     let more = Declared { partitions: Some(9), config: compacted, ..declared() };
-    let decision = decide(&more, false, Some(&topic), Some(&record()));
+    let decision = decide(&more, Some(&topic), Some(&record()));
     assert_eq!(decision.obstacles, [Obstacle::CompactedGrowth { wanted: 9, has: 6 }]);
     let confirmed = Declared { repartition: true, ..more };
-    let decision = decide(&confirmed, false, Some(&topic), Some(&record()));
+    let decision = decide(&confirmed, Some(&topic), Some(&record()));
     assert_eq!(decision.changes, [Change::Grow("shop.orders".to_owned(), 9)]);
 }
 
 #[test]
 fn replication_is_never_changed_in_place() {
     let wanted = Declared { replication_factor: Some(1), ..declared() };
-    let decision = decide(&wanted, false, Some(&live()), Some(&record()));
+    let decision = decide(&wanted, Some(&live()), Some(&record()));
     assert_eq!(decision.obstacles, [Obstacle::ReplicationChange { wanted: 1, has: 3 }]);
     assert_eq!(decision.changes, []);
 }
 
 #[test]
 fn a_topic_deleted_or_replaced_behind_our_back_is_noticed() {
-    let decision = decide(&declared(), false, None, Some(&record()));
+    let decision = decide(&declared(), None, Some(&record()));
     assert_eq!(decision.surprises, [Surprise::Deleted]);
     assert!(matches!(decision.changes[..], [Change::Create(_)]));
     let another = Topic { id: "id2".to_owned(), ..live() };
-    let decision = decide(&declared(), true, Some(&another), Some(&record()));
+    let decision = decide(&deleting(), Some(&another), Some(&record()));
     assert_eq!(decision.surprises, [Surprise::Replaced]);
     assert!(!decision.record.unwrap().created, "nobody knows whose data it holds");
 }
@@ -202,10 +255,10 @@ prop_compose! {
 
 prop_compose! {
     fn records()(
-        id in "[ab]?", who in "[ab]", created: bool, delete: bool,
+        id in "[ab]?", who in "[ab]", created: bool, delete: bool, released: bool,
         keys in prop::collection::btree_set("[a-d]", 0..3),
     ) -> Recorded {
-        Recorded { id, owner: owner(&who), created, keys, delete }
+        Recorded { id, owner: owner(&who), created, keys, delete, released, ..Recorded::default() }
     }
 }
 
@@ -216,14 +269,14 @@ proptest! {
         have in prop::option::of(topics()),
         recorded in prop::option::of(records()),
     ) {
-        let first = decide(&declared, false, have.as_ref(), recorded.as_ref());
+        let first = decide(&declared, have.as_ref(), recorded.as_ref());
         let after = applied(&first.changes, have.clone());
         let Some(record) = &first.record else {
             prop_assert!(first.changes.is_empty(), "nothing is changed that is not recorded as ours");
             return Ok(());
         };
         prop_assert!(record.owner.continues(&declared.owner));
-        let second = decide(&declared, false, after.as_ref(), Some(record));
+        let second = decide(&declared, after.as_ref(), Some(record));
         prop_assert_eq!(&second.changes, &vec![]);
         // Keys that nobody of us set are as before.
         let ours = |key: &String| {

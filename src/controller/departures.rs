@@ -1,0 +1,161 @@
+//! What becomes of the topics of a Microservice that is gone. There is no finalizer: the ledger holds
+//! all that is needed, so neither an object nor a namespace ever waits for a broker or for us.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::api::ListParams;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, ResourceExt};
+use tokio::sync::watch;
+
+use super::Context;
+use crate::api::Microservice;
+use crate::engine::kafka::clusters::Terms;
+use crate::engine::kafka::wants::confirmed;
+use crate::engine::live::Key;
+use crate::engine::request::{Failure, bounded};
+use crate::kafka::names;
+use crate::kafka::view::{Happened, News};
+use crate::status::topic_events;
+
+/// When it is told that a topic which is to be deleted still waits for its cluster.
+const LATE: Duration = Duration::from_secs(30);
+/// After this time nobody asks any more; the ledger and the task of the cluster go on.
+const GIVE_UP: Duration = Duration::from_mins(10);
+/// Between two looks at topics that wait.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The same after a while, and between two attempts when the API server fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Lets the topics of an object go that is gone. `None` = only its name is known.
+pub(super) async fn see_off(context: Arc<Context>, key: Key, object: Option<Microservice>) {
+    let mut leaving = Departure { context, key, object, since: Instant::now(), told: false };
+    let mut pause = PAUSE;
+    // A new object of the name goes on with the topics, another leader with the rest.
+    while leaving.context.fence.permit() && !leaving.context.clusters.declares(&leaving.key) {
+        match leaving.step().await {
+            Ok(true) | Err(Failure::Fenced) => return,
+            Ok(false) if leaving.since.elapsed() >= GIVE_UP => return,
+            Ok(false) => {}
+            Err(failure) => {
+                let (namespace, microservice) = (&leaving.key.namespace, &leaving.key.name);
+                tracing::warn!(namespace, microservice, %failure, "the topics of a deleted Microservice could not be let go and will be");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.mul_f64(1.2).min(LONGEST_PAUSE);
+    }
+}
+
+struct Departure {
+    context: Arc<Context>,
+    key: Key,
+    object: Option<Microservice>,
+    since: Instant,
+    told: bool,
+}
+
+impl Departure {
+    /// Whether there is nothing left to do.
+    async fn step(&mut self) -> Result<bool, Failure> {
+        let context = &self.context;
+        if !self.is_gone().await? {
+            return Ok(true);
+        }
+        let terms = Terms {
+            keeps: BTreeSet::new(),
+            confirmed: self.object.as_ref().map(confirmed),
+            in_use: context.world.deployments.get(&self.key).is_some(),
+            own_groups: self.object.as_ref().map(own_groups).unwrap_or_default(),
+            gone: true,
+        };
+        let result = context.clusters.let_go(&self.key, &terms).await?;
+        let mut news = context.clusters.take_news(&self.key);
+        news.extend(result.news);
+        if self.since.elapsed() >= LATE && !std::mem::replace(&mut self.told, true) {
+            let late = |topic: &String| News { topic: topic.clone(), what: Happened::Doomed };
+            news.extend(result.waits.iter().map(late));
+        }
+        if let Some(object) = &self.object {
+            context.publisher.events(object, topic_events(&news)).await;
+        }
+        Ok(result.waits.is_empty())
+    }
+
+    /// An object that cannot be decoded any more has disappeared from the watch and is still there.
+    async fn is_gone(&self) -> Result<bool, Failure> {
+        let (context, namespace) = (&self.context, &self.key.namespace);
+        let namespaces = &context.world.namespaces;
+        if namespaces.synced("") && namespaces.get(&Key::new("", namespace)).is_none() {
+            // With it may have gone our right to ask.
+            return Ok(true);
+        }
+        let api: Api<Microservice> = Api::namespaced(context.client.clone(), namespace);
+        let params = ListParams::default().fields(&format!("metadata.name={}", self.key.name));
+        Ok(bounded(api.list_metadata(&params)).await?.items.is_empty())
+    }
+}
+
+/// Whether it may have left topics behind.
+pub(super) fn had_topics(object: &Microservice) -> bool {
+    object.spec.kafka.is_some() || object.status.as_ref().is_some_and(|status| !status.topics.is_empty())
+}
+
+/// Consumer groups that end with the object.
+fn own_groups(object: &Microservice) -> BTreeSet<String> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let kafka = object.spec.kafka.as_deref();
+    let consumed = kafka.and_then(|kafka| kafka.consumes.as_ref()).into_iter().flatten();
+    let groups = consumed.map(|read| read.group.as_deref().unwrap_or(&name));
+    let streams =
+        kafka.and_then(|kafka| kafka.streams.as_ref()).map(|streams| streams.application_id.as_str());
+    groups.chain(streams).map(|group| names::group(&namespace, group)).collect()
+}
+
+/// Each time this replica becomes the leader, once every Microservice is known: another replica may have
+/// changed the ledger, and objects may have gone while nobody looked.
+pub(super) async fn take_up(
+    mut leadership: watch::Receiver<bool>,
+    mut listed: watch::Receiver<bool>,
+    scopes: Vec<String>,
+    store: Store<Microservice>,
+    context: Arc<Context>,
+) {
+    if listed.wait_for(|listed| *listed).await.is_err() {
+        return;
+    }
+    loop {
+        let mut pause = PAUSE;
+        while *leadership.borrow_and_update() {
+            match take_up_once(&scopes, &store, &context).await {
+                Ok(()) => break,
+                Err(failure) => tracing::warn!(%failure, "the ledger of Kafka topics could not be read"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        if leadership.changed().await.is_err() {
+            // Whoever never loses the lead has taken up all there is.
+            return;
+        }
+    }
+}
+
+async fn take_up_once(
+    scopes: &[String],
+    store: &Store<Microservice>,
+    context: &Arc<Context>,
+) -> Result<(), Failure> {
+    context.clusters.take_up().await?;
+    for key in context.clusters.owners().await? {
+        let watched = scopes.iter().any(|scope| scope.is_empty() || *scope == key.namespace);
+        let object = store.get(&ObjectRef::new(&key.name).within(&key.namespace));
+        // One that describes topics says in its own look which of them it has let go.
+        if watched && object.is_none_or(|object| !had_topics(&object)) {
+            tokio::spawn(see_off(Arc::clone(context), key, None));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! All clusters that are used: made when a topic is first declared there. Objects declare their topics
+//! and learn what is known of them; nobody waits for a broker here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::JoinSet;
+
+use super::cluster::{Cluster, Hub, Want};
+use super::ledger::Entry;
+use super::letting::Leaving;
+use crate::api::kafka::class::Cluster as ClassCluster;
+use crate::engine::live::Key;
+use crate::engine::request::Failure;
+use crate::engine::world::World;
+use crate::kafka::release::Kept;
+use crate::kafka::topic::{Place, Recorded};
+use crate::kafka::view::{Happened, News, TopicView};
+
+/// All clusters.
+pub struct Clusters {
+    hub: Arc<Hub>,
+    world: Arc<World>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    clusters: HashMap<Place, Arc<Cluster>>,
+    /// Where each object declares its topics.
+    homes: HashMap<Key, Home>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Clone)]
+struct Home {
+    place: Place,
+    /// Topics that it declared when it last let the others go.
+    settled: Option<BTreeSet<String>>,
+}
+
+/// On what terms an object lets topics go.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Topics that it goes on declaring.
+    pub keeps: BTreeSet<String>,
+    /// Topics that may be deleted, as the object confirms; `None` = the object is gone, and what it last
+    /// confirmed is in the ledger.
+    pub confirmed: Option<BTreeSet<String>>,
+    /// Whether its pods may still use them.
+    pub in_use: bool,
+    /// Its own consumer groups, if they end with it.
+    pub own_groups: BTreeSet<String>,
+    /// The object is gone: what is to be deleted is noted in the ledger, so that it is not forgotten.
+    pub gone: bool,
+}
+
+/// How far letting go has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetGo {
+    /// Topics that wait for the cluster or for the pods to go.
+    pub waits: BTreeSet<String>,
+    /// What happened.
+    pub news: Vec<News>,
+}
+
+impl Clusters {
+    /// No cluster yet.
+    pub fn new(hub: Hub, world: Arc<World>) -> Self {
+        Self { hub: Arc::new(hub), world, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces what an object declares.
+    pub fn declare(&self, key: &Key, place: &Place, spec: &ClassCluster, wants: Vec<Want>) {
+        let (cluster, moved) = {
+            let mut state = self.state();
+            let home = Home { place: place.clone(), settled: None };
+            let before = state.homes.get(key).filter(|home| home.place != *place).cloned();
+            if before.is_some() || !state.homes.contains_key(key) {
+                state.homes.insert(key.clone(), home);
+            }
+            let moved = before.and_then(|home| state.clusters.get(&home.place).cloned());
+            (state.cluster(&self.hub, place, spec), moved)
+        };
+        if let Some(left) = moved {
+            left.withdraw(key);
+        }
+        cluster.declare(key, spec, wants);
+    }
+
+    /// Nothing of this object is looked after any more; its topics stay as they are.
+    pub fn withdraw(&self, key: &Key) {
+        let Some(cluster) = self.home(key) else { return };
+        self.state().homes.remove(key);
+        cluster.withdraw(key);
+    }
+
+    fn home(&self, key: &Key) -> Option<Arc<Cluster>> {
+        let state = self.state();
+        state.clusters.get(&state.homes.get(key)?.place).cloned()
+    }
+
+    /// What is known of the topics of an object.
+    pub fn views(&self, key: &Key) -> Vec<TopicView> {
+        self.home(key).map(|cluster| cluster.views(key)).unwrap_or_default()
+    }
+
+    /// What has happened to the topics of an object since the last call.
+    pub fn take_news(&self, key: &Key) -> Vec<News> {
+        let clusters: Vec<Arc<Cluster>> = self.state().clusters.values().cloned().collect();
+        clusters.iter().flat_map(|cluster| cluster.take_news(key)).collect()
+    }
+
+    /// Whether the object has let everything go but these topics.
+    pub fn is_settled(&self, key: &Key, keeps: &BTreeSet<String>) -> bool {
+        self.state().homes.get(key).is_some_and(|home| home.settled.as_ref() == Some(keeps))
+    }
+
+    /// Lets go of every topic that the ledger has of this object, but those that it keeps. What stays on
+    /// the broker is let go at once; what is to be deleted waits for its cluster.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written: to be tried again.
+    pub async fn let_go(&self, key: &Key, terms: &Terms) -> Result<LetGo, Failure> {
+        let mut result = LetGo::default();
+        for entry in self.hub.ledger.owned(key).await? {
+            let doomed = entry.record.doomed && !terms.gone;
+            let over = entry.record.released || doomed || terms.keeps.contains(&entry.topic);
+            if !over {
+                self.let_one_go(key, terms, entry, &mut result).await?;
+            }
+        }
+        if result.waits.is_empty()
+            && let Some(home) = self.state().homes.get_mut(key)
+        {
+            home.settled = Some(terms.keeps.clone());
+        }
+        Ok(result)
+    }
+
+    async fn let_one_go(
+        &self,
+        key: &Key,
+        terms: &Terms,
+        entry: Entry,
+        result: &mut LetGo,
+    ) -> Result<(), Failure> {
+        let Entry { cluster_id, topic, record } = entry;
+        let cluster = self.at(&record.place);
+        let confirmed = terms.confirmed.as_ref().map_or(record.confirmed, |all| all.contains(&topic));
+        if record.doomed || (record.delete && confirmed) {
+            let leaving = Leaving {
+                owner: record.owner.clone(),
+                in_use: terms.in_use,
+                own_groups: terms.own_groups.clone(),
+                successor: None,
+            };
+            if terms.gone && !record.doomed {
+                self.write(&cluster_id, &topic, Some(Recorded { doomed: true, ..record })).await?;
+            }
+            if let Some(cluster) = cluster {
+                cluster.leave(&topic, leaving);
+            }
+            result.waits.insert(topic);
+            return Ok(());
+        }
+        let kept = if record.delete { Kept::Unconfirmed } else { Kept::Policy };
+        // Without an id its creation was never confirmed: there is nothing to hold on to.
+        let there = !record.id.is_empty();
+        self.write(&cluster_id, &topic, there.then_some(Recorded { released: true, ..record })).await?;
+        if let Some(cluster) = cluster {
+            // Somebody else may have waited for it.
+            cluster.touch(&topic);
+        }
+        tracing::info!(
+            namespace = key.namespace,
+            microservice = key.name,
+            topic,
+            "a topic was let go and stays"
+        );
+        result.news.push(News { topic, what: Happened::Retained(kept) });
+        Ok(())
+    }
+
+    async fn write(&self, cluster_id: &str, topic: &str, record: Option<Recorded>) -> Result<(), Failure> {
+        let changes = [(topic.to_owned(), record)].into();
+        let failed = self.hub.ledger.write(cluster_id, changes).await?;
+        failed.into_values().next().map_or(Ok(()), Err)
+    }
+
+    /// Who owns topics that are neither let go nor doomed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn owners(&self) -> Result<BTreeSet<Key>, Failure> {
+        let entries = self.hub.ledger.select(|record| !record.released && !record.doomed).await?;
+        let key = |entry: &Entry| Key::new(&entry.record.owner.namespace, &entry.record.owner.name);
+        Ok(entries.iter().map(key).collect())
+    }
+
+    /// Whether the object declares topics.
+    pub fn declares(&self, key: &Key) -> bool {
+        self.state().homes.contains_key(key)
+    }
+
+    /// Another replica may have been at work: everything is looked at again, and what was not finished
+    /// for owners that are gone is taken up.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn take_up(&self) -> Result<(), Failure> {
+        self.hub.ledger.renew().await;
+        let entries = self.hub.ledger.select(|record| record.doomed).await?;
+        let places: BTreeSet<Place> = entries.into_iter().map(|entry| entry.record.place).collect();
+        for cluster in places.iter().filter_map(|place| self.at(place)) {
+            cluster.finish_doomed();
+        }
+        let clusters: Vec<Arc<Cluster>> = self.state().clusters.values().cloned().collect();
+        for cluster in clusters {
+            cluster.renew();
+        }
+        Ok(())
+    }
+
+    /// The cluster of a record, even if nobody declares a topic there now.
+    fn at(&self, place: &Place) -> Option<Arc<Cluster>> {
+        let class = self.world.classes.get(&Key::new("", &place.class));
+        let spec = class
+            .as_ref()
+            .and_then(|class| class.spec.kafka.as_ref())
+            .and_then(|kafka| kafka.clusters.iter().find(|cluster| cluster.name == place.cluster));
+        let mut state = self.state();
+        match spec {
+            Some(spec) => Some(state.cluster(&self.hub, place, spec)),
+            None => state.clusters.get(place).cloned(),
+        }
+    }
+}
+
+impl State {
+    fn cluster(&mut self, hub: &Arc<Hub>, place: &Place, spec: &ClassCluster) -> Arc<Cluster> {
+        if let Some(cluster) = self.clusters.get(place) {
+            return Arc::clone(cluster);
+        }
+        let cluster = Arc::new(Cluster::new(place.clone(), spec.clone(), Arc::clone(hub)));
+        self.clusters.insert(place.clone(), Arc::clone(&cluster));
+        self.tasks.spawn(Arc::clone(&cluster).run());
+        cluster
+    }
+}

@@ -1,0 +1,159 @@
+//! Topics whose owner lets them go and that are to be deleted. Everything is asked again immediately
+//! before: in doubt a topic stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ledger::Ledger;
+use super::round::of_ledger;
+use super::trouble::trouble;
+use super::{Broker, BrokerError};
+use crate::engine::live::Key;
+use crate::kafka::model::{Group, Topic};
+use crate::kafka::release::{Kept, Letting, Release, release};
+use crate::kafka::topic::{Owner, Recorded};
+use crate::kafka::view::{Happened, Trouble};
+
+/// A topic to let go, with the confirmation that it may be deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its owner.
+    pub owner: Owner,
+    /// Whether pods of the owner may still use it.
+    pub in_use: bool,
+    /// The owner's own consumer groups, which end with it.
+    pub own_groups: BTreeSet<String>,
+    /// Another Microservice that declares it with `managementPolicy: Adopt`.
+    pub successor: Option<Owner>,
+}
+
+impl Leaving {
+    /// The owner's key.
+    pub fn key(&self) -> Key {
+        Key::new(&self.owner.namespace, &self.owner.name)
+    }
+}
+
+/// What became of a topic that was let go; `None` = it waits.
+pub type Let = Option<Happened>;
+
+/// Lets topics of one cluster go.
+///
+/// # Errors
+/// What concerns all of them; the rest of them waits.
+pub async fn let_go(
+    broker: &dyn Broker,
+    ledger: &Ledger,
+    cluster_id: &str,
+    leaving: &BTreeMap<String, Leaving>,
+) -> Result<BTreeMap<String, Let>, Trouble> {
+    let names: Vec<String> = leaving.keys().cloned().collect();
+    let records = ledger.records(cluster_id, names.iter()).await.map_err(|failure| of_ledger(&failure))?;
+    let mut outcomes = BTreeMap::new();
+    for (name, leaving) in leaving {
+        let record = match records.get(name) {
+            Some(Ok(Some(record))) if record.owner == leaving.owner && !record.released => record.clone(),
+            // Somebody else has it, a new object of the name, or nobody: there is nothing to let go.
+            Some(Ok(_)) | None => continue,
+            Some(Err(failure)) => {
+                tracing::warn!(topic = name, %failure, "a topic cannot be let go and stays");
+                continue;
+            }
+        };
+        let one = One { broker, ledger, cluster_id, name, leaving, record };
+        let outcome = one.let_go().await?;
+        outcomes.insert(name.clone(), outcome);
+    }
+    Ok(outcomes)
+}
+
+struct One<'a> {
+    broker: &'a dyn Broker,
+    ledger: &'a Ledger,
+    cluster_id: &'a str,
+    name: &'a String,
+    leaving: &'a Leaving,
+    record: Recorded,
+}
+
+impl One<'_> {
+    async fn let_go(&self) -> Result<Let, Trouble> {
+        let have = self.describe().await?;
+        let groups = match have {
+            Some(_) => self.broker.groups(self.name).await.map_err(|error| trouble(&error))?,
+            None => Vec::new(),
+        };
+        let others: Vec<Group> =
+            groups.into_iter().filter(|group| !self.leaving.own_groups.contains(&group.id)).collect();
+        let letting = Letting {
+            have: have.as_ref(),
+            confirmation: Some(self.name),
+            in_use: self.leaving.in_use,
+            groups: &others,
+            successor: self.leaving.successor.as_ref(),
+        };
+        match release(&self.record, &letting) {
+            Release::Wait => Ok(None),
+            Release::Forget => self.forget(Happened::Deleted).await,
+            Release::Retain(kept) => self.retain(kept).await,
+            Release::HandOver(next) => {
+                let what = Happened::HandedOver(next.namespace.clone(), next.name.clone());
+                let record = Recorded { owner: next, doomed: false, released: false, ..self.record.clone() };
+                self.write(Some(record), what).await
+            }
+            Release::Delete { id } => self.delete(&id).await,
+        }
+    }
+
+    async fn describe(&self) -> Result<Option<Topic>, Trouble> {
+        let names = [self.name.clone()];
+        let described = self.broker.describe(&names).await.map_err(|error| trouble(&error))?;
+        match described.into_iter().next() {
+            Some(Ok(topic)) => Ok(Some(topic)),
+            Some(Err(BrokerError::Missing)) => Ok(None),
+            Some(Err(error)) => Err(trouble(&error)),
+            None => Err(trouble(&BrokerError::Other("the answer names no topic".to_owned()))),
+        }
+    }
+
+    /// Deletion is by name only, so the id is compared once more.
+    async fn delete(&self, id: &str) -> Result<Let, Trouble> {
+        match self.describe().await? {
+            None => return self.forget(Happened::Deleted).await,
+            Some(topic) if topic.id != id => return self.retain(Kept::Replaced).await,
+            Some(_) => {}
+        }
+        let names = [self.name.clone()];
+        let answers = self.broker.delete(&names).await.map_err(|error| trouble(&error))?;
+        match answers.into_iter().next() {
+            Some(Ok(()) | Err(BrokerError::Missing)) => self.forget(Happened::Deleted).await,
+            // Such as `delete.topic.enable=false`.
+            Some(Err(
+                error @ (BrokerError::Unsupported(_)
+                | BrokerError::PolicyViolation(_)
+                | BrokerError::NotAuthorized(_)
+                | BrokerError::Other(_)),
+            )) => self.retain(Kept::Refused { why: error.to_string() }).await,
+            Some(Err(error)) => Err(trouble(&error)),
+            None => Err(trouble(&BrokerError::Other("the answer names no topic".to_owned()))),
+        }
+    }
+
+    async fn forget(&self, what: Happened) -> Result<Let, Trouble> {
+        self.write(None, what).await
+    }
+
+    async fn retain(&self, kept: Kept) -> Result<Let, Trouble> {
+        let record = Recorded { released: true, doomed: false, ..self.record.clone() };
+        self.write(Some(record), Happened::Retained(kept)).await
+    }
+
+    async fn write(&self, record: Option<Recorded>, what: Happened) -> Result<Let, Trouble> {
+        let changes = BTreeMap::from([(self.name.clone(), record)]);
+        let failed =
+            self.ledger.write(self.cluster_id, changes).await.map_err(|failure| of_ledger(&failure))?;
+        match failed.into_values().next() {
+            Some(failure) => Err(of_ledger(&failure)),
+            None => Ok(Some(what)),
+        }
+    }
+}

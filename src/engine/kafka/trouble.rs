@@ -1,0 +1,76 @@
+//! What a refusal of a cluster means for a topic's status, and when to try again.
+
+use std::time::Duration;
+
+use super::BrokerError;
+use crate::api::Reason;
+use crate::kafka::view::Trouble;
+
+/// An outage is told only when it has lasted this long: until then what was known stands.
+pub const OUTAGE: Duration = Duration::from_secs(300);
+
+/// The refusal as a status tells it.
+pub fn trouble(error: &BrokerError) -> Trouble {
+    let reason = reason(error);
+    let passing = matches!(reason, Reason::BrokerUnreachable | Reason::Progressing | Reason::Throttled);
+    Trouble { reason, text: error.to_string(), lasting: !passing }
+}
+
+fn reason(error: &BrokerError) -> Reason {
+    match error {
+        BrokerError::Unreachable(_) => Reason::BrokerUnreachable,
+        BrokerError::LoginRefused(_) => Reason::LoginRefused,
+        BrokerError::TlsRefused(_) => Reason::TlsRefused,
+        BrokerError::NotAuthorized(_) => Reason::NotAuthorized,
+        BrokerError::Exists => Reason::TopicExists,
+        BrokerError::InvalidName(_) => Reason::TopicNameRefused,
+        BrokerError::InvalidReplication(_) => Reason::ReplicationImpossible,
+        BrokerError::InvalidPartitions(_) | BrokerError::InvalidConfig(_) => Reason::TopicConfigRefused,
+        BrokerError::PolicyViolation(_) => Reason::TopicPolicyViolation,
+        BrokerError::Unsupported(_) => Reason::Unsupported,
+        BrokerError::Throttled(_) => Reason::Throttled,
+        BrokerError::Missing | BrokerError::Unknown(_) => Reason::Progressing,
+        BrokerError::Other(_) => Reason::ClusterFailed,
+    }
+}
+
+/// How long to wait after so many failures in a row for this reason, without jitter.
+pub fn pace(reason: Reason, failures: u32) -> Duration {
+    let (first, longest) = match reason {
+        Reason::BrokerUnreachable | Reason::Progressing => (1, 30),
+        Reason::ApiUnavailable => (1, 60),
+        Reason::Throttled => (5, 60),
+        // Brokers join.
+        Reason::ReplicationImpossible => (15, 300),
+        // Brokers log each one, and some lock the account.
+        Reason::LoginRefused | Reason::TlsRefused | Reason::ClusterSecretMissing | Reason::NotAuthorized => {
+            (30, 300)
+        }
+        _ => (60, 600),
+    };
+    Duration::from_secs(first).saturating_mul(1 << failures.min(16)).min(Duration::from_secs(longest))
+}
+
+/// Spreads what would come back together.
+pub fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::random_range(0.9..1.25))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_retried_soon_and_a_refused_login_slowly() {
+        assert_eq!(pace(Reason::BrokerUnreachable, 0), Duration::from_secs(1));
+        assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(30));
+        assert_eq!(pace(Reason::LoginRefused, 0), Duration::from_secs(30));
+        assert_eq!(pace(Reason::TopicConfigRefused, 60), Duration::from_secs(600));
+    }
+
+    #[test]
+    fn what_passes_by_itself_says_nothing_of_a_topic() {
+        assert!(!trouble(&BrokerError::Unreachable("x".into())).lasting);
+        assert!(trouble(&BrokerError::LoginRefused("x".into())).lasting);
+    }
+}
