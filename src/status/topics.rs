@@ -261,3 +261,6 @@ fn failing<'e>(entries: impl Iterator<Item = &'e TopicStatus>) -> String {
     let text = text::list(&all, 3, "; ");
     text.strip_prefix('t').map_or(text.clone(), |rest| format!("T{rest}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -540,3 +540,6 @@ fn successor(topic: &Topic, owner: &Owner) -> Option<Owner> {
         .map(|declared| declared.owner)
         .next()
 }
+
+#[cfg(test)]
+mod tests;
