@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_millis(50);
 const BATCH: usize = 500;
 /// How often the Secrets are looked at while the login is refused.
 const POLL: Duration = Duration::from_secs(10);
+/// Between two attempts to let the same topic go.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How often a replica that may not write asks whether it may.
 const FENCED: Duration = Duration::from_secs(1);
 /// Far away.
@@ -470,7 +472,11 @@ impl State {
             told.insert(gone.key());
         }
         for (name, outcome) in left {
-            let Some(what) = outcome else { continue };
+            let Some(what) = outcome else {
+                // Those in use are heard of; the others are asked about now and then.
+                self.leave = self.leave.or(Some(Instant::now() + jittered(AGAIN)));
+                continue;
+            };
             if let Some(topic) = self.topics.get_mut(&name) {
                 topic.due = Some(Instant::now());
             }

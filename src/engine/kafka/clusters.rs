@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 
 use super::cluster::{Cluster, Hub, Want};
-use super::ledger::Entry;
+use super::ledger::{Edit, Entry};
 use super::letting::Leaving;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
@@ -160,7 +160,8 @@ impl Clusters {
                 successor: None,
             };
             if terms.gone && !record.doomed {
-                self.write(&cluster_id, &topic, Some(Recorded { doomed: true, ..record })).await?;
+                let doomed = Recorded { doomed: true, ..record.clone() };
+                self.write(&cluster_id, &topic, record, Some(doomed)).await?;
             }
             if let Some(cluster) = cluster {
                 cluster.leave(&topic, leaving);
@@ -171,7 +172,8 @@ impl Clusters {
         let kept = if record.delete { Kept::Unconfirmed } else { Kept::Policy };
         // Without an id its creation was never confirmed: there is nothing to hold on to.
         let there = !record.id.is_empty();
-        self.write(&cluster_id, &topic, there.then_some(Recorded { released: true, ..record })).await?;
+        let released = there.then(|| Recorded { released: true, ..record.clone() });
+        self.write(&cluster_id, &topic, record, released).await?;
         if let Some(cluster) = cluster {
             // Somebody else may have waited for it.
             cluster.touch(&topic);
@@ -186,9 +188,15 @@ impl Clusters {
         Ok(())
     }
 
-    async fn write(&self, cluster_id: &str, topic: &str, record: Option<Recorded>) -> Result<(), Failure> {
-        let changes = [(topic.to_owned(), record)].into();
-        let failed = self.hub.ledger.write(cluster_id, changes).await?;
+    async fn write(
+        &self,
+        cluster_id: &str,
+        topic: &str,
+        from: Recorded,
+        to: Option<Recorded>,
+    ) -> Result<(), Failure> {
+        let edits = [(topic.to_owned(), Edit { from: Some(from), to })].into();
+        let failed = self.hub.ledger.write(cluster_id, edits).await?;
         failed.into_values().next().map_or(Ok(()), Err)
     }
 

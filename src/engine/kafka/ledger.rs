@@ -48,6 +48,15 @@ pub struct Entry {
     pub record: Recorded,
 }
 
+/// A change of one record: it is made only if the record is still the one that was decided from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// What it was; `None` = there was none.
+    pub from: Option<Recorded>,
+    /// What it becomes; `None` = it is removed.
+    pub to: Option<Recorded>,
+}
+
 impl Ledger {
     /// The ledgers in this namespace.
     pub fn new(client: Client, namespace: &str) -> Self {
@@ -137,21 +146,25 @@ impl Ledger {
     pub async fn write(
         &self,
         cluster_id: &str,
-        changes: BTreeMap<String, Option<Recorded>>,
+        edits: BTreeMap<String, Edit>,
     ) -> Result<BTreeMap<String, Failure>, Failure> {
         let mut failed = BTreeMap::new();
-        if changes.is_empty() {
+        if edits.is_empty() {
             return Ok(failed);
         }
-        let mut by_shard: BTreeMap<u8, BTreeMap<String, Option<Recorded>>> = BTreeMap::new();
-        for (topic, record) in changes {
-            by_shard.entry(shard(&topic)).or_default().insert(topic, record);
+        let mut by_shard: BTreeMap<u8, BTreeMap<String, Edit>> = BTreeMap::new();
+        for (topic, edit) in edits {
+            by_shard.entry(shard(&topic)).or_default().insert(topic, edit);
         }
         let mut guard = self.shards.lock().await;
         let mut stale = false;
         let shards = self.loaded(&mut guard).await?;
-        for (number, changes) in by_shard {
+        for (number, edits) in by_shard {
             let shard = shards.entry((cluster_id.to_owned(), number)).or_default();
+            let changes = shard.current(edits, &mut failed);
+            if changes.is_empty() {
+                continue;
+            }
             match self.store(cluster_id, number, shard.version.as_deref(), &changes).await {
                 Ok(version) => shard.take(version, changes),
                 Err(failure) => {
@@ -220,6 +233,20 @@ impl Ledger {
 }
 
 impl Shard {
+    /// The changes whose record is still what it was.
+    fn current(
+        &self,
+        edits: BTreeMap<String, Edit>,
+        failed: &mut BTreeMap<String, Failure>,
+    ) -> BTreeMap<String, Option<Recorded>> {
+        let (current, old): (Vec<_>, Vec<_>) = edits.into_iter().partition(|(topic, edit)| {
+            self.records.get(topic) == edit.from.as_ref() && !self.unreadable.contains(topic)
+        });
+        let changed = |topic| (topic, Failure::Conflict("its record has changed".to_owned()));
+        failed.extend(old.into_iter().map(|(topic, _)| changed(topic)));
+        current.into_iter().map(|(topic, edit)| (topic, edit.to)).collect()
+    }
+
     fn take(&mut self, version: Option<String>, changes: BTreeMap<String, Option<Recorded>>) {
         self.version = version;
         for (topic, record) in changes {

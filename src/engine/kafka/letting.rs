@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ledger::Ledger;
+use super::ledger::{Edit, Ledger};
 use super::round::of_ledger;
 use super::trouble::trouble;
 use super::{Broker, BrokerError};
+use crate::api::Reason;
 use crate::engine::live::Key;
 use crate::kafka::model::{Group, Topic};
 use crate::kafka::release::{Kept, Letting, Release, release};
@@ -59,11 +60,37 @@ pub async fn let_go(
                 continue;
             }
         };
-        let one = One { broker, ledger, cluster_id, name, leaving, record };
-        let outcome = one.let_go().await?;
+        let mut one = One { broker, ledger, cluster_id, name, leaving, record };
+        let outcome = match one.let_go().await {
+            Ok(outcome) => outcome,
+            Err(trouble) if is_of_all(trouble.reason) => return Err(trouble),
+            Err(trouble) => {
+                tracing::warn!(topic = name, error = trouble.text, "a topic cannot be let go yet");
+                None
+            }
+        };
         outcomes.insert(name.clone(), outcome);
     }
     Ok(outcomes)
+}
+
+/// Whether the next topic would meet the same.
+fn is_of_all(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BrokerUnreachable | Reason::LoginRefused | Reason::TlsRefused | Reason::Throttled
+    )
+}
+
+/// Whether the cluster will say the same again: then the safe answer is to keep the topic.
+fn is_final(error: &BrokerError) -> bool {
+    matches!(
+        error,
+        BrokerError::Unsupported(_)
+            | BrokerError::PolicyViolation(_)
+            | BrokerError::NotAuthorized(_)
+            | BrokerError::Other(_)
+    )
 }
 
 struct One<'a> {
@@ -76,10 +103,17 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    async fn let_go(&self) -> Result<Let, Trouble> {
+    async fn let_go(&mut self) -> Result<Let, Trouble> {
         let have = self.describe().await?;
         let groups = match have {
-            Some(_) => self.broker.groups(self.name).await.map_err(|error| trouble(&error))?,
+            Some(_) => match self.broker.groups(self.name).await {
+                Ok(groups) => groups,
+                // Nobody knows who reads it.
+                Err(error) if is_final(&error) => {
+                    return self.retain(Kept::Refused { why: error.to_string() }).await;
+                }
+                Err(error) => return Err(trouble(&error)),
+            },
             None => Vec::new(),
         };
         let others: Vec<Group> =
@@ -116,7 +150,13 @@ impl One<'_> {
     }
 
     /// Deletion is by name only, so the id is compared once more.
-    async fn delete(&self, id: &str) -> Result<Let, Trouble> {
+    async fn delete(&mut self, id: &str) -> Result<Let, Trouble> {
+        if !self.record.doomed {
+            // Also proves that the ledger is as it was decided from.
+            let doomed = Recorded { doomed: true, ..self.record.clone() };
+            self.store(Some(doomed.clone())).await?;
+            self.record = doomed;
+        }
         match self.describe().await? {
             None => return self.forget(Happened::Deleted).await,
             Some(topic) if topic.id != id => return self.retain(Kept::Replaced).await,
@@ -127,12 +167,9 @@ impl One<'_> {
         match answers.into_iter().next() {
             Some(Ok(()) | Err(BrokerError::Missing)) => self.forget(Happened::Deleted).await,
             // Such as `delete.topic.enable=false`.
-            Some(Err(
-                error @ (BrokerError::Unsupported(_)
-                | BrokerError::PolicyViolation(_)
-                | BrokerError::NotAuthorized(_)
-                | BrokerError::Other(_)),
-            )) => self.retain(Kept::Refused { why: error.to_string() }).await,
+            Some(Err(error)) if is_final(&error) => {
+                self.retain(Kept::Refused { why: error.to_string() }).await
+            }
             Some(Err(error)) => Err(trouble(&error)),
             None => Err(trouble(&BrokerError::Other("the answer names no topic".to_owned()))),
         }
@@ -148,12 +185,20 @@ impl One<'_> {
     }
 
     async fn write(&self, record: Option<Recorded>, what: Happened) -> Result<Let, Trouble> {
-        let changes = BTreeMap::from([(self.name.clone(), record)]);
-        let failed =
-            self.ledger.write(self.cluster_id, changes).await.map_err(|failure| of_ledger(&failure))?;
-        match failed.into_values().next() {
-            Some(failure) => Err(of_ledger(&failure)),
-            None => Ok(Some(what)),
+        self.store(record).await?;
+        Ok(Some(what))
+    }
+
+    async fn store(&self, to: Option<Recorded>) -> Result<(), Trouble> {
+        let edits = BTreeMap::from([(self.name.clone(), Edit { from: Some(self.record.clone()), to })]);
+        let failed = self.ledger.write(self.cluster_id, edits).await;
+        let failure = failed.map(|failed| failed.into_values().next());
+        match failure {
+            Ok(None) => Ok(()),
+            Ok(Some(failure)) | Err(failure) => Err(of_ledger(&failure)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

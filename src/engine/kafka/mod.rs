@@ -5,6 +5,8 @@ pub mod access;
 pub mod cluster;
 pub mod clusters;
 mod direct;
+#[cfg(test)]
+mod fake;
 pub mod ledger;
 pub mod letting;
 pub mod round;

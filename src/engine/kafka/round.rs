@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::ledger::{Edit, Ledger};
 use super::trouble::trouble;
 use super::{Broker, BrokerError, Results};
 use crate::api::Reason;
@@ -195,19 +195,22 @@ impl Round<'_> {
 
     /// Writes what the decisions want to have recorded. Nothing is sent for a topic that is not.
     async fn record(&self, works: &mut Works) -> Result<(), Trouble> {
-        let changes: BTreeMap<String, Option<Recorded>> = works
+        let edit = |work: &Work| Edit { from: work.stored.clone(), to: work.decision.record.clone() };
+        let edits: BTreeMap<String, Edit> = works
             .iter()
             .filter(|(_, work)| work.decision.record.is_some() && work.decision.record != work.stored)
-            .map(|(name, work)| (name.clone(), work.decision.record.clone()))
+            .map(|(name, work)| (name.clone(), edit(work)))
             .collect();
-        let names: Vec<String> = changes.keys().cloned().collect();
+        let names: Vec<String> = edits.keys().cloned().collect();
         let failed =
-            self.ledger.write(self.cluster_id, changes).await.map_err(|failure| of_ledger(&failure))?;
+            self.ledger.write(self.cluster_id, edits).await.map_err(|failure| of_ledger(&failure))?;
         for name in names {
             let Some(work) = works.get_mut(&name) else { continue };
             if let Some(failure) = failed.get(&name) {
                 work.trouble = Some(of_ledger(failure));
                 work.decision.changes.clear();
+                // Whoever wrote in between is heard by the next batch.
+                work.decision.record.clone_from(&work.stored);
             } else {
                 work.record.clone_from(&work.decision.record);
                 work.stored.clone_from(&work.decision.record);
@@ -237,7 +240,7 @@ impl Round<'_> {
                 Err(error) => {
                     work.refuse(&error);
                     work.sent = false;
-                    undo.insert(name, work.before.clone());
+                    undo.insert(name, Edit { from: work.stored.clone(), to: work.before.clone() });
                 }
             }
         }
@@ -246,10 +249,10 @@ impl Round<'_> {
 
     /// A creation that was refused leaves the ledger as it was: else a topic that somebody makes later
     /// would count as ours.
-    async fn undo(&self, undo: BTreeMap<String, Option<Recorded>>, works: &mut Works) -> Result<(), Trouble> {
+    async fn undo(&self, undo: BTreeMap<String, Edit>, works: &mut Works) -> Result<(), Trouble> {
         let failed =
             self.ledger.write(self.cluster_id, undo.clone()).await.map_err(|failure| of_ledger(&failure))?;
-        for (name, before) in undo {
+        for (name, Edit { to: before, .. }) in undo {
             let Some(work) = works.get_mut(&name) else { continue };
             if let Some(failure) = failed.get(&name) {
                 tracing::warn!(topic = name, %failure, "the record of a refused topic could not be taken back");
@@ -459,3 +462,6 @@ pub fn of_ledger(failure: &Failure) -> Trouble {
         lasting: failure.is_lasting(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -363,3 +363,29 @@ fn the_secret_of_the_operator_is_not_the_services() {
     let found = refused(&fields, Some(&kafka_class(&json!({}))));
     assert_eq!(reasons(&found), [(Reason::InvalidSpec, "spec.secrets[0].name")]);
 }
+
+#[test]
+fn a_topic_that_exists_is_not_moved() {
+    let fields = json!({"kafka": {"topics": [{"name": "orders"}, {"name": "new"}]}});
+    let mut object = service(&fields);
+    let told = |physical: &str, cluster: &str, id: Option<&str>| {
+        let topic = json!({"name": "orders", "physicalName": physical, "cluster": cluster, "id": id, "state": "Ready"});
+        serde_json::from_value(json!({"topics": [topic]})).unwrap()
+    };
+    let mut violations = |status| {
+        object.status = Some(status);
+        let class = class(&kafka_class(&json!({})));
+        Intent::resolve(&object, Some(&class), &Observed::default()).err().unwrap_or_default()
+    };
+    assert_eq!(violations(told("shop.orders", "main", Some("id"))), []);
+    assert_eq!(violations(told("old.orders", "main", None)), [], "it never existed there");
+    for (physical, cluster) in [("old.orders", "main"), ("shop.orders", "backup")] {
+        let found = violations(told(physical, cluster, Some("id")));
+        assert_eq!(reasons(&found), [(Reason::TopicMoveRefused, "spec.kafka.topics[0].name")]);
+        let message = &found[0].message;
+        assert!(
+            message.contains(physical) && message.contains(cluster) && message.contains("add it again"),
+            "{message}"
+        );
+    }
+}
