@@ -73,6 +73,7 @@ impl Look<'_> {
             Err(violations) => return self.invalid(&object, &violations, &observation).await,
         };
         intent.missing.extend(observation.taken.iter().cloned());
+        intent.missing.extend(self.missing_login(&intent));
         let plan = plan(&intent);
         if object.spec.suspend {
             self.context.clusters.withdraw(&self.key);

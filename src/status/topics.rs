@@ -6,7 +6,7 @@ use super::text;
 use crate::api::Reason;
 use crate::api::status::{TopicState, TopicStatus};
 use crate::intent::KafkaIntent;
-use crate::intent::kafka::TopicIntent;
+use crate::intent::kafka::{ModeIntent, TopicIntent};
 use crate::kafka::topic::Obstacle;
 use crate::kafka::view::{TopicView, Trouble};
 
@@ -70,6 +70,10 @@ fn entry(
         message: Some(text::cut(&message, text::MESSAGE_BYTES)),
         ..base.clone()
     };
+    if matches!(kafka.cluster.mode, ModeIntent::Strimzi { .. }) {
+        let message = "this release does not keep topics through Strimzi: use a cluster of mode Direct";
+        return with(TopicState::Refused, Reason::Unsupported, message.to_owned());
+    }
     match view {
         Some(TopicView { trouble: Some(trouble), .. }) if trouble.lasting => {
             let state = match (is_of_topic(trouble.reason), &base.id) {

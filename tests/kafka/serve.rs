@@ -8,9 +8,11 @@ mod shop;
 
 use std::time::Duration;
 
+use microservice_operator::engine::kafka::Broker;
+use microservice_operator::kafka::model::ConfigChange;
 use serde_json::json;
 
-use crate::fixtures::config;
+use crate::fixtures::{all_ok, config};
 use crate::support::{Kafka, always};
 use shop::{Shop, is_true, message, told};
 
@@ -65,6 +67,45 @@ async fn at_rest_nothing_is_written() {
     };
     always(Duration::from_secs(4), "nothing is written while several sweeps go by", writes).await;
     assert_eq!(shop.topic("a").await, before);
+}
+
+#[tokio::test]
+async fn a_restart_writes_nothing() {
+    let mut shop = Shop::open("restart").await;
+    shop.order("order", json!([{"name": "a", "partitions": 2}, {"name": "b", "retention": "1d"}])).await;
+    shop.namespace.wait_ready("order").await;
+    shop.operator_settles().await;
+    shop.operator.stop().await;
+    let edit =
+        ConfigChange { topic: shop.name("b"), keys: config(&[("retention.ms", Some("7".to_owned()))]) };
+    all_ok(shop.broker.alter(&[edit]).await.expect("the broker answers"));
+    let audit = shop.cluster.audit().await;
+    let mark = audit.mark().await;
+    shop.operator.restart().await;
+    shop.settles("b", "it has looked: what was changed is set back", |topic| {
+        topic.config.get("retention.ms").is_some_and(|value| value == "86400000")
+    })
+    .await;
+    shop.operator_settles().await;
+    let writes = audit.since(mark).await.of(&shop.operator.user()).writes();
+    assert_eq!(writes.count(), 0, "{writes}");
+}
+
+#[tokio::test]
+async fn pods_wait_for_the_login_of_their_class() {
+    let shop = Shop::open("users").await;
+    shop.give_users().await;
+    shop.order("order", json!([{"name": "a"}])).await;
+    let held =
+        shop.namespace.wait_condition("order", "SecretsReady", "False", Some("WaitingForSecret")).await;
+    assert!(message(&held, "SecretsReady").contains("order-kafka"), "{}", message(&held, "SecretsReady"));
+    shop.namespace.wait_condition("order", "TopicsReady", "True", None).await;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "order-kafka"},
+        "stringData": {"security.protocol": "x", "sasl.mechanism": "x", "username": "x", "password": "x", "sasl.jaas.config": "x"},
+    });
+    shop.namespace.apply(secret).await;
+    shop.namespace.wait_ready("order").await;
 }
 
 #[tokio::test]

@@ -6,10 +6,14 @@ use super::Look;
 use crate::api::Microservice;
 use crate::engine::kafka::clusters::{LetGo, Terms};
 use crate::engine::kafka::wants::{confirmed, owned, wants};
+use crate::engine::live::Key;
 use crate::engine::request::Failure;
-use crate::intent::Intent;
+use crate::intent::kafka::UsersIntent;
+use crate::intent::{Intent, MissingReference, ReferenceKey, ReferenceKind};
 use crate::status::topic_events;
 
+/// Between two looks at an object whose login does not exist.
+const LOGIN: Duration = Duration::from_secs(10);
 /// Between two looks at an object whose topics are being let go; what happens is told before.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -21,13 +25,28 @@ impl Look<'_> {
         if intent.kafka.is_none() && !told && !self.context.clusters.declares(&self.key) {
             return None;
         }
+        // Nobody tells of a Secret that is not there; the cache knows.
+        let login = self.missing_login(intent).map(|_| LOGIN);
         match self.declare_and_let_go(object, intent).await {
-            Ok(next) => next,
+            Ok(next) => next.into_iter().chain(login).min(),
             Err(failure) => {
                 tracing::warn!(%failure, "the ledger of topics cannot be read or written now");
                 Some(self.context.memory.pass_failed(&self.key))
             }
         }
+    }
+
+    /// The Secret with the login for Kafka, while it does not exist: pods could not start without it.
+    pub(super) fn missing_login(&self, intent: &Intent) -> Option<MissingReference> {
+        let (UsersIntent::Managed { secret, .. } | UsersIntent::Existing { secret, .. }) =
+            &intent.kafka.as_ref()?.cluster.users
+        else {
+            return None;
+        };
+        let key = Key::new(&self.key.namespace, secret);
+        let (live, trusted) = self.context.world.reference(ReferenceKind::Secret, &key);
+        let reference = ReferenceKey { kind: ReferenceKind::Secret, name: secret.clone() };
+        (live.is_none() && trusted).then_some(MissingReference { reference, key: None })
     }
 
     async fn declare_and_let_go(

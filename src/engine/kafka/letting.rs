@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Edit, Ledger};
-use super::round::of_ledger;
+use super::round::{may_write, of_ledger};
 use super::trouble::trouble;
 use super::{Broker, BrokerError};
 use crate::api::Reason;
+use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::kafka::model::{Group, Topic};
 use crate::kafka::release::{Kept, Letting, Release, release};
@@ -46,6 +47,7 @@ pub async fn let_go(
     ledger: &Ledger,
     cluster_id: &str,
     leaving: &BTreeMap<String, Leaving>,
+    fence: &Fence,
 ) -> Result<BTreeMap<String, Let>, Trouble> {
     let names: Vec<String> = leaving.keys().cloned().collect();
     let records = ledger.records(cluster_id, names.iter()).await.map_err(|failure| of_ledger(&failure))?;
@@ -60,7 +62,7 @@ pub async fn let_go(
                 continue;
             }
         };
-        let mut one = One { broker, ledger, cluster_id, name, leaving, record };
+        let mut one = One { broker, ledger, cluster_id, name, leaving, record, fence };
         let outcome = match one.let_go().await {
             Ok(outcome) => outcome,
             Err(trouble) if is_of_all(trouble.reason) => return Err(trouble),
@@ -100,6 +102,7 @@ struct One<'a> {
     name: &'a String,
     leaving: &'a Leaving,
     record: Recorded,
+    fence: &'a Fence,
 }
 
 impl One<'_> {
@@ -163,6 +166,7 @@ impl One<'_> {
             Some(_) => {}
         }
         let names = [self.name.clone()];
+        may_write(self.fence)?;
         let answers = self.broker.delete(&names).await.map_err(|error| trouble(&error))?;
         match answers.into_iter().next() {
             Some(Ok(()) | Err(BrokerError::Missing)) => self.forget(Happened::Deleted).await,

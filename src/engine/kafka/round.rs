@@ -8,6 +8,7 @@ use super::ledger::{Edit, Ledger};
 use super::trouble::trouble;
 use super::{Broker, BrokerError, Results};
 use crate::api::Reason;
+use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
 use crate::kafka::model::{ConfigChange, NewTopic, Topic};
@@ -58,6 +59,8 @@ pub struct Round<'a> {
     pub ledger: &'a Ledger,
     /// The cluster's own id.
     pub cluster_id: &'a str,
+    /// Whether this replica may write, asked before each request that changes something.
+    pub fence: &'a Fence,
 }
 
 /// A topic while its batch is under way.
@@ -224,6 +227,7 @@ impl Round<'_> {
         if new.is_empty() {
             return Ok(());
         }
+        may_write(self.fence)?;
         let answers = self.broker.create(&new, false).await.map_err(|error| trouble(&error))?;
         let mut undo = BTreeMap::new();
         for (name, answer) in names.into_iter().zip(answers) {
@@ -274,6 +278,7 @@ impl Round<'_> {
         if grown.is_empty() {
             return Ok(());
         }
+        may_write(self.fence)?;
         let answers = self.broker.grow(&grown).await.map_err(|error| trouble(&error))?;
         for ((name, to), answer) in grown.into_iter().zip(answers) {
             let (Some(work), Some(item)) = (works.get_mut(&name), items.get_mut(&name)) else { continue };
@@ -292,6 +297,7 @@ impl Round<'_> {
         if altered.is_empty() {
             return Ok(());
         }
+        may_write(self.fence)?;
         let answers: Results<()> = self.broker.alter(&altered).await.map_err(|error| trouble(&error))?;
         for (change, answer) in altered.into_iter().zip(answers) {
             let (Some(work), Some(item)) = (works.get_mut(&change.topic), items.get_mut(&change.topic))
@@ -452,6 +458,12 @@ fn outcome(name: &str, work: Work, items: &Items) -> Outcome {
         (key.clone(), view)
     });
     Outcome { views: views.collect(), failure: failure.or(work.open.then_some(Reason::Progressing)) }
+}
+
+/// # Errors
+/// Another replica is the leader, or may be soon.
+pub fn may_write(fence: &Fence) -> Result<(), Trouble> {
+    if fence.permit() { Ok(()) } else { Err(of_ledger(&Failure::Fenced)) }
 }
 
 /// What a failure of the API server means for the topics.

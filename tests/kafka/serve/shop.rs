@@ -73,7 +73,7 @@ impl Shop {
             cluster_id: kafka.id().to_owned(),
         };
         shop.login(&kafka.settings()).await;
-        shop.describe_class(&kafka.sasl(), "{namespace}.{name}").await;
+        shop.describe_class(&kafka.sasl(), "{namespace}.{name}", "None").await;
         shop
     }
 
@@ -98,10 +98,16 @@ impl Shop {
     /// Gives the topics of the class other names.
     pub async fn rename_topics(&self, template: &str) {
         let kafka = Kafka::shared().await;
-        self.describe_class(&kafka.sasl(), template).await;
+        self.describe_class(&kafka.sasl(), template, "None").await;
     }
 
-    async fn describe_class(&self, bootstrap: &[String], template: &str) {
+    /// Has the services of the class log in.
+    pub async fn give_users(&self) {
+        let kafka = Kafka::shared().await;
+        self.describe_class(&kafka.sasl(), "{namespace}.{name}", "Managed").await;
+    }
+
+    async fn describe_class(&self, bootstrap: &[String], template: &str, users: &str) {
         let class = json!({
             "apiVersion": "microservice.dev/v1alpha1", "kind": "MicroserviceClass",
             "metadata": {"name": self.class},
@@ -110,7 +116,7 @@ impl Shop {
                 "clusters": [{
                     "name": "main", "bootstrapServers": bootstrap,
                     "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
-                    "users": {"mode": "None"},
+                    "users": {"mode": users},
                 }],
                 "allowedConfig": ["compression.type"],
                 "defaults": {"partitions": 3},

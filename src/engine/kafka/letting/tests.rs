@@ -35,7 +35,10 @@ impl Scene {
     }
 
     async fn let_go(&self) -> Result<Option<Let>, Trouble> {
-        let_go(&self.broker, &self.ledger(), "cluster", &self.leaving).await.map(|mut all| all.remove("a"))
+        let fence = Fence::always();
+        let_go(&self.broker, &self.ledger(), "cluster", &self.leaving, &fence)
+            .await
+            .map(|mut all| all.remove("a"))
     }
 
     async fn record(&self) -> Option<Recorded> {

@@ -33,7 +33,8 @@ impl Scene {
     }
 
     async fn round_with(&mut self, ledger: &Ledger) -> BTreeMap<String, Outcome> {
-        let round = Round { broker: &self.broker, ledger, cluster_id: "cluster" };
+        let fence = Fence::always();
+        let round = Round { broker: &self.broker, ledger, cluster_id: "cluster", fence: &fence };
         round.run(&mut self.items).await.unwrap()
     }
 
@@ -235,7 +236,8 @@ async fn a_topic_of_another_cluster_is_not_made_anew() {
     scene.round().await;
     let ledger = Ledger::new(scene.maps.client(), "operator");
     let elsewhere = FakeBroker::default();
-    let round = Round { broker: &elsewhere, ledger: &ledger, cluster_id: "another" };
+    let fence = Fence::always();
+    let round = Round { broker: &elsewhere, ledger: &ledger, cluster_id: "another", fence: &fence };
     let outcomes = round.run(&mut scene.items).await.unwrap();
     assert_eq!(view(&outcomes, "a").obstacles, [Obstacle::OnOtherCluster("cluster".into())]);
     assert_eq!(elsewhere.calls(), ["describe a"]);
@@ -253,4 +255,17 @@ async fn a_record_that_cannot_be_read_keeps_its_topic_from_being_touched() {
     let (outcomes, _) = scene.round().await;
     assert_eq!(outcomes["a"].failure, Some(Reason::Rejected));
     assert_eq!(scene.broker.calls(), ["describe a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_sends_nothing() {
+    let mut scene = Scene::new(&[topic("a")]);
+    scene.round().await;
+    scene.items.get_mut("a").unwrap().claims[0].1.partitions = Some(9);
+    scene.items.insert("b".into(), Scene::new(&[topic("b")]).items.remove("b").unwrap());
+    scene.broker.calls();
+    let (ledger, fence) = (Ledger::new(scene.maps.client(), "operator"), Fence::closed());
+    let round = Round { broker: &scene.broker, ledger: &ledger, cluster_id: "cluster", fence: &fence };
+    assert!(round.run(&mut scene.items).await.is_err());
+    assert_eq!(scene.broker.calls(), ["describe a b"]);
 }

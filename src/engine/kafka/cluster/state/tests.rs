@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::kafka::trouble::trouble;
 use crate::kafka::model::Topic as Live;
 
 const SWEEP: Duration = Duration::from_secs(300);

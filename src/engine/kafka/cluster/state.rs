@@ -1,0 +1,330 @@
+//! What is known of a cluster and its topics between two batches: who declares what, what came out, and
+//! when to look again. No IO; only the clock of the task.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Want;
+use crate::api::Reason;
+use crate::api::kafka::class::Cluster as ClassCluster;
+use crate::engine::kafka::Settings;
+use crate::engine::kafka::letting::{Leaving, Let};
+use crate::engine::kafka::round::{Item, Made, Outcome};
+use crate::engine::kafka::trouble::{OUTAGE, jittered, pace};
+use crate::engine::live::Key;
+use crate::kafka::topic::{Declared, Management, Owner};
+use crate::kafka::view::{News, TopicView, Trouble};
+
+/// Most topics of one batch.
+pub(super) const BATCH: usize = 500;
+/// How often the Secrets are looked at while the login is refused.
+pub(super) const POLL: Duration = Duration::from_secs(10);
+/// Between two attempts to let the same topic go.
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
+/// Far away.
+pub(super) const NEVER: Duration = Duration::from_secs(86_400);
+/// Most Events that wait for an object to be looked at.
+pub(super) const NEWS: usize = 256;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) spec: ClassCluster,
+    /// What the connection was made with; `None` = the Secrets are to be read.
+    pub(super) settings: Option<Settings>,
+    /// The cluster's own id; `None` = it is to be asked.
+    pub(super) cluster_id: Option<String>,
+    pub(super) topics: BTreeMap<String, Topic>,
+    pub(super) views: HashMap<Key, BTreeMap<String, TopicView>>,
+    pub(super) news: HashMap<Key, Vec<News>>,
+    pub(super) leaving: BTreeMap<String, Leaving>,
+    /// When those who leave are due.
+    pub(super) leave: Option<Instant>,
+    /// Whether the ledger may hold topics whose owner is gone and that are to be deleted.
+    pub(super) doomed: bool,
+    pub(super) outage: Option<Outage>,
+    pub(super) sweep: Option<Instant>,
+}
+
+/// A topic that somebody declares.
+#[derive(Default)]
+pub(super) struct Topic {
+    pub(super) claims: BTreeMap<Key, Want>,
+    pub(super) due: Option<Instant>,
+    pub(super) failures: u32,
+    pub(super) made: Option<Made>,
+}
+
+/// The cluster as a whole does not work.
+pub(super) struct Outage {
+    pub(super) trouble: Trouble,
+    pub(super) since: Instant,
+    pub(super) failures: u32,
+    pub(super) retry: Instant,
+}
+
+/// What a batch has led to.
+pub(super) struct Worked {
+    pub(super) outcomes: BTreeMap<String, Outcome>,
+    pub(super) left: BTreeMap<String, Let>,
+}
+
+pub(super) fn is_of_login(reason: Reason) -> bool {
+    matches!(reason, Reason::LoginRefused | Reason::TlsRefused | Reason::ClusterSecretMissing)
+}
+
+impl State {
+    /// Another description of the cluster: whatever is known of the way to it is not true any more.
+    pub(super) fn start_anew(&mut self) {
+        (self.settings, self.cluster_id, self.outage, self.sweep) = (None, None, None, None);
+    }
+
+    /// Whether that is news.
+    pub(super) fn declare(&mut self, key: &Key, wants: Vec<Want>) -> bool {
+        let now = Instant::now();
+        let names: BTreeSet<&String> = wants.iter().map(|want| &want.declared.name).collect();
+        let mut news = false;
+        for (name, topic) in &mut self.topics {
+            if !names.contains(name) && topic.claims.remove(key).is_some() {
+                // Somebody else may have waited for it.
+                topic.due = Some(now);
+                news = true;
+            }
+        }
+        self.topics.retain(|_, topic| !topic.claims.is_empty());
+        if let Some(views) = self.views.get_mut(key) {
+            views.retain(|name, _| names.contains(name));
+        }
+        for want in wants {
+            let name = want.declared.name.clone();
+            let topic = self.topics.entry(name.clone()).or_default();
+            if topic.claims.get(key) == Some(&want) {
+                continue;
+            }
+            // Whoever declares it again does not let it go.
+            if self.leaving.get(&name).is_some_and(|leaving| leaving.owner.continues(&want.declared.owner)) {
+                self.leaving.remove(&name);
+            }
+            topic.claims.insert(key.clone(), want);
+            (topic.due, topic.failures, news) = (Some(now), 0, true);
+            let view = self.views.entry(key.clone()).or_default().entry(name.clone()).or_default();
+            (view.name, view.compared, view.trouble) = (name, false, None);
+        }
+        if self.views.get(key).is_some_and(BTreeMap::is_empty) {
+            self.views.remove(key);
+        }
+        news
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next(&self) -> Instant {
+        let now = Instant::now();
+        let idle = self.topics.is_empty() && self.leaving.is_empty();
+        let due = self.topics.values().filter_map(|topic| topic.due).chain(self.leave).min();
+        let sweep = (!idle).then(|| self.sweep.unwrap_or(now));
+        let next = due.into_iter().chain(sweep).min().unwrap_or(now + NEVER);
+        match &self.outage {
+            Some(outage) if is_of_login(outage.trouble.reason) => next.max(outage.retry.min(now + POLL)),
+            Some(outage) => next.max(outage.retry),
+            None => next,
+        }
+    }
+
+    /// Now and then everything is looked at: what others have done to topics, Secrets and ledger.
+    pub(super) fn begin_sweep(&mut self, every: Duration) {
+        let now = Instant::now();
+        if self.sweep.is_some_and(|due| due > now) {
+            return;
+        }
+        self.sweep = Some(now + jittered(every));
+        self.doomed = true;
+        self.leave = self.leave.or(Some(now));
+        // The Secrets may hold another login, and the addresses may lead to another cluster.
+        (self.settings, self.cluster_id) = (None, None);
+        for topic in self.topics.values_mut() {
+            topic.due = topic.due.or(Some(now));
+        }
+    }
+
+    /// What is due, at most one batch, and those who leave if it is their turn.
+    pub(super) fn take(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
+        let now = Instant::now();
+        let due = self.topics.iter_mut().filter(|(_, topic)| topic.due.is_some_and(|due| due <= now));
+        let views = &self.views;
+        let items = due
+            .take(BATCH)
+            .map(|(name, topic)| {
+                topic.due = None;
+                let item = Item {
+                    claims: sorted(&topic.claims),
+                    made: topic.made,
+                    careful: topic.failures > 0,
+                    settled: topic.claims.keys().any(|key| is_settled(views, key, name)),
+                    news: Vec::new(),
+                };
+                (name.clone(), item)
+            })
+            .collect();
+        if self.leave.take_if(|due| *due <= now).is_none() {
+            return (items, None);
+        }
+        let leaving = self.leaving.iter().map(|(name, leaving)| {
+            let successor = self.topics.get(name).and_then(|topic| successor(topic, &leaving.owner));
+            (name.clone(), Leaving { successor, ..leaving.clone() })
+        });
+        (items, Some(leaving.collect()))
+    }
+
+    /// Keeps what came out. Returns the objects that are to be told.
+    pub(super) fn finish(
+        &mut self,
+        items: BTreeMap<String, Item>,
+        leaving: Option<&BTreeMap<String, Leaving>>,
+        worked: Result<Worked, Trouble>,
+    ) -> HashSet<Key> {
+        let mut told = HashSet::new();
+        let names: Vec<String> = items.keys().cloned().collect();
+        for (name, item) in &items {
+            if let Some(topic) = self.topics.get_mut(name) {
+                topic.made = item.made;
+            }
+        }
+        for (key, news) in items.into_values().flat_map(|item| item.news) {
+            self.tell(&mut told, key, news);
+        }
+        match worked {
+            Ok(worked) => {
+                if self.outage.take().is_some() {
+                    told.extend(self.views.keys().cloned());
+                }
+                for (name, outcome) in worked.outcomes {
+                    self.learned(&name, outcome, &mut told);
+                }
+                if let Some(leaving) = leaving {
+                    self.left(leaving, worked.left, &mut told);
+                }
+            }
+            Err(trouble) => self.failed(trouble, &names, leaving.is_some(), &mut told),
+        }
+        told
+    }
+
+    pub(super) fn learned(&mut self, name: &str, outcome: Outcome, told: &mut HashSet<Key>) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        match outcome.failure {
+            Some(reason) => {
+                let again = Instant::now() + jittered(pace(reason, topic.failures));
+                topic.failures += 1;
+                topic.due = Some(topic.due.map_or(again, |due| due.min(again)));
+            }
+            None => topic.failures = 0,
+        }
+        for (key, view) in outcome.views {
+            // Declared anew in the meantime: that is for the next batch, which is due.
+            let stale = topic.due.is_some_and(|due| due <= Instant::now());
+            let Some(known) = self.views.get_mut(&key).and_then(|views| views.get_mut(name)) else {
+                continue;
+            };
+            let view = TopicView { compared: view.compared && !stale, ..view };
+            if *known != view {
+                *known = view;
+                told.insert(key);
+            }
+        }
+    }
+
+    pub(super) fn left(
+        &mut self,
+        leaving: &BTreeMap<String, Leaving>,
+        left: BTreeMap<String, Let>,
+        told: &mut HashSet<Key>,
+    ) {
+        let gone: Vec<&String> = leaving.keys().filter(|name| !left.contains_key(*name)).collect();
+        for gone in gone.into_iter().filter_map(|name| self.leaving.remove(name)) {
+            told.insert(gone.key());
+        }
+        for (name, outcome) in left {
+            let Some(what) = outcome else {
+                // Those in use are heard of; the others are asked about now and then.
+                self.leave = self.leave.or(Some(Instant::now() + jittered(AGAIN)));
+                continue;
+            };
+            if let Some(topic) = self.topics.get_mut(&name) {
+                topic.due = Some(Instant::now());
+            }
+            if let Some(gone) = self.leaving.remove(&name) {
+                self.tell(told, gone.key(), News { topic: name, what });
+            }
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        trouble: Trouble,
+        names: &[String],
+        leaving: bool,
+        told: &mut HashSet<Key>,
+    ) {
+        let now = Instant::now();
+        let before = self.outage.as_ref().map(|outage| (outage.trouble.reason, outage.trouble.lasting));
+        let same = self.outage.take().filter(|outage| outage.trouble.reason == trouble.reason);
+        let (failures, since) = same.as_ref().map_or((0, now), |outage| (outage.failures + 1, outage.since));
+        let mut trouble = match same {
+            // Other words for the same are no news.
+            Some(outage) => outage.trouble,
+            None => trouble,
+        };
+        trouble.lasting |= since.elapsed() >= OUTAGE;
+        if before != Some((trouble.reason, trouble.lasting)) {
+            tracing::warn!(
+                reason = trouble.reason.as_str(),
+                error = trouble.text,
+                "a Kafka cluster cannot be used"
+            );
+            told.extend(self.views.keys().cloned());
+        }
+        let retry = now + jittered(pace(trouble.reason, failures));
+        if is_of_login(trouble.reason) {
+            self.cluster_id = None;
+        }
+        self.outage = Some(Outage { trouble, since, failures, retry });
+        for name in names {
+            if let Some(topic) = self.topics.get_mut(name) {
+                topic.due = topic.due.or(Some(now));
+            }
+        }
+        if leaving {
+            self.leave = self.leave.or(Some(now));
+        }
+    }
+
+    pub(super) fn tell(&mut self, told: &mut HashSet<Key>, key: Key, news: News) {
+        let waiting = self.news.entry(key.clone()).or_default();
+        if waiting.len() < NEWS {
+            waiting.push(news);
+        }
+        told.insert(key);
+    }
+}
+
+/// The oldest first, then by UID.
+fn sorted(claims: &BTreeMap<Key, Want>) -> Vec<(Key, Declared)> {
+    let mut all: Vec<(&Key, &Want)> = claims.iter().collect();
+    all.sort_by(|(_, a), (_, b)| (a.created, &a.declared.owner.uid).cmp(&(b.created, &b.declared.owner.uid)));
+    all.into_iter().map(|(key, want)| (key.clone(), want.declared.clone())).collect()
+}
+
+fn is_settled(views: &HashMap<Key, BTreeMap<String, TopicView>>, key: &Key, name: &str) -> bool {
+    views.get(key).and_then(|views| views.get(name)).is_some_and(|view| view.compared)
+}
+
+fn successor(topic: &Topic, owner: &Owner) -> Option<Owner> {
+    let all = sorted(&topic.claims).into_iter().map(|(_, declared)| declared);
+    all.filter(|declared| !declared.owner.continues(owner) && declared.management == Management::Adopt)
+        .map(|declared| declared.owner)
+        .next()
+}
+
+#[cfg(test)]
+mod tests;
