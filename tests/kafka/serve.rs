@@ -155,3 +155,22 @@ async fn a_service_without_kafka_has_nothing_of_it() {
     assert_eq!(told(&ready, "TopicsReady"), None);
     assert!(ready.status.expect("it has a status").topics.is_empty());
 }
+
+#[tokio::test]
+async fn many_topics_of_one_object_and_of_many_objects_are_made() {
+    let shop = Shop::open("many").await;
+    let topics = |prefix: &str, count: usize| {
+        let topic = |n| json!({"name": format!("{prefix}{n}"), "partitions": 1});
+        json!((0..count).map(topic).collect::<Vec<_>>())
+    };
+    shop.order("large", topics("t", 200)).await;
+    let small: Vec<String> = (0..10).map(|n| format!("small{n}")).collect();
+    for name in &small {
+        shop.order(name, topics(name, 10)).await;
+    }
+    for name in small.iter().chain([&"large".to_owned()]) {
+        let ready = shop.namespace.wait_condition(name, "TopicsReady", "True", None).await;
+        assert!(ready.status.expect("it has a status").topics.iter().all(|topic| topic.id.is_some()));
+    }
+    assert!(shop.record("t199").await.is_some_and(|record| record.created));
+}

@@ -172,7 +172,17 @@ impl Cluster {
         if items.is_empty() && leaving.is_none() {
             return;
         }
+        let (begin, topics) = (Instant::now(), items.len());
         let worked = self.work(&mut items, leaving.as_ref()).await;
+        let (seconds, ok) = (begin.elapsed().as_secs_f64(), worked.is_ok());
+        tracing::debug!(
+            class = self.place.class,
+            cluster = self.place.cluster,
+            topics,
+            seconds,
+            ok,
+            "a batch of topics"
+        );
         let told = self.state().finish(items, leaving.as_ref(), worked);
         for key in told {
             (self.hub.enqueue)(&key);

@@ -27,6 +27,8 @@ pub struct Cluster {
     /// Answers to the next items of creations, instead of those that follow from what is there. `true` =
     /// it happens nevertheless.
     pub creations: VecDeque<(BrokerError, bool)>,
+    /// What takes the place of a topic while groups are asked for.
+    pub replaced: Option<Topic>,
     /// So many descriptions do not show what was created since.
     pub blind: usize,
     hidden: BTreeSet<String>,
@@ -155,7 +157,11 @@ impl Broker for FakeBroker {
     }
 
     fn groups<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<Group>> {
-        ready(self.cluster().groups.clone())
+        let mut cluster = self.cluster();
+        if let Some(topic) = cluster.replaced.take() {
+            cluster.topics.insert(topic.name.clone(), topic);
+        }
+        ready(cluster.groups.clone())
     }
 
     fn acls<'a>(&'a self, _: &'a str) -> Answer<'a, BTreeSet<Acl>> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -157,15 +158,19 @@ impl Ledger {
             by_shard.entry(shard(&topic)).or_default().insert(topic, edit);
         }
         let mut guard = self.shards.lock().await;
-        let mut stale = false;
+        let mut writes = Vec::new();
         let shards = self.loaded(&mut guard).await?;
         for (number, edits) in by_shard {
             let shard = shards.entry((cluster_id.to_owned(), number)).or_default();
             let changes = shard.current(edits, &mut failed);
-            if changes.is_empty() {
-                continue;
+            if !changes.is_empty() {
+                writes.push(self.store(cluster_id, number, shard.version.clone(), changes));
             }
-            match self.store(cluster_id, number, shard.version.as_deref(), &changes).await {
+        }
+        let mut stale = false;
+        for (number, changes, stored) in join_all(writes).await {
+            let shard = shards.entry((cluster_id.to_owned(), number)).or_default();
+            match stored {
                 Ok(version) => shard.take(version, changes),
                 Err(failure) => {
                     // Whether an unanswered write happened shows in the version of the next one.
@@ -209,6 +214,17 @@ impl Ledger {
     }
 
     async fn store(
+        &self,
+        cluster_id: &str,
+        number: u8,
+        version: Option<String>,
+        changes: BTreeMap<String, Option<Recorded>>,
+    ) -> (u8, BTreeMap<String, Option<Recorded>>, Result<Option<String>, Failure>) {
+        let stored = self.store_changes(cluster_id, number, version.as_deref(), &changes).await;
+        (number, changes, stored)
+    }
+
+    async fn store_changes(
         &self,
         cluster_id: &str,
         number: u8,

@@ -18,7 +18,7 @@ use crate::kafka::topic::{
 use crate::kafka::view::{Happened, News, TopicView, Trouble};
 
 /// A broker hears of a change a moment after it is made: pauses before it is asked again.
-const SETTLE: [u64; 6] = [0, 50, 100, 200, 400, 800];
+const SETTLE: [u64; 5] = [20, 50, 100, 200, 400];
 
 /// One topic of a batch.
 #[derive(Clone, Debug, Default)]

@@ -36,19 +36,22 @@ fn reason(error: &BrokerError) -> Reason {
 
 /// How long to wait after so many failures in a row for this reason, without jitter.
 pub fn pace(reason: Reason, failures: u32) -> Duration {
+    let seconds = Duration::from_secs;
     let (first, longest) = match reason {
-        Reason::BrokerUnreachable | Reason::Progressing => (1, 30),
-        Reason::ApiUnavailable => (1, 60),
-        Reason::Throttled => (5, 60),
+        // A broker that has made many topics takes a moment to show them.
+        Reason::Progressing => (Duration::from_millis(300), seconds(30)),
+        Reason::BrokerUnreachable => (seconds(1), seconds(30)),
+        Reason::ApiUnavailable => (seconds(1), seconds(60)),
+        Reason::Throttled => (seconds(5), seconds(60)),
         // Brokers join.
-        Reason::ReplicationImpossible => (15, 300),
+        Reason::ReplicationImpossible => (seconds(15), seconds(300)),
         // Brokers log each one, and some lock the account.
         Reason::LoginRefused | Reason::TlsRefused | Reason::ClusterSecretMissing | Reason::NotAuthorized => {
-            (30, 300)
+            (seconds(30), seconds(300))
         }
-        _ => (60, 600),
+        _ => (seconds(60), seconds(600)),
     };
-    Duration::from_secs(first).saturating_mul(1 << failures.min(16)).min(Duration::from_secs(longest))
+    first.saturating_mul(1 << failures.min(16)).min(longest)
 }
 
 /// Spreads what would come back together.

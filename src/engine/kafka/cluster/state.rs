@@ -214,7 +214,8 @@ impl State {
         let Some(topic) = self.topics.get_mut(name) else { return };
         match outcome.failure {
             Some(reason) => {
-                let again = Instant::now() + jittered(pace(reason, topic.failures));
+                // Not spread: those that failed together go into one batch again.
+                let again = Instant::now() + pace(reason, topic.failures);
                 topic.failures += 1;
                 topic.due = Some(topic.due.map_or(again, |due| due.min(again)));
             }

@@ -94,6 +94,14 @@ async fn another_topic_of_the_name_or_one_of_others_stays() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_replaced_at_the_last_moment_stays() {
+    let scene = Scene::new(record()).await;
+    scene.broker.cluster().replaced = Some(Topic { name: "a".into(), id: "new".into(), ..Topic::default() });
+    assert_eq!(scene.let_go().await, Ok(Some(Some(Happened::Retained(Kept::Replaced)))));
+    assert!(scene.is_there());
+}
+
+#[tokio::test]
 async fn a_successor_gets_it_and_a_new_object_of_the_name_keeps_it() {
     let mut scene = Scene::new(record()).await;
     let next = Owner { name: "next".into(), ..owner("v") };
