@@ -335,7 +335,8 @@ impl Context {
         self.world.set_reads(&key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
         if departures::had_topics(&object) {
-            tokio::spawn(departures::see_off(Arc::clone(self), key, Some(object)));
+            let who = departures::Who::Gone(Box::new(object));
+            tokio::spawn(departures::see_off(Arc::clone(self), key, who));
         }
     }
 }

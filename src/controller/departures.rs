@@ -29,9 +29,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The same after a while, and between two attempts when the API server fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Lets the topics of an object go that is gone. `None` = only its name is known.
-pub(super) async fn see_off(context: Arc<Context>, key: Key, object: Option<Microservice>) {
-    let mut leaving = Departure { context, key, object, since: Instant::now(), told: false };
+/// Whose topics are let go.
+pub(super) enum Who {
+    /// An object that the watch has seen go.
+    Gone(Box<Microservice>),
+    /// An object that the ledger knows and the watch does not.
+    Unknown,
+    /// An object that is there and describes no topics.
+    WithoutTopics,
+}
+
+/// Lets the topics of an object go that is gone, or describes none any more.
+pub(super) async fn see_off(context: Arc<Context>, key: Key, who: Who) {
+    let mut leaving = Departure { context, key, who, since: Instant::now(), told: false };
     let mut pause = PAUSE;
     // A new object of the name goes on with the topics, another leader with the rest.
     while leaving.context.fence.permit() && !leaving.context.clusters.declares(&leaving.key) {
@@ -52,7 +62,7 @@ pub(super) async fn see_off(context: Arc<Context>, key: Key, object: Option<Micr
 struct Departure {
     context: Arc<Context>,
     key: Key,
-    object: Option<Microservice>,
+    who: Who,
     since: Instant,
     told: bool,
 }
@@ -61,14 +71,19 @@ impl Departure {
     /// Whether there is nothing left to do.
     async fn step(&mut self) -> Result<bool, Failure> {
         let context = &self.context;
-        if !self.is_gone().await? {
+        if self.is_there().await? {
             return Ok(true);
         }
+        let object = match &self.who {
+            Who::Gone(object) => Some(object.as_ref()),
+            Who::Unknown | Who::WithoutTopics => None,
+        };
+        let deployed = context.world.deployments.get(&self.key).is_some();
         let terms = Terms {
             keeps: BTreeSet::new(),
-            confirmed: self.object.as_ref().map(confirmed),
-            in_use: context.world.deployments.get(&self.key).is_some(),
-            own_groups: self.object.as_ref().map(own_groups).unwrap_or_default(),
+            confirmed: object.map(confirmed),
+            in_use: deployed && !matches!(self.who, Who::WithoutTopics),
+            own_groups: object.map(own_groups).unwrap_or_default(),
             gone: true,
         };
         let result = context.clusters.let_go(&self.key, &terms).await?;
@@ -78,23 +93,30 @@ impl Departure {
             let late = |topic: &String| News { topic: topic.clone(), what: Happened::Doomed };
             news.extend(result.waits.iter().map(late));
         }
-        if let Some(object) = &self.object {
+        if let Some(object) = object {
             context.publisher.events(object, topic_events(&news)).await;
         }
         Ok(result.waits.is_empty())
     }
 
-    /// An object that cannot be decoded any more has disappeared from the watch and is still there.
-    async fn is_gone(&self) -> Result<bool, Failure> {
+    /// An object that cannot be decoded any more has disappeared from the watch and is still there: its
+    /// topics are not touched. A new object of its name is another matter.
+    async fn is_there(&self) -> Result<bool, Failure> {
+        let uid = match &self.who {
+            Who::Gone(object) => object.metadata.uid.as_ref(),
+            Who::Unknown => None,
+            Who::WithoutTopics => return Ok(false),
+        };
         let (context, namespace) = (&self.context, &self.key.namespace);
         let namespaces = &context.world.namespaces;
         if namespaces.synced("") && namespaces.get(&Key::new("", namespace)).is_none() {
             // With it may have gone our right to ask.
-            return Ok(true);
+            return Ok(false);
         }
         let api: Api<Microservice> = Api::namespaced(context.client.clone(), namespace);
         let params = ListParams::default().fields(&format!("metadata.name={}", self.key.name));
-        Ok(bounded(api.list_metadata(&params)).await?.items.is_empty())
+        let found = bounded(api.list_metadata(&params)).await?.items;
+        Ok(found.iter().any(|found| uid.is_none() || found.metadata.uid.as_ref() == uid))
     }
 }
 
@@ -152,9 +174,14 @@ async fn take_up_once(
     for key in context.clusters.owners().await? {
         let watched = scopes.iter().any(|scope| scope.is_empty() || *scope == key.namespace);
         let object = store.get(&ObjectRef::new(&key.name).within(&key.namespace));
-        // One that describes topics says in its own look which of them it has let go.
-        if watched && object.is_none_or(|object| !had_topics(&object)) {
-            tokio::spawn(see_off(Arc::clone(context), key, None));
+        let who = match object {
+            // It says in its own look which of them it has let go.
+            Some(object) if had_topics(&object) => continue,
+            Some(_) => Who::WithoutTopics,
+            None => Who::Unknown,
+        };
+        if watched {
+            tokio::spawn(see_off(Arc::clone(context), key, who));
         }
     }
     Ok(())

@@ -171,6 +171,19 @@ async fn released(shop: &Shop, topic: &str) -> Recorded {
 }
 
 #[tokio::test]
+async fn a_new_object_of_the_name_that_has_no_topics_keeps_none() {
+    let mut shop = Shop::open("renamed").await;
+    shop.order("order", json!([{"name": "a"}])).await;
+    shop.namespace.wait_ready("order").await;
+    shop.operator.kill().await;
+    shop.namespace.delete::<Microservice>("order").await;
+    shop.namespace.microservice("order", json!({"image": "order:v1", "className": shop.class})).await;
+    shop.operator.restart().await;
+    released(&shop, "a").await;
+    assert!(shop.topic("a").await.is_some());
+}
+
+#[tokio::test]
 async fn what_goes_while_nobody_looks_is_let_go_afterwards() {
     let mut shop = Shop::open("unseen").await;
     let annotations = json!({"microservice.dev/confirm-delete": shop.name("a")});
