@@ -40,8 +40,9 @@ pub struct Topic {
     /// cluster follows from the class's topicNameTemplate and is shown in status.topics. The pods read
     /// that name from the variable `KAFKA_TOPIC_<NAME>`.
     pub name: String,
-    /// Number of partitions, 1 to 10000. It can only grow. Default: the class's, else the cluster's,
-    /// when the topic is created; an existing topic then keeps what it has.
+    /// Number of partitions, 1 to 10000. It can only grow, on a compacted topic only with the annotation
+    /// `microservice.dev/confirm-partitions` with the topic's name on the cluster. Default: the class's,
+    /// else the cluster's, when the topic is created; an existing topic then keeps what it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i32>,
     /// Replicas of each partition, 1 to 100. It cannot be changed in place. Default: the class's, else
@@ -71,8 +72,8 @@ pub struct Topic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<BTreeMap<String, String>>,
     /// Retain or Delete: what happens to the topic when this line or the service is deleted. Delete also
-    /// needs the annotation `microservice.dev/confirm-delete` with the topic's name on the cluster.
-    /// Default Retain.
+    /// needs the annotation `microservice.dev/confirm-delete` with the topic's name on the cluster, those
+    /// of several topics separated by commas. Default Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Manage, Adopt or Observe: what happens when the topic already exists and is nobody's. Default
