@@ -271,7 +271,11 @@ fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Ac
 
 async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Key::of(&object.metadata);
-    let span = tracing::info_span!("reconcile", namespace = key.namespace, microservice = key.name);
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = key.namespace.as_str(),
+        microservice = key.name.as_str()
+    );
     let started = Instant::now();
     let _working = context.telemetry.working();
     let result = Look { context: &context, key }.take(object).instrument(span.clone()).await;

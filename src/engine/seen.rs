@@ -15,6 +15,7 @@ use kube::core::error_boundary::InvalidObject;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use super::live::Live;
 use super::metadata::Metadata;
@@ -34,7 +35,7 @@ pub trait View: Clone + Debug + Send + Sync + Sized + 'static {
     type Status: DeserializeOwned + Default;
 
     /// Reduces it.
-    fn of(metadata: &Metadata, spec: &Self::Spec, status: Self::Status) -> Self;
+    fn of(metadata: &Metadata<'_>, spec: &Self::Spec, status: Self::Status) -> Self;
 }
 
 /// Nothing.
@@ -43,7 +44,7 @@ impl View for () {
     type Spec = IgnoredAny;
     type Status = IgnoredAny;
 
-    fn of(_: &Metadata, _: &IgnoredAny, _: IgnoredAny) -> Self {}
+    fn of(_: &Metadata<'_>, _: &IgnoredAny, _: IgnoredAny) -> Self {}
 }
 
 /// What is read of a Deployment's spec.
@@ -58,7 +59,7 @@ impl View for DeploymentView {
     type Spec = Replicas;
     type Status = DeploymentStatus;
 
-    fn of(metadata: &Metadata, spec: &Replicas, status: DeploymentStatus) -> Self {
+    fn of(metadata: &Metadata<'_>, spec: &Replicas, status: DeploymentStatus) -> Self {
         project::deployment(metadata, spec.replicas, status)
     }
 }
@@ -68,7 +69,7 @@ impl View for Option<ServicePod> {
     type Spec = IgnoredAny;
     type Status = PodStatus;
 
-    fn of(metadata: &Metadata, _: &IgnoredAny, status: PodStatus) -> Self {
+    fn of(metadata: &Metadata<'_>, _: &IgnoredAny, status: PodStatus) -> Self {
         project::troubled_pod(metadata, &status)
     }
 }
@@ -88,18 +89,20 @@ impl<'de, V: View> Deserialize<'de> for Seen<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(bound = "S: DeserializeOwned + Default, T: DeserializeOwned + Default")]
-        struct Text<S, T> {
-            metadata: Metadata,
+        struct Text<'a, S, T> {
+            #[serde(borrow)]
+            metadata: Metadata<'a>,
             #[serde(default)]
             spec: S,
             #[serde(default)]
             status: T,
         }
-        let Text { metadata, spec, status } = Text::<V::Spec, V::Status>::deserialize(deserializer)?;
+        let Text { metadata, spec, status } = Text::<'_, V::Spec, V::Status>::deserialize(deserializer)?;
+        let text = |text: &SmolStr| Some(text.to_string()).filter(|text| !text.is_empty());
         let meta = ObjectMeta {
-            name: Some(metadata.name.clone()),
-            namespace: Some(metadata.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            resource_version: Some(metadata.resource_version.clone()),
+            name: text(&metadata.name),
+            namespace: text(&metadata.namespace),
+            resource_version: text(&metadata.resource_version),
             ..ObjectMeta::default()
         };
         let view = V::of(&metadata, &spec, status);
@@ -261,12 +264,12 @@ mod tests {
             "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": []}}},
             "status": {"readyReplicas": 1},
         });
-        // From text, as watches and answers are decoded, and from a tree.
+        // From text, as watches and answers are decoded.
         let seen: Seen<DeploymentView> = serde_json::from_str(&text.to_string()).unwrap();
         assert!(seen.live.digest.is_some() && seen.live.main_holds_replicas);
         assert_eq!((seen.view.desired, seen.view.ready), (2, 1));
         assert_eq!(seen.meta().resource_version.as_deref(), Some("7"));
-        let again: Seen<()> = serde_json::from_value(text).unwrap();
+        let again: Seen<()> = serde_json::from_str(&text.to_string()).unwrap();
         assert_eq!(again.live, seen.live);
     }
 
@@ -282,7 +285,7 @@ mod tests {
                 "spec": spec,
                 "status": {"observedGeneration": 3},
             });
-            serde_json::from_value::<Root>(text).unwrap().into_result()
+            serde_json::from_str::<Root>(&text.to_string()).unwrap().into_result()
         };
         let good = root(json!({"image": "orders:v1"})).unwrap();
         assert_eq!((good.spec.image.as_str(), good.metadata.managed_fields), ("orders:v1", None));
