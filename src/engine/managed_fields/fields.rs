@@ -49,10 +49,13 @@ pub fn canonical(text: &str) -> String {
 
 /// Whether a [`canonical`] text holds this path.
 pub fn holds(names: &str, path: &[&str]) -> bool {
+    if path.last().is_some_and(|name| !names.contains(name)) {
+        return false;
+    }
     let (mut depth, mut found, mut rest) = (0, 0, names);
-    while let Some((at, mark)) = rest.char_indices().find(|(_, c)| matches!(c, '\u{1}' | '\u{2}')) {
+    while let Some(at) = rest.bytes().position(|byte| byte <= 2) {
         let (name, after) = rest.split_at(at);
-        if mark == '\u{2}' {
+        if after.starts_with('\u{2}') {
             depth -= 1;
             found = found.min(depth);
         } else {
