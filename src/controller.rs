@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::Client;
+use kube::api::ObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -171,7 +172,9 @@ fn roots(
     let scopes = watches.scopes();
     let streams = scopes.iter().map(|scope| {
         let name = scope.clone();
-        microservices(&watches.client, scope, Arc::clone(&watches.telemetry))
+        let context = Arc::clone(&context);
+        let told = move |metadata: &ObjectMeta| context.memory.told(metadata);
+        microservices(&watches.client, scope, Arc::clone(&watches.telemetry), told)
             .map(move |event| (name.clone(), event))
             .boxed()
     });

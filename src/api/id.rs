@@ -77,7 +77,8 @@ impl Default for Id {
 
 impl PartialEq<str> for Id {
     fn eq(&self, text: &str) -> bool {
-        *self == Self::from(text)
+        let other = Self::from(text);
+        self.0 == other.0
     }
 }
 

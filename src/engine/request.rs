@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
@@ -108,8 +109,10 @@ impl From<kube::Error> for Failure {
 ///
 /// # Errors
 /// Any [`Failure`].
-pub async fn bounded<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
-    client::bounded(TIMEOUT, answer).await.map_err(Failure::from)
+pub fn bounded<'a, T: 'a>(
+    answer: impl Future<Output = Result<T, kube::Error>> + Send + 'a,
+) -> impl Future<Output = Result<T, Failure>> + Send + 'a {
+    client::bounded(TIMEOUT, answer).map_err(Failure::from)
 }
 
 /// Sends what concerns one child. Reads and applies ask for no more than the view needs.

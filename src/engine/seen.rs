@@ -21,8 +21,7 @@ use super::live::Live;
 use super::metadata::Metadata;
 use super::project;
 use super::world::ServicePod;
-use crate::api::microservice::MicroserviceSpec;
-use crate::api::{Microservice, MicroserviceStatus};
+use crate::api::Microservice;
 use crate::status::views::DeploymentView;
 
 /// What is read of an object beside its metadata.
@@ -143,12 +142,14 @@ impl<V: View> Resource for Seen<V> {
     }
 }
 
-/// A Microservice that may be impossible to decode: a typed watch would then fail as a whole.
+/// A Microservice as a watch tells of it, not decoded yet: one that cannot be would end a typed watch,
+/// and what our own write has just told need not be.
 #[derive(Clone, Debug, Resource)]
 #[resource(inherit = Microservice)]
 pub struct Root {
     metadata: ObjectMeta,
-    decoded: Result<Box<(MicroserviceSpec, Option<MicroserviceStatus>)>, String>,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
 }
 
 impl Root {
@@ -157,13 +158,13 @@ impl Root {
     /// # Errors
     /// It could not be decoded.
     pub fn into_result(self) -> Result<Microservice, Box<InvalidObject>> {
+        let text = |part| Option::map_or(part, "null", RawValue::get);
+        let decoded = serde_json::from_str(text(self.spec.as_deref()))
+            .and_then(|spec| Ok((spec, serde_json::from_str(text(self.status.as_deref()))?)));
         let metadata = self.metadata;
-        match self.decoded {
-            Ok(decoded) => {
-                let (spec, status) = *decoded;
-                Ok(Microservice { metadata, spec, status })
-            }
-            Err(error) => Err(Box::new(InvalidObject { error, metadata })),
+        match decoded {
+            Ok((spec, status)) => Ok(Microservice { metadata, spec, status }),
+            Err(error) => Err(Box::new(InvalidObject { error: error.to_string(), metadata })),
         }
     }
 }
@@ -177,11 +178,7 @@ impl<'de> Deserialize<'de> for Root {
             status: Option<Box<RawValue>>,
         }
         let Text { metadata, spec, status } = Text::deserialize(deserializer)?;
-        let text = |part| Option::map_or(part, "null", RawValue::get);
-        let decoded = serde_json::from_str(text(spec.as_deref()))
-            .and_then(|spec| Ok(Box::new((spec, serde_json::from_str(text(status.as_deref()))?))))
-            .map_err(|error| error.to_string());
-        Ok(Self { metadata: metadata.into(), decoded })
+        Ok(Self { metadata: metadata.into(), spec, status })
     }
 }
 

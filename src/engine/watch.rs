@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{ApiResource, PartialObjectMeta};
+use kube::api::{ApiResource, ObjectMeta, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::WatchStreamExt;
@@ -347,12 +347,13 @@ impl Watches {
 }
 
 /// A stream of the Microservices that can be decoded. One that cannot is set aside and named: a
-/// typed watch would fail as a whole.
-pub fn microservices(
+/// typed watch would fail as a whole. `told` knows some of them without their text.
+pub fn microservices<F: Fn(&ObjectMeta) -> Option<Microservice>>(
     client: &Client,
     scope: &str,
     telemetry: Arc<Telemetry>,
-) -> impl Stream<Item = Event<Microservice>> + use<> {
+    told: F,
+) -> impl Stream<Item = Event<Microservice>> + use<F> {
     let api: Api<Root> =
         if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) };
     watcher(api, base()).default_backoff().filter_map(move |event| {
@@ -366,7 +367,7 @@ pub fn microservices(
                     None
                 }
             },
-            Ok(Event::Apply(seen)) => match seen.into_result() {
+            Ok(Event::Apply(seen)) => match told(seen.meta()).map_or_else(|| seen.into_result(), Ok) {
                 Ok(object) => Some(Event::Apply(object)),
                 Err(invalid) => {
                     complain(&telemetry, &invalid);
