@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::Client;
+use kube::api::ObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -203,7 +204,9 @@ fn roots(
     let scopes = watches.scopes();
     let streams = scopes.iter().map(|scope| {
         let name = scope.clone();
-        microservices(&watches.client, scope, Arc::clone(&watches.telemetry))
+        let context = Arc::clone(&context);
+        let told = move |metadata: &ObjectMeta| context.memory.told(metadata);
+        microservices(&watches.client, scope, Arc::clone(&watches.telemetry), told)
             .map(move |event| (name.clone(), event))
             .boxed()
     });
@@ -303,7 +306,11 @@ fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Ac
 
 async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Key::of(&object.metadata);
-    let span = tracing::info_span!("reconcile", namespace = key.namespace, microservice = key.name);
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = key.namespace.as_str(),
+        microservice = key.name.as_str()
+    );
     let started = Instant::now();
     let _working = context.telemetry.working();
     let result = Look { context: &context, key }.take(object).instrument(span.clone()).await;

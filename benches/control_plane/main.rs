@@ -63,6 +63,7 @@ async fn run(size: Size) -> Report {
     let operator = Operator::start(cluster, options).await;
     let mut bench = Bench { size, audit: cluster.audit().await, namespace, operator };
     bench.empty(&mut report).await;
+    bench.warm().await;
     let burst = bench.burst(&mut report).await;
     let after = floor::children(cluster, size.objects, &[16, 64]).await;
     let whole = floor::whole(cluster, size.objects, 64, &bench.namespace).await;

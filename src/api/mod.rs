@@ -3,6 +3,7 @@
 
 pub mod class;
 pub mod defaults;
+pub mod id;
 pub mod kafka;
 pub mod microservice;
 pub mod names;

@@ -3,6 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use super::id::Id;
 
 /// What the operator observed of a Microservice.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -70,17 +73,17 @@ pub struct MicroserviceStatus {
 #[serde(rename_all = "camelCase")]
 pub struct ChildStatus {
     /// apiVersion of the child.
-    pub api_version: String,
+    pub api_version: SmolStr,
     /// Kind of the child.
-    pub kind: String,
+    pub kind: SmolStr,
     /// Name of the child, in the namespace of the Microservice.
-    pub name: String,
+    pub name: SmolStr,
     /// UID of the child as last applied; absent when it was never stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
+    pub uid: Option<Id>,
     /// Digest of the field names that the operator owns on the child.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    pub digest: Option<Id>,
     /// Whether the child is stored as planned.
     #[serde(default)]
     pub ready: bool,

@@ -50,7 +50,7 @@ pub(super) async fn see_off(context: Arc<Context>, key: Key, who: Who) {
             Ok(false) if leaving.since.elapsed() >= GIVE_UP => return,
             Ok(false) => {}
             Err(failure) => {
-                let (namespace, microservice) = (&leaving.key.namespace, &leaving.key.name);
+                let (namespace, microservice) = (leaving.key.namespace.as_str(), leaving.key.name.as_str());
                 tracing::warn!(namespace, microservice, %failure, "the topics of a deleted Microservice could not be let go and will be");
             }
         }

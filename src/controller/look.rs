@@ -104,7 +104,8 @@ impl Look<'_> {
         plan: &Plan,
         mut observation: Observation,
     ) -> Result<Looked, Error> {
-        let status = object.status.clone().unwrap_or_default();
+        let nothing = MicroserviceStatus::default();
+        let status = object.status.as_ref().unwrap_or(&nothing);
         let uid = object.uid().unwrap_or_default();
         let made = observation.made.clone();
         let applier = Applier {
@@ -118,7 +119,7 @@ impl Look<'_> {
         };
         let mut current = None;
         if pass::is_due(&applier, plan, &status.children) {
-            if let Err(wait) = self.turn(object, &status, intent, plan) {
+            if let Err(wait) = self.turn(object, status, intent, plan) {
                 let problem = Problem {
                     reason: Reason::WaitingForTurn,
                     message: "a change of the class waits for its turn; services change at a bounded rate"
@@ -135,11 +136,14 @@ impl Look<'_> {
             }
         }
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
-        let current = current.map(|status| Microservice { status: Some(*status), ..object.clone() });
+        let current = current.map(|status| Microservice {
+            metadata: object.metadata.clone(),
+            spec: object.spec.clone(),
+            status: Some(*status),
+        });
         let object = current.as_ref().unwrap_or(object);
         let topics = self.look_after_topics(object, intent).await;
-        let deployment = self.context.world.deployments.get(&self.key);
-        let outcomes = pass::execute(&applier, plan, &status.children, deployment.as_deref()).await;
+        let outcomes = pass::execute(&applier, plan, &status.children).await;
         observation.settle(object, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(object, intent, plan, &observation) };
@@ -148,6 +152,9 @@ impl Look<'_> {
             looked.next = Some(looked.next.map_or(UNWATCHED, |next| next.min(UNWATCHED)));
         }
         looked.next = looked.next.into_iter().chain(topics).min();
+        if outcomes.iter().any(|outcome| outcome.outdated) {
+            looked.next = Some(Duration::ZERO);
+        }
         self.tell_of_topics(object, &LetGo::default()).await;
         Ok(looked)
     }
@@ -237,15 +244,16 @@ impl Look<'_> {
     /// Computes the status, writes it if it differs, and says when to look again.
     async fn tell(&self, told: Told<'_>) -> Result<Looked, Error> {
         let context = self.context;
-        let deployment = self.deployment(told.intent.ok());
-        let pods = self.troubled_pods(deployment.as_ref()).await;
+        let deployment = context.world.deployments.get(&self.key);
+        let deployment = deployment.as_deref();
+        let pods = self.troubled_pods(deployment).await;
         let status = compute(&Inputs {
             object: told.object,
             intent: told.intent,
             template_hash: told.plan.and_then(|plan| plan.template_hash.as_deref()),
             outcome: told.outcome,
             blocked: told.blocked,
-            deployment: deployment.as_ref(),
+            deployment,
             pods: &pods,
             references: told.observation.references.clone(),
             secrets: told.observation.secrets.clone(),
@@ -277,19 +285,6 @@ impl Look<'_> {
                 Looked { reason, next: Some(next.map_or(wait, |next| next.min(wait))), written: None }
             }
         })
-    }
-
-    /// The live Deployment, no older than what our last apply of it returned: as long as the watch is
-    /// behind, the wanted number is the one that we have sent.
-    fn deployment(&self, intent: Option<&Intent>) -> Option<DeploymentView> {
-        let mut view = Arc::unwrap_or_clone(self.context.world.deployments.get(&self.key)?);
-        let kind = crate::plan::kinds().into_iter().find(|kind| kind.kind == "Deployment")?;
-        let live = self.context.world.child(&kind, &self.key);
-        if let Some(live) = live.filter(|live| live.generation > view.generation) {
-            view.generation = live.generation;
-            view.desired = intent.map_or(view.desired, |intent| intent.scaling.within(view.desired));
-        }
-        Some(view)
     }
 
     async fn troubled_pods(&self, deployment: Option<&DeploymentView>) -> Vec<PodView> {

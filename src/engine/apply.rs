@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 use super::live::{Belongs, Key, Live};
 use super::managed_fields;
 use super::memory::{ChildKey, Memory};
-use super::observe::Seen;
+use super::observe;
 use super::replicas;
 use super::request::{Failure, Requests};
+use super::seen::Seen;
 use super::world::World;
+use crate::api::id::Id;
 use crate::api::status::ChildStatus;
 use crate::api::{FIELD_MANAGER, Reason};
 use crate::plan::{Kind, Planned};
@@ -40,7 +42,7 @@ pub struct Applier<'a> {
     /// Its UID.
     pub uid: &'a str,
     /// Its generated Secrets, as the plan saw them.
-    pub secrets: &'a BTreeMap<String, Seen>,
+    pub secrets: &'a BTreeMap<String, observe::Seen>,
 }
 
 /// What to do with a child.
@@ -58,10 +60,36 @@ impl Applier<'_> {
             return ChildOutcome { held: true, ..outcome(planned, recorded) };
         }
         let key = Key::new(&self.owner.namespace, &planned.name);
-        let mut live = self.world.child(&planned.kind, &key);
-        if live.is_none() && recorded.is_some_and(|child| child.uid.is_some()) {
+        let live = self.world.child(&planned.kind, &key);
+        let lost = live.is_none() && recorded.is_some_and(|child| child.uid.is_some());
+        if !lost && let Step::Done(outcome) = self.judge(planned, recorded, live.as_deref()) {
+            return outcome;
+        }
+        let writing = self.world.under_way.begin(&planned.kind, &key, self.owner);
+        let before = live.as_ref().map(|live| live.resource_version.clone());
+        let outcome = self.bring(planned, &key, recorded, live, lost).await;
+        if writing.is_gone() {
+            self.world.forget_child(&planned.kind, &key);
+        }
+        let now = self.world.child(&planned.kind, &key);
+        let now = now.as_ref().map(|live| &live.resource_version);
+        let told = outcome.stored_version.as_ref().or(before.as_ref());
+        ChildOutcome { outdated: writing.is_gone() || now != told, ..outcome }
+    }
+
+    /// Sends it until it is stored as planned, or something stands in the way. `lost` = it was there
+    /// and no cache holds it.
+    async fn bring(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        recorded: Option<&ChildStatus>,
+        mut live: Option<Arc<Live>>,
+        lost: bool,
+    ) -> ChildOutcome {
+        if lost {
             // Deleted, or without the label that the watches select by: only the server can tell.
-            match self.look(&planned.kind, &key).await {
+            match self.look(&planned.kind, key).await {
                 Ok(found) => live = found,
                 Err(failure) => return self.refused(planned, recorded, None, &failure),
             }
@@ -71,24 +99,25 @@ impl Applier<'_> {
                 Step::Done(outcome) => return outcome,
                 Step::Send => {}
             }
-            match self.send(planned, &key, live.as_deref()).await {
+            match self.send(planned, key, live.as_deref()).await {
                 Ok(stored) => {
                     if let Some(trace) = loss(recorded, live.as_deref()) {
                         self.repaired(planned, live.as_deref(), &trace);
                     }
-                    return self.stored(planned, &key, stored);
+                    return self.stored(planned, key, stored);
                 }
                 // Another object, a newer version, or none: look again. The cache will follow.
-                Err(Failure::Conflict(_) | Failure::Missing(_)) => match self.look(&planned.kind, &key).await
-                {
-                    // The plan was made from what is no longer there: the whole pass has to look again.
-                    Ok(found) if self.seen(planned).is_some() => {
-                        live = found;
-                        break;
+                Err(Failure::Conflict(_) | Failure::Missing(_)) => {
+                    match self.look(&planned.kind, key).await {
+                        // The plan was made from what is no longer there: the whole pass has to look again.
+                        Ok(found) if self.seen(planned).is_some() => {
+                            live = found;
+                            break;
+                        }
+                        Ok(found) => live = found,
+                        Err(failure) => return self.refused(planned, recorded, live.as_deref(), &failure),
                     }
-                    Ok(found) => live = found,
-                    Err(failure) => return self.refused(planned, recorded, live.as_deref(), &failure),
-                },
+                }
                 Err(failure) => return self.refused(planned, recorded, live.as_deref(), &failure),
             }
         }
@@ -153,7 +182,7 @@ impl Applier<'_> {
     }
 
     /// A generated Secret as the plan saw it.
-    fn seen(&self, planned: &Planned) -> Option<&Seen> {
+    fn seen(&self, planned: &Planned) -> Option<&observe::Seen> {
         self.secrets.get(&planned.name).filter(|_| planned.kind.kind == "Secret")
     }
 
@@ -202,12 +231,17 @@ impl Applier<'_> {
     }
 
     /// Applied without its data, a Secret would lose it: the live values are sent back.
-    async fn kept_data(&self, planned: &Planned, key: &Key, seen: &Seen) -> Result<Option<Value>, Failure> {
+    async fn kept_data(
+        &self,
+        planned: &Planned,
+        key: &Key,
+        seen: &observe::Seen,
+    ) -> Result<Option<Value>, Failure> {
         if planned.body.get("data").is_some() {
             return Ok(None);
         }
         let whole = self.requests.whole(&planned.kind, key).await?;
-        let whole = whole.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+        let whole = whole.ok_or_else(|| Failure::Missing(key.name.to_string()))?;
         if whole.metadata.resource_version.as_deref() != Some(&seen.resource_version) {
             return Err(Failure::Conflict(format!("Secret {} has changed since it was read", key.name)));
         }
@@ -223,15 +257,36 @@ impl Applier<'_> {
 
     async fn apply(&self, planned: &Planned, key: &Key, body: &Identified<'_>) -> Result<Live, Failure> {
         self.telemetry.child_write(planned.kind.kind, "apply");
-        self.requests.apply(&planned.kind, key, FIELD_MANAGER, true, body).await
+        self.requested(&planned.kind, key, FIELD_MANAGER, true, body).await
+    }
+
+    /// Applies a body and keeps what the answer tells beside the metadata.
+    ///
+    /// # Errors
+    /// Any [`Failure`].
+    pub async fn requested(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        manager: &str,
+        force: bool,
+        body: &impl Serialize,
+    ) -> Result<Live, Failure> {
+        if kind.kind == "Deployment" {
+            let Seen { live, view, .. } = self.requests.apply(kind, key, manager, force, body).await?;
+            self.world.deployments.wrote(key.clone(), &live.resource_version, view);
+            return Ok(live);
+        }
+        Ok(self.requests.apply::<()>(kind, key, manager, force, body).await?.live)
     }
 
     /// Moves what others own under `spec` to us, so that the next apply removes it. Returns whether
     /// there was anything.
     async fn take_over(&self, kind: &Kind, key: &Key) -> Result<bool, Failure> {
-        let Some(metadata) = self.requests.metadata(kind, key).await? else {
-            return Err(Failure::Missing(key.name.clone()));
+        let Some(text) = self.requests.metadata(kind, key).await? else {
+            return Err(Failure::Missing(key.name.to_string()));
         };
+        let metadata = text.read()?;
         let Some(taken) = managed_fields::taken_over(&metadata.managed_fields) else { return Ok(false) };
         self.telemetry.child_write(kind.kind, "take_over");
         self.requests.set_managed_fields(kind, key, &metadata, &taken).await?;
@@ -243,7 +298,15 @@ impl Applier<'_> {
     /// # Errors
     /// Any [`Failure`] but `Missing`.
     pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Arc<Live>>, Failure> {
-        let Some(live) = self.requests.live(kind, key).await? else {
+        let found = if kind.kind == "Deployment" {
+            self.requests.live(kind, key).await?.map(|Seen { live, view, .. }| {
+                self.world.deployments.wrote(key.clone(), &live.resource_version, view);
+                live
+            })
+        } else {
+            self.requests.live::<()>(kind, key).await?.map(|seen| seen.live)
+        };
+        let Some(live) = found else {
             self.world.forget_child(kind, key);
             return Ok(None);
         };
@@ -252,7 +315,8 @@ impl Applier<'_> {
     }
 
     fn repaired(&self, planned: &Planned, live: Option<&Live>, trace: &str) {
-        let fields = live.and_then(|live| live.digest.as_deref()).unwrap_or("gone");
+        let fields =
+            live.and_then(|live| live.digest.as_ref()).map_or_else(|| "gone".to_owned(), Id::to_string);
         tracing::info!(kind = planned.kind.kind, name = planned.name, fields, "drift repaired");
         self.memory.repaired(self.owner, &self.child_key(planned), trace);
         self.telemetry.repaired(planned.kind.kind);
@@ -293,12 +357,13 @@ impl Applier<'_> {
 /// The outcome of a child of which nothing new is known.
 fn outcome(planned: &Planned, recorded: Option<&ChildStatus>) -> ChildOutcome {
     ChildOutcome {
-        api_version: planned.kind.api_version(),
-        kind: planned.kind.kind.to_owned(),
-        name: planned.name.clone(),
+        api_version: planned.kind.api_version().into(),
+        kind: planned.kind.kind.into(),
+        name: planned.name.as_str().into(),
         uid: recorded.and_then(|child| child.uid.clone()),
         digest: recorded.and_then(|child| child.digest.clone()),
         stored_version: None,
+        outdated: false,
         held: false,
         problem: None,
     }
@@ -310,18 +375,22 @@ fn problem(planned: &Planned, recorded: Option<&ChildStatus>, why: Problem) -> C
 
 /// What makes a second attempt the same as the first.
 pub fn fingerprint(planned: &Planned, live: Option<&Live>) -> String {
-    let seen = live.map_or("absent", |live| live.digest.as_deref().unwrap_or("foreign"));
-    format!("{} {seen}", planned.plan_hash)
+    let hash = &planned.plan_hash;
+    match live.map(|live| &live.digest) {
+        None => format!("{hash} absent"),
+        Some(None) => format!("{hash} foreign"),
+        Some(Some(digest)) => format!("{hash} {digest}"),
+    }
 }
 
 /// What a live child has lost without our doing: a word that is the same each time that the same is
 /// lost. `None` when it only has to follow a new plan.
 pub fn loss(recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<String> {
-    let recorded_uid = recorded?.uid.as_deref()?;
+    let recorded = recorded?;
+    let uid = recorded.uid.as_ref()?;
     let Some(live) = live else { return Some("deleted".to_owned()) };
-    let drifted =
-        live.uid == recorded_uid && (live.tampered || live.digest.as_deref() != recorded?.digest.as_deref());
-    drifted.then(|| format!("{} {}", live.digest.as_deref().unwrap_or_default(), live.tampered))
+    let drifted = live.uid == *uid && (live.tampered || live.digest != recorded.digest);
+    drifted.then(|| format!("{} {}", live.digest.clone().unwrap_or_default(), live.tampered))
 }
 
 /// A planned body that says which object is meant.

@@ -109,14 +109,21 @@ where
         .build()
 }
 
-/// Runs one call under a time limit, retries included. Not for watches.
+/// Runs one call under a time limit, retries included. Not for watches. The call, some kilobytes of
+/// state, is put on the heap: all that wait for it hold it, at each place where they do.
 ///
 /// # Errors
 /// Those of the call, or [`TimedOut`] inside [`kube::Error::Service`].
-pub async fn bounded<T>(limit: Duration, call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
-        Err(_) => Err(kube::Error::Service(Box::new(TimedOut(limit)))),
+pub fn bounded<'a, T: 'a>(
+    limit: Duration,
+    call: impl Future<Output = kube::Result<T>> + Send + 'a,
+) -> impl Future<Output = kube::Result<T>> + Send + 'a {
+    let call: BoxFuture<'a, kube::Result<T>> = Box::pin(call);
+    async move {
+        match tokio::time::timeout(limit, call).await {
+            Ok(result) => result,
+            Err(_) => Err(kube::Error::Service(Box::new(TimedOut(limit)))),
+        }
     }
 }
 

@@ -1,34 +1,34 @@
 //! What the engine remembers of a live child: identity, owner, and whether it is still as we left it.
 
-use std::borrow::Cow;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use smol_str::SmolStr;
 
 use super::managed_fields::Verdict;
 use super::metadata::{Metadata, OwnerText};
 use crate::api::API_VERSION;
+use crate::api::id::Id;
 use crate::api::status::ChildStatus;
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Namespace; empty for a cluster-scoped object.
-    pub namespace: String,
+    pub namespace: SmolStr,
     /// Name.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 impl Key {
     /// The key of these two.
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// The key in these metadata.
     pub fn of(metadata: &ObjectMeta) -> Self {
         Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
+            namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
+            name: metadata.name.as_deref().unwrap_or_default().into(),
         }
     }
 }
@@ -39,22 +39,17 @@ pub struct Owner {
     /// Whether it is a Microservice.
     pub microservice: bool,
     /// Kind, for messages.
-    pub kind: Cow<'static, str>,
+    pub kind: SmolStr,
     /// Name.
-    pub name: String,
+    pub name: SmolStr,
     /// UID.
-    pub uid: String,
+    pub uid: Id,
 }
 
 impl From<OwnerText> for Owner {
     fn from(text: OwnerText) -> Self {
         let microservice = text.api_version == API_VERSION && text.kind == "Microservice";
-        Self {
-            microservice,
-            kind: if microservice { Cow::Borrowed("Microservice") } else { Cow::Owned(text.kind) },
-            name: text.name,
-            uid: text.uid,
-        }
+        Self { microservice, kind: text.kind, name: text.name, uid: text.uid }
     }
 }
 
@@ -62,9 +57,9 @@ impl From<OwnerText> for Owner {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// metadata.uid
-    pub uid: String,
+    pub uid: Id,
     /// metadata.resourceVersion
-    pub resource_version: String,
+    pub resource_version: SmolStr,
     /// metadata.generation
     pub generation: i64,
     /// Whether it has a deletionTimestamp.
@@ -72,11 +67,11 @@ pub struct Live {
     /// The controller reference.
     pub owner: Option<Owner>,
     /// Label `microservice.dev/name`.
-    pub service: Option<String>,
+    pub service: Option<SmolStr>,
     /// Annotation `microservice.dev/plan-hash`.
-    pub plan_hash: Option<String>,
+    pub plan_hash: Option<Id>,
     /// Digest of our Apply entry; absent when we never applied it.
-    pub digest: Option<String>,
+    pub digest: Option<Id>,
     /// Whether somebody else added fields that the hardening forbids.
     pub tampered: bool,
     /// Whether our main entry holds `spec.replicas`.
@@ -84,12 +79,12 @@ pub struct Live {
     /// Whether the hand-over entry holds `spec.replicas`.
     pub handover_holds_replicas: bool,
     /// Who else wrote it last, for messages.
-    pub last_foreign_manager: Option<String>,
+    pub last_foreign_manager: Option<SmolStr>,
 }
 
 impl Live {
     /// The projection of these metadata.
-    pub fn of(metadata: Metadata) -> Self {
+    pub fn of(metadata: Metadata<'_>) -> Self {
         let verdict = Verdict::of(&metadata.managed_fields);
         Self {
             uid: metadata.uid,
@@ -117,10 +112,10 @@ impl Live {
 
     /// Whose object it is, seen from the Microservice with this UID and this record of the child.
     pub fn belongs(&self, owner_uid: &str, owner_name: &str, recorded: Option<&ChildStatus>) -> Belongs {
-        let recorded = recorded.and_then(|child| child.uid.as_deref()) == Some(self.uid.as_str());
+        let recorded = recorded.and_then(|child| child.uid.as_ref()) == Some(&self.uid);
         match &self.owner {
-            Some(owner) if owner.uid == owner_uid && (recorded || self.digest.is_some()) => Belongs::Ours,
-            Some(owner) if owner.uid != owner_uid && owner.microservice && owner.name == owner_name => {
+            Some(owner) if owner.uid == *owner_uid && (recorded || self.digest.is_some()) => Belongs::Ours,
+            Some(owner) if owner.uid != *owner_uid && owner.microservice && owner.name == owner_name => {
                 Belongs::Predecessor
             }
             None if recorded => Belongs::Ours,
@@ -133,8 +128,8 @@ impl Live {
     pub fn in_sync(&self, plan_hash: &str, recorded: Option<&ChildStatus>) -> bool {
         let Some(recorded) = recorded else { return false };
         !self.tampered
-            && recorded.uid.as_deref() == Some(self.uid.as_str())
-            && self.plan_hash.as_deref() == Some(plan_hash)
+            && recorded.uid.as_ref() == Some(&self.uid)
+            && self.plan_hash.as_ref().is_some_and(|hash| *hash == *plan_hash)
             && self.digest.is_some()
             && self.digest == recorded.digest
     }
@@ -157,21 +152,21 @@ mod tests {
 
     fn live(owner: Option<(&str, &str, bool)>, digest: Option<&str>) -> Live {
         Live {
-            uid: "child".to_owned(),
+            uid: "child".into(),
             owner: owner.map(|(name, uid, microservice)| Owner {
                 microservice,
                 kind: "K".into(),
-                name: name.to_owned(),
-                uid: uid.to_owned(),
+                name: name.into(),
+                uid: uid.into(),
             }),
-            digest: digest.map(str::to_owned),
-            plan_hash: Some("plan".to_owned()),
+            digest: digest.map(Id::from),
+            plan_hash: Some("plan".into()),
             ..Live::default()
         }
     }
 
     fn record(uid: &str) -> ChildStatus {
-        ChildStatus { uid: Some(uid.to_owned()), digest: Some("d".to_owned()), ..ChildStatus::default() }
+        ChildStatus { uid: Some(uid.into()), digest: Some("d".into()), ..ChildStatus::default() }
     }
 
     #[test]
@@ -209,7 +204,7 @@ mod tests {
         assert!(!live.in_sync("plan", None));
         assert!(!live.in_sync("other", Some(&record("child"))));
         assert!(!live.in_sync("plan", Some(&record("elsewhere"))));
-        let lost = Live { digest: Some("less".to_owned()), ..live.clone() };
+        let lost = Live { digest: Some("less".into()), ..live.clone() };
         assert!(!lost.in_sync("plan", Some(&record("child"))));
         let tampered = Live { tampered: true, ..live };
         assert!(!tampered.in_sync("plan", Some(&record("child"))));

@@ -1,17 +1,19 @@
 //! Reads `metadata.managedFields`: the digest of our own Apply entry, who else owns what, and how to
 //! take foreign fields over. Pure.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
+mod fields;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
+use crate::api::id::Id;
 use crate::api::names::digest;
 use crate::api::{FIELD_MANAGER, REPLICAS_MANAGER};
+use fields::{Fields, canonical};
 
 /// Foreign fields below these paths are removed from a child even when nothing of ours changed: they
 /// would undo the hardening of the pods or open the Service to the outside.
@@ -26,100 +28,33 @@ const PROTECTED: [&[&str]; 4] = [
 const SYSTEM_MANAGERS: [&str; 1] = ["kube-controller-manager"];
 
 /// One entry of `metadata.managedFields`. Most of them are never looked into, so the field names, most
-/// of an object's text, stay text.
+/// of an object's text, stay text, and where they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+pub struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    manager: Option<String>,
+    manager: Option<SmolStr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
+    operation: Option<SmolStr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    api_version: Option<String>,
+    api_version: Option<SmolStr>,
     /// In the API server's one format, so that the order of texts is the order of times.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+    time: Option<SmolStr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fields_type: Option<String>,
+    fields_type: Option<SmolStr>,
+    #[serde(borrow, default, deserialize_with = "in_place", skip_serializing_if = "Option::is_none")]
+    fields_v1: Option<Cow<'a, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fields_v1: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subresource: Option<String>,
+    subresource: Option<SmolStr>,
 }
 
-/// Names of fields with those below them, sorted: the same set is always the same tree.
-#[derive(Debug, Default)]
-struct Fields<'a>(BTreeMap<Cow<'a, str>, Fields<'a>>);
-
-/// A name, borrowed from the text where it holds no escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a field")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
+/// Only a text can be borrowed from: that is how watches and answers come.
+fn in_place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, RawValue>>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(|text| Some(Cow::Borrowed(text)))
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the fields below one")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut names: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some((Name(name), below)) = names.next_entry()? {
-                    fields.insert(name, below);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Names)
-    }
-}
-
-impl Fields<'_> {
-    fn at(&self, path: &[&str]) -> Option<&Self> {
-        path.iter().try_fold(self, |fields, name| fields.0.get(*name))
-    }
-
-    /// Whether it names a field that `mine` does not.
-    fn adds(&self, mine: &Self) -> bool {
-        self.0.iter().any(|(name, below)| mine.0.get(name).is_none_or(|own| below.adds(own)))
-    }
-
-    /// Writes the names and what is below each between characters that no name holds.
-    fn write(&self, text: &mut String) {
-        for (name, below) in &self.0 {
-            text.push_str(name);
-            text.push('\u{1}');
-            below.write(text);
-            text.push('\u{2}');
-        }
-    }
-}
-
-impl Entry {
+impl Entry<'_> {
     fn is_apply_of(&self, manager: &str) -> bool {
         self.manager.as_deref() == Some(manager)
             && self.operation.as_deref() == Some("Apply")
@@ -145,13 +80,12 @@ impl Entry {
             && !SYSTEM_MANAGERS.contains(&manager)
     }
 
-    fn text(&self) -> Option<&str> {
-        self.fields_v1.as_deref().map(RawValue::get)
+    fn text(&self) -> &str {
+        self.fields_v1.as_deref().map_or("{}", RawValue::get)
     }
 
-    /// Its fields; none when the text is not what the API promises.
     fn fields(&self) -> Fields<'_> {
-        self.text().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        Fields::of(self.text())
     }
 }
 
@@ -159,7 +93,7 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Digest of the field names in our own Apply entry; `None` when we have none.
-    pub digest: Option<String>,
+    pub digest: Option<Id>,
     /// Whether somebody else owns a field that is protected and not also ours.
     pub tampered: bool,
     /// Whether our Apply entry holds `spec.replicas`.
@@ -167,44 +101,43 @@ pub struct Verdict {
     /// Whether the hand-over entry holds `spec.replicas`.
     pub handover_holds_replicas: bool,
     /// The manager outside of this operator that last wrote a field other than of the status.
-    pub last_foreign_manager: Option<String>,
+    pub last_foreign_manager: Option<SmolStr>,
 }
 
 impl Verdict {
     /// What these entries say. Without an entry of ours it does not matter what others own.
-    pub fn of(entries: &[Entry]) -> Self {
+    pub fn of(entries: &[Entry<'_>]) -> Self {
         let handover = entries.iter().find(|entry| entry.is_apply_of(REPLICAS_MANAGER));
-        let handover_holds_replicas = handover.is_some_and(|entry| holds_replicas(&entry.fields()));
-        let Some(entry) = entries.iter().find(|entry| entry.is_ours() && entry.fields_v1.is_some()) else {
+        let handover_holds_replicas = handover.is_some_and(|entry| holds_replicas(&canonical(entry.text())));
+        let Some(ours) = entries.iter().find(|entry| entry.is_ours() && entry.fields_v1.is_some()) else {
             return Self { handover_holds_replicas, ..Self::default() };
         };
-        let ours = entry.fields();
-        let mut text = String::with_capacity(entry.text().map_or(0, str::len));
-        ours.write(&mut text);
+        let names = canonical(ours.text());
         Self {
-            digest: Some(digest(&text)),
-            tampered: entries.iter().any(|entry| entry.is_foreign() && protected(&entry.fields(), &ours)),
-            main_holds_replicas: holds_replicas(&ours),
+            digest: Some(Id::from(digest(&names).as_str())),
+            tampered: entries.iter().any(|entry| entry.is_foreign() && protected(&entry.fields(), ours)),
+            main_holds_replicas: holds_replicas(&names),
             handover_holds_replicas,
-            last_foreign_manager: last_foreign_manager(entries).map(str::to_owned),
+            last_foreign_manager: last_foreign_manager(entries).map(SmolStr::from),
         }
     }
 }
 
-fn holds_replicas(fields: &Fields<'_>) -> bool {
-    fields.at(&["f:spec", "f:replicas"]).is_some()
+fn holds_replicas(names: &str) -> bool {
+    fields::holds(names, &["f:spec", "f:replicas"])
 }
 
 /// Whether the foreign fields hold one that is protected and not also ours.
-fn protected(foreign: &Fields<'_>, ours: &Fields<'_>) -> bool {
-    PROTECTED.iter().any(|path| match (foreign.at(path), ours.at(path)) {
-        (Some(theirs), Some(mine)) => theirs.adds(mine),
-        (Some(_), None) => true,
-        (None, _) => false,
-    })
+fn protected(foreign: &Fields<'_>, ours: &Entry<'_>) -> bool {
+    let mut theirs = PROTECTED.iter().filter_map(|path| Some((path, foreign.at(path)?))).peekable();
+    if theirs.peek().is_none() {
+        return false;
+    }
+    let ours = ours.fields();
+    theirs.any(|(path, theirs)| ours.at(path).is_none_or(|mine| theirs.adds(mine)))
 }
 
-fn last_foreign_manager(entries: &[Entry]) -> Option<&str> {
+fn last_foreign_manager<'e>(entries: &'e [Entry<'_>]) -> Option<&'e str> {
     let foreign = entries.iter().filter(|entry| {
         entry.manager.as_deref() != Some(FIELD_MANAGER)
             && entry.manager.as_deref() != Some(REPLICAS_MANAGER)
@@ -218,9 +151,9 @@ fn last_foreign_manager(entries: &[Entry]) -> Option<&str> {
 ///
 /// A forced apply alone cannot do that: the server keeps a field that another manager owns, which
 /// leaves two variants of a union in place and is refused with 422 for ever.
-pub fn taken_over(entries: &[Entry]) -> Option<Vec<Entry>> {
+pub fn taken_over<'a>(entries: &[Entry<'a>]) -> Option<Vec<Entry<'a>>> {
     let mut taken = Map::new();
-    let mut left: Vec<Entry> = Vec::new();
+    let mut left: Vec<Entry<'a>> = Vec::new();
     for entry in entries {
         let mut entry = entry.clone();
         if entry.is_foreign() {
@@ -233,7 +166,7 @@ pub fn taken_over(entries: &[Entry]) -> Option<Vec<Entry>> {
             if fields.is_empty() {
                 continue;
             }
-            entry.fields_v1 = to_raw_value(&fields).ok();
+            entry.fields_v1 = to_raw_value(&fields).ok().map(Cow::Owned);
         }
         left.push(entry);
     }
@@ -243,12 +176,12 @@ pub fn taken_over(entries: &[Entry]) -> Option<Vec<Entry>> {
     let ours = left.iter_mut().find(|entry| entry.is_ours())?;
     let mut fields = Value::Object(tree(ours));
     merge(&mut fields, Value::Object(taken));
-    ours.fields_v1 = to_raw_value(&fields).ok();
+    ours.fields_v1 = to_raw_value(&fields).ok().map(Cow::Owned);
     Some(left)
 }
 
-fn tree(entry: &Entry) -> Map<String, Value> {
-    entry.text().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+fn tree(entry: &Entry<'_>) -> Map<String, Value> {
+    serde_json::from_str(entry.text()).unwrap_or_default()
 }
 
 /// Adds all keys of `other` to `target`, at every depth.
@@ -271,21 +204,21 @@ mod tests {
 
     use super::*;
 
-    fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: &Value) -> Entry {
+    fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: &Value) -> Entry<'static> {
         Entry {
-            manager: Some(manager.to_owned()),
-            operation: Some(operation.to_owned()),
-            subresource: subresource.map(str::to_owned),
-            fields_v1: Some(to_raw_value(fields).unwrap()),
+            manager: Some(manager.into()),
+            operation: Some(operation.into()),
+            subresource: subresource.map(SmolStr::from),
+            fields_v1: Some(Cow::Owned(to_raw_value(fields).unwrap())),
             ..Entry::default()
         }
     }
 
-    fn ours(fields: &Value) -> Entry {
+    fn ours(fields: &Value) -> Entry<'static> {
         entry(FIELD_MANAGER, "Apply", None, fields)
     }
 
-    fn own_digest(entries: &[Entry]) -> Option<String> {
+    fn own_digest(entries: &[Entry<'_>]) -> Option<Id> {
         Verdict::of(entries).digest
     }
 
@@ -308,7 +241,7 @@ mod tests {
             r#"{"f:spec": {"k:{\"name\":\"x\"}": {".": {}}, "f:\u0061": {}}}"#,
         ];
         let digests = texts.map(|text| {
-            let fields_v1 = Some(RawValue::from_string(text.to_owned()).unwrap());
+            let fields_v1 = Some(Cow::Owned(RawValue::from_string(text.to_owned()).unwrap()));
             own_digest(&[Entry { fields_v1, ..ours(&Value::Null) }]).unwrap()
         });
         assert_eq!(digests[0], digests[1]);
@@ -369,7 +302,7 @@ mod tests {
     #[test]
     fn the_last_foreign_manager_is_named() {
         let at = |manager: &str, time: &str| Entry {
-            time: Some(time.to_owned()),
+            time: Some(time.into()),
             ..entry(manager, "Update", None, &json!({}))
         };
         let entries = [
@@ -379,7 +312,7 @@ mod tests {
             at("status", "2026-03-01T00:00:00Z"),
         ];
         let mut entries = entries.to_vec();
-        entries[3].subresource = Some("status".to_owned());
+        entries[3].subresource = Some("status".into());
         assert_eq!(Verdict::of(&entries).last_foreign_manager.as_deref(), Some("late"));
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::live::Key;
 use crate::api::Microservice;
 use crate::plan::Kind;
@@ -111,6 +113,17 @@ impl Memory {
             memory.watched = watched;
             memory.newest = memory.newest.take().filter(|written| version(written) > watched);
         });
+    }
+
+    /// The object of which a watch tells, if it is what our last status write left: it need not be decoded.
+    pub fn told(&self, metadata: &ObjectMeta) -> Option<Microservice> {
+        let same = |written: &Microservice| {
+            (&written.metadata.uid, &written.metadata.resource_version)
+                == (&metadata.uid, &metadata.resource_version)
+        };
+        let newest =
+            self.with(&Key::of(metadata), |memory| memory.newest.take_if(|written| same(written)))?;
+        Some(Arc::unwrap_or_clone(newest))
     }
 
     /// How long ago the status was written; `None` = never by this process.
@@ -267,6 +280,24 @@ mod tests {
         memory.status_written(&key, Some(at("7")));
         assert_eq!(version(&memory.newest(&key, at("5"))), 7);
         assert_eq!(version(&memory.newest(&key, at("8"))), 8);
+    }
+
+    #[test]
+    fn what_our_own_write_left_is_told_once() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let at = |version: &str| {
+            let mut object = Microservice::default();
+            object.metadata.name = Some("svc".to_owned());
+            object.metadata.namespace = Some("ns".to_owned());
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        memory.status_written(&key, Some(Arc::new(at("7"))));
+        assert_eq!(memory.told(&at("8").metadata), None, "somebody else has written since");
+        let another = ObjectMeta { uid: Some("another".to_owned()), ..at("7").metadata };
+        assert_eq!(memory.told(&another), None);
+        assert!(memory.told(&at("7").metadata).is_some());
+        assert_eq!(memory.told(&at("7").metadata), None);
     }
 
     #[test]

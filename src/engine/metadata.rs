@@ -3,21 +3,23 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
+use smol_str::SmolStr;
 
 use super::managed_fields::Entry;
+use crate::api::id::Id;
 
 /// Metadata of a child or pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
+pub struct Metadata<'a> {
     /// metadata.name
-    pub name: String,
+    pub name: SmolStr,
     /// metadata.namespace
-    pub namespace: String,
+    pub namespace: SmolStr,
     /// metadata.uid
-    pub uid: String,
+    pub uid: Id,
     /// metadata.resourceVersion
-    pub resource_version: String,
+    pub resource_version: SmolStr,
     /// metadata.generation
     pub generation: i64,
     /// metadata.creationTimestamp
@@ -31,7 +33,8 @@ pub struct Metadata {
     /// metadata.ownerReferences
     pub owner_references: Vec<OwnerText>,
     /// metadata.managedFields
-    pub managed_fields: Vec<Entry>,
+    #[serde(borrow)]
+    pub managed_fields: Vec<Entry<'a>>,
 }
 
 /// The labels that are read.
@@ -39,10 +42,10 @@ pub struct Metadata {
 pub struct Labels {
     /// [`crate::api::LABEL_NAME`]: the Microservice.
     #[serde(rename = "microservice.dev/name")]
-    pub service: Option<String>,
+    pub service: Option<SmolStr>,
     /// Of a pod: its ReplicaSet's template.
     #[serde(rename = "pod-template-hash")]
-    pub template: Option<String>,
+    pub template: Option<SmolStr>,
 }
 
 /// The annotations that are read.
@@ -50,7 +53,7 @@ pub struct Labels {
 pub struct Annotations {
     /// [`crate::api::ANNOTATION_PLAN_HASH`].
     #[serde(rename = "microservice.dev/plan-hash")]
-    pub plan_hash: Option<String>,
+    pub plan_hash: Option<Id>,
 }
 
 /// An owner reference.
@@ -60,13 +63,13 @@ pub struct OwnerText {
     /// Whether it is the controller.
     pub controller: bool,
     /// apiVersion
-    pub api_version: String,
+    pub api_version: SmolStr,
     /// kind
-    pub kind: String,
+    pub kind: SmolStr,
     /// name
-    pub name: String,
+    pub name: SmolStr,
     /// uid
-    pub uid: String,
+    pub uid: Id,
 }
 
 #[cfg(test)]
@@ -85,9 +88,10 @@ mod tests {
             "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "u"}],
             "finalizers": ["x"],
         });
-        let metadata: Metadata = serde_json::from_value(text).unwrap();
+        let text = text.to_string();
+        let metadata: Metadata<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!(metadata.labels.service.as_deref(), Some("orders"));
-        assert_eq!(metadata.annotations.plan_hash.as_deref(), Some("abc"));
+        assert_eq!(metadata.annotations.plan_hash, Some("abc".into()));
         assert!(!metadata.owner_references[0].controller);
     }
 }

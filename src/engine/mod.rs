@@ -24,5 +24,6 @@ pub mod request;
 pub mod roots;
 pub mod seen;
 pub mod sentinels;
+pub mod under_way;
 pub mod watch;
 pub mod world;

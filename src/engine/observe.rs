@@ -115,7 +115,7 @@ impl Observer<'_> {
         let unchanged = recorded.filter(|_| !spec_changed(object)).filter(|record| {
             had(record, &wanted.required)
                 && live.as_ref().is_some_and(|live| {
-                    live.uid == record.uid && live.resource_version == record.resource_version
+                    live.uid == *record.uid && live.resource_version == record.resource_version
                 })
         });
         if let Some(record) = unchanged {
@@ -173,7 +173,7 @@ impl Observer<'_> {
         let recorded = recorded(object, key.kind, &key.name);
         let unchanged = recorded.filter(|_| !rotate && !spec_changed(object)).filter(|record| {
             live.as_ref().is_some_and(|live| {
-                live.uid == record.uid && live.resource_version == record.resource_version
+                live.uid == *record.uid && live.resource_version == record.resource_version
             })
         });
         let (record, new) = if let Some(record) = unchanged {
@@ -232,7 +232,7 @@ impl Observation {
     /// before when their new values could not be stored.
     pub fn settle(&mut self, object: &Microservice, outcomes: &[ChildOutcome]) {
         for outcome in outcomes.iter().filter(|outcome| outcome.kind == ReferenceKind::Secret.as_str()) {
-            let Some(seen) = self.made.get(&outcome.name) else { continue };
+            let Some(seen) = self.made.get(outcome.name.as_str()) else { continue };
             let name = &outcome.name;
             if outcome.problem.is_some() && seen.unsaved {
                 self.references.retain(|record| record.kind != outcome.kind || record.name != *name);
@@ -242,8 +242,8 @@ impl Observation {
             } else if let (Some(uid), Some(version)) = (&outcome.uid, &outcome.stored_version) {
                 let mine = self.references.iter_mut().find(|r| r.kind == outcome.kind && r.name == *name);
                 if let Some(record) = mine {
-                    record.uid.clone_from(uid);
-                    record.resource_version.clone_from(version);
+                    record.uid = uid.to_string();
+                    record.resource_version = version.to_string();
                 }
             }
         }
@@ -280,7 +280,7 @@ fn is_foreign(object: &Microservice, live: &Live) -> bool {
         .status
         .iter()
         .flat_map(|status| &status.children)
-        .find(|child| child.kind == "Secret" && child.uid.as_deref() == Some(live.uid.as_str()));
+        .find(|child| child.kind == "Secret" && child.uid.as_ref() == Some(&live.uid));
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     live.belongs(uid, &object.name_any(), recorded) != Belongs::Ours
 }

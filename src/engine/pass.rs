@@ -8,7 +8,7 @@ use super::live::Key;
 use super::prune::{self, Leftover};
 use crate::api::status::ChildStatus;
 use crate::plan::{Plan, Planned, Stage};
-use crate::status::views::{ChildOutcome, DeploymentView, Problem};
+use crate::status::views::{ChildOutcome, Problem};
 
 /// The record of a planned child.
 pub fn recorded<'a>(children: &'a [ChildStatus], planned: &Planned) -> Option<&'a ChildStatus> {
@@ -37,12 +37,7 @@ pub fn differs(applier: &Applier<'_>, planned: &Planned, recorded: Option<&Child
 }
 
 /// Carries out the plan and says what became of each child.
-pub async fn execute(
-    applier: &Applier<'_>,
-    plan: &Plan,
-    children: &[ChildStatus],
-    deployment: Option<&DeploymentView>,
-) -> Vec<ChildOutcome> {
+pub async fn execute(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus]) -> Vec<ChildOutcome> {
     let unknown = prune::search(applier, plan, children).await;
     let (first, last): (Vec<Leftover>, Vec<Leftover>) =
         prune::leftovers(applier, plan, children).into_iter().partition(prune::goes_first);
@@ -71,7 +66,7 @@ pub async fn execute(
         }
         outcomes.extend(results);
     }
-    if settled(applier, plan, &outcomes, deployment) {
+    if settled(applier, &outcomes) {
         outcomes.extend(remove(applier, &last).await);
     } else {
         // What stays for now stays on record.
@@ -94,7 +89,8 @@ fn waits(applier: &Applier<'_>, planned: &Planned) -> bool {
 /// Why the pods must not follow new values of a generated Secret: they could not be stored.
 fn unsaved(applier: &Applier<'_>, outcomes: &[ChildOutcome]) -> Option<Problem> {
     let failed = outcomes.iter().find(|outcome| {
-        outcome.kind == "Secret" && applier.secrets.get(&outcome.name).is_some_and(|seen| seen.unsaved)
+        outcome.kind == "Secret"
+            && applier.secrets.get(outcome.name.as_str()).is_some_and(|seen| seen.unsaved)
     });
     failed.and_then(|outcome| outcome.problem.clone())
 }
@@ -108,19 +104,10 @@ async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutco
 }
 
 /// Old pods may still read the configuration that is no longer wanted: it goes when they have gone.
-fn settled(
-    applier: &Applier<'_>,
-    plan: &Plan,
-    outcomes: &[ChildOutcome],
-    deployment: Option<&DeploymentView>,
-) -> bool {
-    // The view is from before this pass; the child's record has what the pass itself has stored.
-    let workload = plan.children.iter().find(|planned| planned.kind.stage == Stage::Workload);
-    let stored = workload.and_then(|planned| applier.world.child(&planned.kind, applier.owner));
-    let generation = stored.map_or(0, |live| live.generation);
+fn settled(applier: &Applier<'_>, outcomes: &[ChildOutcome]) -> bool {
     outcomes.iter().all(|outcome| outcome.problem.is_none() && !outcome.held)
-        && deployment.is_none_or(|view| {
-            view.observed_generation >= view.generation.max(generation)
+        && applier.world.deployments.get(applier.owner).is_none_or(|view| {
+            view.observed_generation >= view.generation
                 && view.updated >= view.replicas
                 && view.updated >= view.desired
         })

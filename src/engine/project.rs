@@ -19,7 +19,11 @@ fn cut(text: Option<&str>) -> String {
 }
 
 /// Counts and conditions of a Deployment.
-pub fn deployment(metadata: &Metadata, replicas: Option<i32>, status: DeploymentStatus) -> DeploymentView {
+pub fn deployment(
+    metadata: &Metadata<'_>,
+    replicas: Option<i32>,
+    status: DeploymentStatus,
+) -> DeploymentView {
     DeploymentView {
         uid: metadata.uid.clone(),
         generation: metadata.generation,
@@ -44,7 +48,7 @@ pub fn deployment(metadata: &Metadata, replicas: Option<i32>, status: Deployment
 }
 
 /// A pod that is not ready; `None` for one that is, or that has done its work.
-pub fn troubled_pod(metadata: &Metadata, status: &PodStatus) -> Option<ServicePod> {
+pub fn troubled_pod(metadata: &Metadata<'_>, status: &PodStatus) -> Option<ServicePod> {
     let service = metadata.labels.service.clone()?;
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
@@ -62,8 +66,8 @@ pub fn troubled_pod(metadata: &Metadata, status: &PodStatus) -> Option<ServicePo
     let init = status.init_container_statuses.as_deref().unwrap_or_default();
     let main = status.container_statuses.as_deref().unwrap_or_default();
     let view = PodView {
-        name: metadata.name.clone(),
-        template: metadata.labels.template.clone().unwrap_or_default(),
+        name: metadata.name.to_string(),
+        template: metadata.labels.template.as_deref().unwrap_or_default().to_owned(),
         deleting: metadata.deletion_timestamp.is_some(),
         created: metadata.creation_timestamp.as_ref().map_or(0, seconds),
         unschedulable,

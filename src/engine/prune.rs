@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::apply::Applier;
 use super::live::{Belongs, Key, Live};
 use super::request::Failure;
+use super::seen::Seen;
 use crate::api::status::ChildStatus;
 use crate::plan::{Kind, Plan, Stage};
 use crate::status::views::ChildOutcome;
@@ -24,12 +25,13 @@ impl Leftover {
     /// The record of a leftover that is still there.
     pub fn outcome(&self) -> ChildOutcome {
         ChildOutcome {
-            api_version: self.kind.api_version(),
-            kind: self.kind.kind.to_owned(),
+            api_version: self.kind.api_version().into(),
+            kind: self.kind.kind.into(),
             name: self.key.name.clone(),
             uid: Some(self.live.uid.clone()),
             digest: self.live.digest.clone(),
             stored_version: None,
+            outdated: false,
             held: false,
             problem: None,
         }
@@ -56,6 +58,7 @@ pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]
                 uid: child.uid.clone(),
                 digest: child.digest.clone(),
                 stored_version: None,
+                outdated: false,
                 held: false,
                 problem: Some(failure.problem(kind.kind, &key.name)),
             });
@@ -114,7 +117,7 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
 /// version of now, if it is still the same object.
 async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    let Some(live) = applier.requests.live(&leftover.kind, &leftover.key).await? else {
+    let Some(Seen { live, .. }) = applier.requests.live::<()>(&leftover.kind, &leftover.key).await? else {
         return Ok(());
     };
     let record = ChildStatus { uid: Some(leftover.live.uid.clone()), ..ChildStatus::default() };
@@ -131,8 +134,8 @@ async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failu
     if leftover.kind.kind != "HorizontalPodAutoscaler" {
         return Ok(());
     }
-    match applier.requests.live(&leftover.kind, &leftover.key).await? {
-        Some(live) if live.uid == leftover.live.uid => {
+    match applier.requests.live::<()>(&leftover.kind, &leftover.key).await? {
+        Some(Seen { live, .. }) if live.uid == leftover.live.uid => {
             Err(Failure::Transient("it is still being deleted".to_owned()))
         }
         _ => Ok(()),

@@ -78,11 +78,12 @@ impl Publisher {
         object: &Microservice,
         status: MicroserviceStatus,
     ) -> Result<Published, Failure> {
-        let old = object.status.clone().unwrap_or_default();
-        if equal_ignoring_times(&old, &status) {
+        let nothing = MicroserviceStatus::default();
+        let old = object.status.as_ref().unwrap_or(&nothing);
+        if equal_ignoring_times(old, &status) {
             return Ok(Published::Same);
         }
-        if only_progress(&old, &status) {
+        if only_progress(old, &status) {
             let wait = memory.since_status(key).and_then(|since| PROGRESS.checked_sub(since));
             if let Some(wait) = wait {
                 return Ok(Published::Later(wait));

@@ -39,7 +39,7 @@ pub async fn before(applier: &Applier<'_>, planned: &Planned, key: &Key, live: &
     let api: Api<Deployment> = Api::namespaced(applier.requests.client().clone(), &key.namespace);
     for _ in 0..ROUNDS {
         let found =
-            bounded(api.get_opt(&key.name)).await?.ok_or_else(|| Failure::Missing(key.name.clone()))?;
+            bounded(api.get_opt(&key.name)).await?.ok_or_else(|| Failure::Missing(key.name.to_string()))?;
         let count = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let held = count.clamp(min, max);
         let mut body = hold(planned, key, found.metadata.uid.as_deref().unwrap_or_default(), Some(held));
@@ -67,7 +67,7 @@ pub async fn after(
     live: Option<&Live>,
     stored: &Live,
 ) -> Result<Option<Live>, Failure> {
-    let uid = &stored.uid;
+    let uid = &stored.uid.to_string();
     let lift = planned.replica_bounds.map(|(min, _)| min).filter(|min| *min > 1);
     if live.is_none() && is_scaled(planned) && lift.is_some() {
         return send(applier, planned, key, false, &hold(planned, key, uid, lift)).await.map(Some);
@@ -99,5 +99,5 @@ async fn send(
 ) -> Result<Live, Failure> {
     debug_assert_ne!(REPLICAS_MANAGER, FIELD_MANAGER);
     applier.telemetry.child_write(planned.kind.kind, "replicas");
-    applier.requests.apply(&planned.kind, key, REPLICAS_MANAGER, force, body).await
+    applier.requested(&planned.kind, key, REPLICAS_MANAGER, force, body).await
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
@@ -13,7 +14,7 @@ use super::client;
 use super::live::{Key, Live};
 use super::managed_fields::Entry;
 use super::metadata::Metadata;
-use super::seen::Seen;
+use super::seen::{Seen, View};
 use super::watch::api_resource;
 use crate::api::Reason;
 use crate::plan::Kind;
@@ -108,11 +109,13 @@ impl From<kube::Error> for Failure {
 ///
 /// # Errors
 /// Any [`Failure`].
-pub async fn bounded<T>(answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
-    client::bounded(TIMEOUT, answer).await.map_err(Failure::from)
+pub fn bounded<'a, T: 'a>(
+    answer: impl Future<Output = Result<T, kube::Error>> + Send + 'a,
+) -> impl Future<Output = Result<T, Failure>> + Send + 'a {
+    client::bounded(TIMEOUT, answer).map_err(Failure::from)
 }
 
-/// Sends what concerns one child. Reads and applies ask for metadata alone: that is all we need to know.
+/// Sends what concerns one child. Reads and applies ask for no more than the view needs.
 #[derive(Clone)]
 pub struct Requests {
     client: Client,
@@ -137,24 +140,21 @@ impl Requests {
     ///
     /// # Errors
     /// Any [`Failure`] but `Missing`.
-    pub async fn live(&self, kind: &Kind, key: &Key) -> Result<Option<Live>, Failure> {
-        let api: Api<Seen<()>> =
+    pub async fn live<V: View>(&self, kind: &Kind, key: &Key) -> Result<Option<Seen<V>>, Failure> {
+        let api: Api<Seen<V>> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &api_resource(kind));
-        Ok(bounded(api.get_opt(&key.name)).await?.map(|seen| seen.live))
+        bounded(api.get_opt(&key.name)).await
     }
 
-    /// The metadata of a child with its managedFields, `None` when there is none.
+    /// The metadata of a child with its managedFields, as text; `None` when there is none.
     ///
     /// # Errors
     /// Any [`Failure`] but `Missing`.
-    pub async fn metadata(&self, kind: &Kind, key: &Key) -> Result<Option<Metadata>, Failure> {
-        #[derive(Deserialize)]
-        struct Object {
-            metadata: Metadata,
-        }
+    pub async fn metadata(&self, kind: &Kind, key: &Key) -> Result<Option<MetadataText>, Failure> {
         let request = request(kind, key).get_metadata(&key.name, &GetParams::default());
-        match bounded(self.send::<Object>(request, "get")).await {
-            Ok(object) => Ok(Some(object.metadata)),
+        let answer = async { self.client.request_text(named(request, "get")?).await };
+        match bounded(answer).await {
+            Ok(text) => Ok(Some(MetadataText(text))),
             Err(Failure::Missing(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -172,29 +172,28 @@ impl Requests {
     ///
     /// # Errors
     /// Any [`Failure`].
-    pub async fn apply(
+    pub async fn apply<V: View>(
         &self,
         kind: &Kind,
         key: &Key,
         manager: &str,
         force: bool,
         body: &impl Serialize,
-    ) -> Result<Live, Failure> {
+    ) -> Result<Seen<V>, Failure> {
         let mut params = PatchParams::apply(manager).validation_strict();
         params.force = force;
-        let request = request(kind, key).patch_metadata(&key.name, &params, &Patch::Apply(body));
-        Ok(bounded(self.send::<Seen<()>>(request, "patch")).await?.live)
+        let (request, patch) = (request(kind, key), Patch::Apply(body));
+        let request = if V::METADATA_ONLY {
+            request.patch_metadata(&key.name, &params, &patch)
+        } else {
+            request.patch(&key.name, &params, &patch)
+        };
+        bounded(self.send(request, "patch")).await
     }
 
     /// What kube's typed calls do, for answers of a type of our own.
-    async fn send<T: DeserializeOwned>(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-        verb: &'static str,
-    ) -> Result<T, kube::Error> {
-        let mut request = request.map_err(kube::Error::BuildRequest)?;
-        request.extensions_mut().insert(verb);
-        self.client.request(request).await
+    async fn send<T: DeserializeOwned>(&self, request: Built, verb: &'static str) -> Result<T, kube::Error> {
+        self.client.request(named(request, verb)?).await
     }
 
     /// Replaces `metadata.managedFields` if the object is still at this version.
@@ -205,8 +204,8 @@ impl Requests {
         &self,
         kind: &Kind,
         key: &Key,
-        metadata: &Metadata,
-        entries: &[Entry],
+        metadata: &Metadata<'_>,
+        entries: &[Entry<'_>],
     ) -> Result<(), Failure> {
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
@@ -225,12 +224,40 @@ impl Requests {
     /// Any [`Failure`]; `Conflict` when it has changed or is another one, `Missing` when it is gone.
     pub async fn delete(&self, kind: &Kind, key: &Key, live: &Live) -> Result<(), Failure> {
         let params = DeleteParams::background().preconditions(Preconditions {
-            uid: Some(live.uid.clone()),
-            resource_version: Some(live.resource_version.clone()),
+            uid: Some(live.uid.to_string()),
+            resource_version: Some(live.resource_version.to_string()),
         });
         bounded(self.api(kind, &key.namespace).delete(&key.name, &params)).await?;
         Ok(())
     }
+}
+
+/// The metadata of an object as they came.
+pub struct MetadataText(String);
+
+impl MetadataText {
+    /// What is read of them.
+    ///
+    /// # Errors
+    /// `Transient` when the text is not what the API promises.
+    pub fn read(&self) -> Result<Metadata<'_>, Failure> {
+        #[derive(Deserialize)]
+        struct Object<'a> {
+            #[serde(borrow)]
+            metadata: Metadata<'a>,
+        }
+        let object: Result<Object<'_>, _> = serde_json::from_str(&self.0);
+        object.map(|object| object.metadata).map_err(|error| Failure::Transient(error.to_string()))
+    }
+}
+
+type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
+
+/// The request with its verb, for the metrics.
+fn named(request: Built, verb: &'static str) -> Result<http::Request<Vec<u8>>, kube::Error> {
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request.extensions_mut().insert(verb);
+    Ok(request)
 }
 
 fn request(kind: &Kind, key: &Key) -> Request {

@@ -68,8 +68,8 @@ impl Roots {
 
 fn named(key: &Key) -> Microservice {
     let mut object = Microservice::default();
-    object.metadata.namespace = Some(key.namespace.clone());
-    object.metadata.name = Some(key.name.clone());
+    object.metadata.namespace = Some(key.namespace.to_string());
+    object.metadata.name = Some(key.name.to_string());
     object
 }
 

@@ -15,13 +15,13 @@ use kube::core::error_boundary::InvalidObject;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use super::live::Live;
 use super::metadata::Metadata;
 use super::project;
 use super::world::ServicePod;
-use crate::api::microservice::MicroserviceSpec;
-use crate::api::{Microservice, MicroserviceStatus};
+use crate::api::Microservice;
 use crate::status::views::DeploymentView;
 
 /// What is read of an object beside its metadata.
@@ -34,7 +34,7 @@ pub trait View: Clone + Debug + Send + Sync + Sized + 'static {
     type Status: DeserializeOwned + Default;
 
     /// Reduces it.
-    fn of(metadata: &Metadata, spec: &Self::Spec, status: Self::Status) -> Self;
+    fn of(metadata: &Metadata<'_>, spec: &Self::Spec, status: Self::Status) -> Self;
 }
 
 /// Nothing.
@@ -43,7 +43,7 @@ impl View for () {
     type Spec = IgnoredAny;
     type Status = IgnoredAny;
 
-    fn of(_: &Metadata, _: &IgnoredAny, _: IgnoredAny) -> Self {}
+    fn of(_: &Metadata<'_>, _: &IgnoredAny, _: IgnoredAny) -> Self {}
 }
 
 /// What is read of a Deployment's spec.
@@ -58,7 +58,7 @@ impl View for DeploymentView {
     type Spec = Replicas;
     type Status = DeploymentStatus;
 
-    fn of(metadata: &Metadata, spec: &Replicas, status: DeploymentStatus) -> Self {
+    fn of(metadata: &Metadata<'_>, spec: &Replicas, status: DeploymentStatus) -> Self {
         project::deployment(metadata, spec.replicas, status)
     }
 }
@@ -68,7 +68,7 @@ impl View for Option<ServicePod> {
     type Spec = IgnoredAny;
     type Status = PodStatus;
 
-    fn of(metadata: &Metadata, _: &IgnoredAny, status: PodStatus) -> Self {
+    fn of(metadata: &Metadata<'_>, _: &IgnoredAny, status: PodStatus) -> Self {
         project::troubled_pod(metadata, &status)
     }
 }
@@ -88,18 +88,20 @@ impl<'de, V: View> Deserialize<'de> for Seen<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(bound = "S: DeserializeOwned + Default, T: DeserializeOwned + Default")]
-        struct Text<S, T> {
-            metadata: Metadata,
+        struct Text<'a, S, T> {
+            #[serde(borrow)]
+            metadata: Metadata<'a>,
             #[serde(default)]
             spec: S,
             #[serde(default)]
             status: T,
         }
-        let Text { metadata, spec, status } = Text::<V::Spec, V::Status>::deserialize(deserializer)?;
+        let Text { metadata, spec, status } = Text::<'_, V::Spec, V::Status>::deserialize(deserializer)?;
+        let text = |text: &SmolStr| Some(text.to_string()).filter(|text| !text.is_empty());
         let meta = ObjectMeta {
-            name: Some(metadata.name.clone()),
-            namespace: Some(metadata.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            resource_version: Some(metadata.resource_version.clone()),
+            name: text(&metadata.name),
+            namespace: text(&metadata.namespace),
+            resource_version: text(&metadata.resource_version),
             ..ObjectMeta::default()
         };
         let view = V::of(&metadata, &spec, status);
@@ -140,12 +142,14 @@ impl<V: View> Resource for Seen<V> {
     }
 }
 
-/// A Microservice that may be impossible to decode: a typed watch would then fail as a whole.
+/// A Microservice as a watch tells of it, not decoded yet: one that cannot be would end a typed watch,
+/// and what our own write has just told need not be.
 #[derive(Clone, Debug, Resource)]
 #[resource(inherit = Microservice)]
 pub struct Root {
     metadata: ObjectMeta,
-    decoded: Result<Box<(MicroserviceSpec, Option<MicroserviceStatus>)>, String>,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
 }
 
 impl Root {
@@ -154,13 +158,13 @@ impl Root {
     /// # Errors
     /// It could not be decoded.
     pub fn into_result(self) -> Result<Microservice, Box<InvalidObject>> {
+        let text = |part| Option::map_or(part, "null", RawValue::get);
+        let decoded = serde_json::from_str(text(self.spec.as_deref()))
+            .and_then(|spec| Ok((spec, serde_json::from_str(text(self.status.as_deref()))?)));
         let metadata = self.metadata;
-        match self.decoded {
-            Ok(decoded) => {
-                let (spec, status) = *decoded;
-                Ok(Microservice { metadata, spec, status })
-            }
-            Err(error) => Err(Box::new(InvalidObject { error, metadata })),
+        match decoded {
+            Ok((spec, status)) => Ok(Microservice { metadata, spec, status }),
+            Err(error) => Err(Box::new(InvalidObject { error: error.to_string(), metadata })),
         }
     }
 }
@@ -174,11 +178,7 @@ impl<'de> Deserialize<'de> for Root {
             status: Option<Box<RawValue>>,
         }
         let Text { metadata, spec, status } = Text::deserialize(deserializer)?;
-        let text = |part| Option::map_or(part, "null", RawValue::get);
-        let decoded = serde_json::from_str(text(spec.as_deref()))
-            .and_then(|spec| Ok(Box::new((spec, serde_json::from_str(text(status.as_deref()))?))))
-            .map_err(|error| error.to_string());
-        Ok(Self { metadata: metadata.into(), decoded })
+        Ok(Self { metadata: metadata.into(), spec, status })
     }
 }
 
@@ -261,12 +261,12 @@ mod tests {
             "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": []}}},
             "status": {"readyReplicas": 1},
         });
-        // From text, as watches and answers are decoded, and from a tree.
+        // From text, as watches and answers are decoded.
         let seen: Seen<DeploymentView> = serde_json::from_str(&text.to_string()).unwrap();
         assert!(seen.live.digest.is_some() && seen.live.main_holds_replicas);
         assert_eq!((seen.view.desired, seen.view.ready), (2, 1));
         assert_eq!(seen.meta().resource_version.as_deref(), Some("7"));
-        let again: Seen<()> = serde_json::from_value(text).unwrap();
+        let again: Seen<()> = serde_json::from_str(&text.to_string()).unwrap();
         assert_eq!(again.live, seen.live);
     }
 
@@ -282,7 +282,7 @@ mod tests {
                 "spec": spec,
                 "status": {"observedGeneration": 3},
             });
-            serde_json::from_value::<Root>(text).unwrap().into_result()
+            serde_json::from_str::<Root>(&text.to_string()).unwrap().into_result()
         };
         let good = root(json!({"image": "orders:v1"})).unwrap();
         assert_eq!((good.spec.image.as_str(), good.metadata.managed_fields), ("orders:v1", None));

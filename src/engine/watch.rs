@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{ApiResource, PartialObjectMeta};
+use kube::api::{ApiResource, ObjectMeta, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::WatchStreamExt;
@@ -117,19 +117,22 @@ impl Watches {
                 let key = Key::of(seen.meta());
                 let news = news(seen.view);
                 let before = self.world.child(kind, &key);
+                let writer = self.world.under_way.told(kind, &key, false);
                 if self.world.observe_child(kind, scope, key.clone(), seen.live) || news {
-                    self.trigger(kind, &key, &[before, self.world.child(kind, &key)]);
+                    self.trigger(kind, &key, &[before, self.world.child(kind, &key)], writer.as_ref());
                 }
             }
             Event::Delete(seen) => {
                 let key = Key::of(seen.meta());
+                let writer = self.world.under_way.told(kind, &key, true);
                 let known = self.world.forget_child(kind, &key);
-                self.trigger(kind, &key, &[known, Some(Arc::new(seen.live))]);
+                self.trigger(kind, &key, &[known, Some(Arc::new(seen.live))], writer.as_ref());
             }
             Event::InitDone => {
                 for (key, gone) in index.finish(scope) {
+                    let writer = self.world.under_way.told(kind, &key, true);
                     self.world.unclaim(kind, &key, &gone);
-                    self.trigger(kind, &key, &[Some(gone)]);
+                    self.trigger(kind, &key, &[Some(gone)], writer.as_ref());
                 }
             }
         }
@@ -140,8 +143,7 @@ impl Watches {
         match &event {
             Event::Init => views.begin(scope),
             Event::InitDone => drop(views.finish(scope)),
-            Event::Delete(seen) => drop(views.remove(&Key::of(seen.meta()))),
-            Event::InitApply(_) | Event::Apply(_) => {}
+            Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => {}
         }
         let place = match &event {
             Event::InitApply(seen) | Event::Apply(seen) => {
@@ -154,8 +156,8 @@ impl Watches {
         });
     }
 
-    /// Queues whoever the object belongs to, belonged to, or is read by.
-    fn trigger(&self, kind: &Kind, key: &Key, versions: &[Option<Arc<Live>>]) {
+    /// Queues whoever the object belongs to, belonged to, or is read by, but not who is writing it.
+    fn trigger(&self, kind: &Kind, key: &Key, versions: &[Option<Arc<Live>>], writer: Option<&Key>) {
         let mut owners: Vec<Key> = versions
             .iter()
             .flatten()
@@ -167,8 +169,8 @@ impl Watches {
         }
         owners.sort();
         owners.dedup();
-        for owner in owners {
-            self.enqueue(&owner);
+        for owner in owners.iter().filter(|owner| Some(*owner) != writer) {
+            self.enqueue(owner);
         }
     }
 
@@ -345,12 +347,13 @@ impl Watches {
 }
 
 /// A stream of the Microservices that can be decoded. One that cannot is set aside and named: a
-/// typed watch would fail as a whole.
-pub fn microservices(
+/// typed watch would fail as a whole. `told` knows some of them without their text.
+pub fn microservices<F: Fn(&ObjectMeta) -> Option<Microservice>>(
     client: &Client,
     scope: &str,
     telemetry: Arc<Telemetry>,
-) -> impl Stream<Item = Event<Microservice>> + use<> {
+    told: F,
+) -> impl Stream<Item = Event<Microservice>> + use<F> {
     let api: Api<Root> =
         if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) };
     watcher(api, base()).default_backoff().filter_map(move |event| {
@@ -364,7 +367,7 @@ pub fn microservices(
                     None
                 }
             },
-            Ok(Event::Apply(seen)) => match seen.into_result() {
+            Ok(Event::Apply(seen)) => match told(seen.meta()).map_or_else(|| seen.into_result(), Ok) {
                 Ok(object) => Some(Event::Apply(object)),
                 Err(invalid) => {
                     complain(&telemetry, &invalid);

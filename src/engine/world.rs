@@ -3,8 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smol_str::SmolStr;
+
 use super::index::Index;
 use super::live::{Key, Live};
+use super::under_way::UnderWay;
 use crate::api::status::ChildStatus;
 use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
@@ -15,7 +18,7 @@ use crate::status::views::{DeploymentView, PodView};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServicePod {
     /// Value of the label `microservice.dev/name`.
-    pub service: String,
+    pub service: SmolStr,
     /// The pod.
     pub view: PodView,
 }
@@ -32,6 +35,8 @@ pub struct World {
     pub namespaces: Index<Option<String>>,
     /// The classes.
     pub classes: Index<MicroserviceClass>,
+    /// Writes of children that wait for an answer.
+    pub under_way: UnderWay,
     relations: Mutex<Relations>,
 }
 
@@ -39,7 +44,7 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Relations {
     /// Children that name a Microservice as owner or by label: place of the kind, and name.
-    claims: HashMap<Key, BTreeSet<(usize, String)>>,
+    claims: HashMap<Key, BTreeSet<(usize, SmolStr)>>,
     /// Microservices that read a Secret or ConfigMap.
     readers: HashMap<(ReferenceKind, Key), HashSet<Key>>,
     /// What each Microservice reads, to take it back.
@@ -64,6 +69,7 @@ impl World {
             pods: Index::default(),
             namespaces: Index::default(),
             classes: Index::default(),
+            under_way: UnderWay::default(),
             relations: Mutex::default(),
         }
     }
@@ -109,6 +115,9 @@ impl World {
 
     /// A child is gone. Returns what it was.
     pub fn forget_child(&self, kind: &Kind, key: &Key) -> Option<Arc<Live>> {
+        if kind.kind == "Deployment" {
+            self.deployments.remove(key);
+        }
         let gone = self.children(kind)?.remove(key)?;
         self.unclaim(kind, key, &gone);
         Some(gone)
@@ -240,7 +249,7 @@ mod tests {
     }
 
     fn live(service: &str, version: &str) -> Live {
-        Live { service: Some(service.to_owned()), resource_version: version.to_owned(), ..Live::default() }
+        Live { service: Some(service.into()), resource_version: version.into(), ..Live::default() }
     }
 
     #[test]
@@ -251,12 +260,12 @@ mod tests {
         world.observe_child(&kind, "", Key::new("ns", "recorded"), Live { service: None, ..live("", "1") });
         world.observe_child(&kind, "", Key::new("other", "claimed"), live("svc", "1"));
         let recorded = [ChildStatus {
-            api_version: "v1".to_owned(),
-            kind: "Secret".to_owned(),
-            name: "recorded".to_owned(),
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            name: "recorded".into(),
             ..ChildStatus::default()
         }];
-        let names: Vec<String> =
+        let names: Vec<SmolStr> =
             world.candidates(&owner, &recorded).into_iter().map(|(_, key, _)| key.name).collect();
         assert_eq!(names, ["claimed", "recorded"]);
         world.forget_child(&kind, &Key::new("ns", "claimed"));

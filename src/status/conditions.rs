@@ -48,10 +48,13 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
 
 /// Whether two statuses say the same; when a condition changed does not count, nor does their order.
 pub fn equal_ignoring_times(a: &MicroserviceStatus, b: &MicroserviceStatus) -> bool {
-    let mut b = b.clone();
-    if a.conditions.len() != b.conditions.len() {
+    if a == b {
+        return true;
+    }
+    if a.conditions.len() != b.conditions.len() || a.children != b.children {
         return false;
     }
+    let mut b = b.clone();
     b.conditions = a
         .conditions
         .iter()
@@ -160,7 +163,7 @@ fn problems(facts: &Facts<'_>) -> String {
         .iter()
         .map(|(child, problem)| {
             let message = text::cut(&problem.message, text::QUOTE_BYTES);
-            let named = message.contains(&child.kind) && message.contains(&child.name);
+            let named = message.contains(child.kind.as_str()) && message.contains(child.name.as_str());
             if named { message } else { format!("{} \"{}\": {message}", child.kind, child.name) }
         })
         .collect();

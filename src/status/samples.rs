@@ -110,11 +110,11 @@ pub(super) fn autoscaled(min: i32, max: i32) -> Scaling {
 
 pub(super) fn child(kind: &str) -> ChildOutcome {
     ChildOutcome {
-        api_version: if kind == "Deployment" { "apps/v1" } else { "v1" }.to_owned(),
-        kind: kind.to_owned(),
-        name: "orders".to_owned(),
-        uid: Some(format!("uid-of-{}", kind.to_lowercase())),
-        digest: Some("5f1c8e".to_owned()),
+        api_version: if kind == "Deployment" { "apps/v1" } else { "v1" }.into(),
+        kind: kind.into(),
+        name: "orders".into(),
+        uid: Some(format!("uid-of-{}", kind.to_lowercase()).as_str().into()),
+        digest: Some("5f1c8e".into()),
         ..ChildOutcome::default()
     }
 }
@@ -122,7 +122,7 @@ pub(super) fn child(kind: &str) -> ChildOutcome {
 /// A Deployment with these counts, observed.
 pub(super) fn deployment(desired: i32, replicas: i32, updated: i32, available: i32) -> DeploymentView {
     DeploymentView {
-        uid: "uid-of-deployment".to_owned(),
+        uid: "uid-of-deployment".into(),
         generation: 2,
         observed_generation: 2,
         desired,

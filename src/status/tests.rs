@@ -78,7 +78,7 @@ fn fields_describe_the_service() {
     assert_eq!(text(&status.class), "web");
     assert_eq!(text(&status.class_revision), "revision");
     assert_eq!(status.children.len(), 3);
-    assert_eq!(status.children[2].uid.as_deref(), Some("uid-of-deployment"));
+    assert_eq!(status.children[2].uid, Some("uid-of-deployment".into()));
     assert!(status.children.iter().all(|child| child.ready && child.message.is_none()));
 }
 
@@ -422,7 +422,7 @@ fn a_child_that_failed_keeps_its_record_and_a_pruned_one_loses_it() {
     let kinds: Vec<_> = status.children.iter().map(|child| child.kind.as_str()).collect();
     assert_eq!(kinds, ["ServiceAccount", "Service", "Deployment"]);
     let ChildStatus { uid, digest, ready, .. } = &status.children[1];
-    assert_eq!((uid.as_deref(), digest.as_deref(), *ready), (Some("uid-of-service"), Some("5f1c8e"), false));
+    assert_eq!((uid, digest, *ready), (&Some("uid-of-service".into()), &Some("5f1c8e".into()), false));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Small projections of live objects and of what the engine did: all that status is computed from.
 
+use smol_str::SmolStr;
+
 use crate::api::Reason;
+use crate::api::id::Id;
 
 /// What the status needs of a Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeploymentView {
     /// metadata.uid
-    pub uid: String,
+    pub uid: Id,
     /// metadata.generation
     pub generation: i64,
     /// status.observedGeneration
@@ -82,17 +85,19 @@ pub struct ContainerView {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChildOutcome {
     /// apiVersion
-    pub api_version: String,
+    pub api_version: SmolStr,
     /// kind
-    pub kind: String,
+    pub kind: SmolStr,
     /// name
-    pub name: String,
+    pub name: SmolStr,
     /// UID as stored.
-    pub uid: Option<String>,
+    pub uid: Option<Id>,
     /// Digest of our Apply entry as stored.
-    pub digest: Option<String>,
+    pub digest: Option<Id>,
     /// resourceVersion as stored by this pass; `None` when nothing was written.
-    pub stored_version: Option<String>,
+    pub stored_version: Option<SmolStr>,
+    /// Whether it was seen to change, or to go, after what is told here.
+    pub outdated: bool,
     /// Held back for a missing reference.
     pub held: bool,
     /// Why it is not stored as planned.

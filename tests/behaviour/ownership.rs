@@ -244,7 +244,8 @@ async fn a_removed_section_takes_exactly_its_child_with_it() {
         assert_eq!(deletes.resource(section).count(), 1, "{section}: {writes}");
     }
     let children = namespace.get::<Microservice>("web").await.status.map(|status| status.children);
-    let kinds: Vec<String> = children.unwrap_or_default().into_iter().map(|child| child.kind).collect();
+    let kinds: Vec<String> =
+        children.unwrap_or_default().into_iter().map(|child| child.kind.to_string()).collect();
     assert_eq!(kinds, ["Deployment"], "the record holds what is left");
 }
 

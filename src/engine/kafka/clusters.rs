@@ -179,8 +179,8 @@ impl Clusters {
             cluster.touch(&topic);
         }
         tracing::info!(
-            namespace = key.namespace,
-            microservice = key.name,
+            namespace = key.namespace.as_str(),
+            microservice = key.name.as_str(),
             topic,
             "a topic was let go and stays"
         );
