@@ -55,7 +55,7 @@ pub async fn children(cluster: &'static Cluster, objects: usize, in_flight: &[us
     floors
 }
 
-/// The whole job: the objects themselves, their children, two statuses and the Events, as a finished
+/// The whole job: the objects themselves, their children, the status and the Events, as a finished
 /// namespace shows them. The requests for one object follow each other.
 pub async fn whole(cluster: &'static Cluster, objects: usize, in_flight: usize, done: &Namespace) -> Floor {
     let namespace = Namespace::new(cluster, "floor").await;
@@ -75,11 +75,6 @@ pub async fn whole(cluster: &'static Cluster, objects: usize, in_flight: usize, 
             start = Instant::now();
         };
         services.create(&PostParams::default(), &microservice(space, number)).await.expect("it is created");
-        lap(&mut times);
-        // The first status has no children yet.
-        let mut first = status.clone();
-        first["children"] = json!([]);
-        write_status(&services, number, &first).await;
         lap(&mut times);
         for body in bodies(space, number) {
             times.push(apply(&client, space, &body).await);

@@ -129,8 +129,10 @@ impl Look<'_> {
                 let looked = self.tell(told).await?;
                 return Ok(Looked { next: Some(looked.next.map_or(wait, |next| next.min(wait))), ..looked });
             }
-            if status.observed_generation != object.metadata.generation {
-                // Nobody may read an old Ready as the new one: this goes out before the first child.
+            let told = !status.conditions.is_empty();
+            if told && status.observed_generation != object.metadata.generation {
+                // Nobody may read an old Ready as the new one: this goes out before the first child. A new
+                // object has no old one, and a status costs the server as much as four children.
                 let announced = self.tell(Told::of(object, intent, plan, &observation)).await?;
                 current = announced.written;
             }

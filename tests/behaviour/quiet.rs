@@ -151,7 +151,7 @@ fn everything() -> Value {
 }
 
 #[tokio::test]
-async fn a_new_object_costs_its_children_and_two_status_writes() {
+async fn a_new_object_costs_its_children_and_one_status_write() {
     let cluster = Cluster::shared();
     let namespace = Namespace::new(cluster, "quiet").await;
     let audit = cluster.audit().await;
@@ -192,7 +192,7 @@ async fn a_new_object_costs_its_children_and_two_status_writes() {
             seen.reads().count(),
         );
         assert!((children..=children + handover).contains(&child_writes.count()), "{child_writes}");
-        assert!(until_applied <= 2, "{until_applied} status writes until Applied\n{status}");
+        assert!(until_applied <= 1, "{until_applied} status writes until Applied\n{status}");
         assert_eq!(status.count(), versions.all().len() - 1, "a status write that changed nothing\n{status}");
         assert!(events.count() <= 3, "{events}");
         assert_eq!(seen.writes().only(|request| request.code >= 300).count(), 0, "refused\n{seen}");
