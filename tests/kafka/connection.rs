@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use microservice_operator::engine::kafka::{Broker, BrokerError, Direct, Login, Mechanism, Settings, Tls};
 
-use crate::fixtures::{BOUND, all_ok, create, direct, goes, kind, kinds, plain, shows, unique};
+use crate::fixtures::{BOUND, all_ok, create, described, direct, goes, kind, kinds, plain, shows, unique};
 use crate::support::{Kafka, eventually};
 
 /// The settings with another way to log in.
@@ -189,8 +189,7 @@ async fn one_broker_of_three_may_be_away() {
         }
     })
     .await;
-    let all = broker.describe(&[before, during.clone()]).await.expect("two brokers answer");
-    assert_eq!(kinds(&all), ["Ok", "Ok"]);
+    described(&broker, &[before, during.clone()]).await;
     kafka.revive(0).await;
     all_ok(broker.delete(&[during]).await.expect("the brokers answer"));
 }
