@@ -12,7 +12,7 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
 use super::faults::{assert_sound, errors, namespace, spec};
-use super::quiet::see_a_repair;
+use super::quiet::{see_a_repair, settle};
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always, eventually};
 
 /// Applies one good object after the other and returns the longest time until one was Ready.
@@ -263,6 +263,8 @@ async fn a_namespace_that_ends_leaves_nothing_and_storms_nobody() {
         }
     })
     .await;
+    // A look that was under way when the last object went ends with a refused status.
+    settle(&audit, &operator.user()).await;
     let gone = audit.mark().await;
     let seen = audit.since(mark).await.of(&operator.user());
     let refused = seen.writes().only(|request| request.code >= 300);
