@@ -11,6 +11,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use microservice_operator::api::Microservice;
+use microservice_operator::engine::watch::PAGE;
 use serde_json::json;
 
 use crate::report::Report;
@@ -137,8 +138,8 @@ impl Bench {
         let pid = self.operator.pid();
         let sent = self.sent(mark).await;
         report.count("M4", "writes on restart, but the lease", 0.0, sent.writes().count() as f64);
-        let pages = self.all().div_ceil(250);
-        // Nine lists in pages of 250, the namespaces and classes, and the key of the hashes.
+        let pages = self.all().div_ceil(PAGE as usize);
+        // Nine lists in pages, the namespaces and classes, and the key of the hashes.
         report.count("M4", "GET and LIST on restart", (9 * pages + 3) as f64, sent.reads().count() as f64);
         report.measure("M4", "requests on restart", None, sent.count() as f64);
         report.measure("M4", "CPU of the restart [s]", None, process::cpu(pid).as_secs_f64());

@@ -21,7 +21,7 @@ use crate::api::id::Id;
 use crate::api::status::ChildStatus;
 use crate::api::{FIELD_MANAGER, Reason};
 use crate::plan::{Kind, Planned};
-use crate::status::views::{ChildOutcome, Problem};
+use crate::status::views::{ChildOutcome, DeploymentView, Problem};
 use crate::telemetry::Telemetry;
 
 /// How often a child is observed again within one pass before the pass gives up.
@@ -68,13 +68,14 @@ impl Applier<'_> {
         let writing = self.world.under_way.begin(&planned.kind, &key, self.owner);
         let before = live.as_ref().map(|live| live.resource_version.clone());
         let outcome = self.bring(planned, &key, recorded, live, lost).await;
-        if writing.is_gone() {
+        let gone = writing.is_gone();
+        if gone {
             self.world.forget_child(&planned.kind, &key);
         }
         let now = self.world.child(&planned.kind, &key);
         let now = now.as_ref().map(|live| &live.resource_version);
         let told = outcome.stored_version.as_ref().or(before.as_ref());
-        ChildOutcome { outdated: writing.is_gone() || now != told, ..outcome }
+        ChildOutcome { outdated: gone || now != told, ..outcome }
     }
 
     /// Sends it until it is stored as planned, or something stands in the way. `lost` = it was there
@@ -273,11 +274,16 @@ impl Applier<'_> {
         body: &impl Serialize,
     ) -> Result<Live, Failure> {
         if kind.kind == "Deployment" {
-            let Seen { live, view, .. } = self.requests.apply(kind, key, manager, force, body).await?;
-            self.world.deployments.wrote(key.clone(), &live.resource_version, view);
-            return Ok(live);
+            return Ok(self.counted(key, self.requests.apply(kind, key, manager, force, body).await?));
         }
         Ok(self.requests.apply::<()>(kind, key, manager, force, body).await?.live)
+    }
+
+    /// Keeps the counts of a Deployment that an answer holds.
+    fn counted(&self, key: &Key, seen: Seen<DeploymentView>) -> Live {
+        let Seen { live, view, .. } = seen;
+        self.world.deployments.wrote(key.clone(), &live.resource_version, view);
+        live
     }
 
     /// Moves what others own under `spec` to us, so that the next apply removes it. Returns whether
@@ -299,10 +305,7 @@ impl Applier<'_> {
     /// Any [`Failure`] but `Missing`.
     pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Arc<Live>>, Failure> {
         let found = if kind.kind == "Deployment" {
-            self.requests.live(kind, key).await?.map(|Seen { live, view, .. }| {
-                self.world.deployments.wrote(key.clone(), &live.resource_version, view);
-                live
-            })
+            self.requests.live(kind, key).await?.map(|seen| self.counted(key, seen))
         } else {
             self.requests.live::<()>(kind, key).await?.map(|seen| seen.live)
         };

@@ -30,7 +30,7 @@ pub type Queue = UnboundedSender<ObjectRef<Microservice>>;
 
 /// Objects per list page. The text of a page, up to 2 MB of Deployments, is in memory for every kind at
 /// once; smaller pages cost more requests.
-const PAGE: u32 = 250;
+pub const PAGE: u32 = 250;
 
 /// Helm keeps a Secret per release revision: large, many, and never read by pods.
 const SECRET_FIELDS: &str = "type!=helm.sh/release.v1";

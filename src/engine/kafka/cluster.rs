@@ -112,11 +112,6 @@ impl Cluster {
         self.state().news.remove(key).unwrap_or_default()
     }
 
-    /// Whether this topic is being let go.
-    pub fn is_leaving(&self, topic: &str) -> bool {
-        self.state().leaving.contains_key(topic)
-    }
-
     /// Lets a topic go that is to be deleted.
     pub fn leave(&self, topic: &str, leaving: Leaving) {
         let mut state = self.state();
