@@ -208,6 +208,7 @@ broker_listens() {
 start_broker() {
   say "Kafka: three brokers in one process, in memory"
   mkdir -p "$work"
+  [ -n "$found" ] || stop broker # of another cluster: its topics would belong to nobody
   if ! pid_of broker >/dev/null; then
     rm -f "$work/broker.addresses"
     nohup "$broker" serve "$work/broker.addresses" >"$work/broker.log" 2>&1 </dev/null &
