@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -30,5 +31,5 @@ func run(args []string) error {
 		}
 	}
 	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("a command and its argument are needed")
+	return errors.New("a command and its argument are needed")
 }
