@@ -6,6 +6,7 @@ CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
 SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
+BROKER  := $(TOOLS)/broker
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -17,7 +18,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## All checks and tests; what CI runs
+test: ## All checks and tests; what CI runs (needs Java and Maven too)
 	@scripts/test.sh all
 
 .PHONY: test-unit
@@ -45,7 +46,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/scan
+	gofmt -w tests/cluster tests/broker tests/scan
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) ## Format check, clippy, dependency rules, go vet
@@ -66,7 +67,7 @@ crds: ## Write the custom resource definitions to crds/
 	cargo run --quiet -- crd --write
 
 .PHONY: demo
-demo: $(CLUSTER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it running)
+demo: $(CLUSTER) $(BROKER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it running)
 	@scripts/toolchain.sh cargo
 	@cargo build
 	@scripts/demo.sh
@@ -97,6 +98,9 @@ $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.s
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@
+
+$(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-broker.sh
+	@scripts/build-broker.sh $@
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Shows the operator at work on a control plane with simulated nodes: a shop of eight services comes up,
-# one is scaled, one gets a broken image and is repaired. DEMO_KEEP=1 leaves everything running;
-# `demo.sh down` ends what was left. It never looks at KUBECONFIG: the images exist nowhere else.
+# Shows the operator at work on a control plane with simulated nodes and on Kafka brokers in memory: a
+# shop of eight services comes up with its topics, one is scaled, one gets a broken image and is repaired,
+# one asks for what Kafka cannot do, one is deleted and its messages stay. DEMO_KEEP=1 leaves everything
+# running; `demo.sh down` ends what was left. It never looks at KUBECONFIG: the images exist nowhere else.
 set -euo pipefail
 umask 077
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,13 +10,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 kubectl="$TOOLS/kubectl"
 cluster="$TOOLS/cluster"
+broker="$TOOLS/broker"
 operator="$TARGET/debug/microservice-operator"
 state="$TARGET/cluster"
 work="$TARGET/demo"
 system=microservice-system
 shop=shop
 services=8
-found= # whether the cluster was there before
+interrupted=130
+found=     # whether the cluster was there before
+addresses= # of the brokers
 export KUBECONFIG="$state/kubeconfig"
 
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m' tty=1; else bold='' dim='' plain='' tty=; fi
@@ -31,25 +35,33 @@ show() { # runs a command as a reader would type it
 }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
 
-# The operator is stopped by the process id that it was started with, if that is still it.
-operator_pid() {
-  local pid
-  pid=$(cat "$work/operator.pid" 2>/dev/null) || return 1
-  ps -o args= -p "$pid" 2>/dev/null | grep -qF "$operator run" && echo "$pid"
+# The operator and the brokers are stopped by the process id that each was started with, if that is
+# still it.
+arguments() {
+  case $1 in
+    operator) echo "$operator run" ;;
+    broker) echo "$broker serve" ;;
+  esac
 }
-stop_operator() {
+pid_of() {
   local pid
-  pid=$(operator_pid) || return 0
+  pid=$(cat "$work/$1.pid" 2>/dev/null) || return 1
+  ps -o args= -p "$pid" 2>/dev/null | grep -qF "$(arguments "$1")" && echo "$pid"
+}
+stop() {
+  local pid
+  pid=$(pid_of "$1") || return 0
   kill -TERM "$pid"
   for _ in $(seq 100); do
-    operator_pid >/dev/null || break
+    pid_of "$1" >/dev/null || break
     sleep 0.1
   done
-  if operator_pid >/dev/null; then kill -KILL "$pid"; fi
-  rm -f "$work/operator.pid"
+  if pid_of "$1" >/dev/null; then kill -KILL "$pid"; fi
+  rm -f "$work/$1.pid"
 }
 stop_all() {
-  stop_operator
+  stop operator
+  stop broker
   "$cluster" stop --purge --dir "$state"
   rm -rf "$work"
 }
@@ -57,7 +69,10 @@ stop_all() {
 finish() {
   local code=$?
   trap - EXIT
-  if [ "$code" -ne 0 ]; then
+  trap '' INT TERM HUP # what is begun here is finished
+  if [ "$code" -eq "$interrupted" ]; then
+    printf '\nInterrupted.\n' >&2
+  elif [ "$code" -ne 0 ]; then
     printf '\nThe demo failed. State of the services, and the end of %s:\n' "$work/operator.log" >&2
     "$kubectl" get msvc -n "$shop" -o wide >&2 || true
     tail -n 30 "$work/operator.log" >&2 2>/dev/null || true
@@ -73,19 +88,21 @@ It is left running. Look around in another terminal:
   kubectl edit msvc user-service -n $shop
   kubectl delete deployment user-service -n $shop    # it comes back
   kubectl get events -n $shop --watch
+  broker topics $addresses
   less $work/operator.log
 
 End it with: make demo-down
 TEXT
   elif [ "$code" -ne 0 ]; then
-    cp "$work/operator.log" "$TARGET/demo-failed.log" 2>/dev/null || true
+    [ "$code" -eq "$interrupted" ] || cp "$work/operator.log" "$TARGET/demo-failed.log" 2>/dev/null || true
     clean_up >/dev/null 2>&1 || true
   fi
   exit "$code"
 }
 # A cluster that was there before stays, without what the demo put into it.
 clean_up() {
-  stop_operator
+  stop operator
+  stop broker
   if [ -z "$found" ]; then
     stop_all
   else
@@ -145,6 +162,7 @@ start_cluster() {
   say "A Kubernetes control plane with three simulated nodes"
   if "$cluster" status --dir "$state" >/dev/null 2>&1; then found=1; fi
   trap finish EXIT
+  trap 'exit $interrupted' INT TERM HUP # else finish would see the code of the last command
   "$cluster" start --dir "$state" >/dev/null
   show get nodes -L topology.kubernetes.io/zone
 }
@@ -183,19 +201,51 @@ install_operator() {
   done
 }
 
+broker_listens() {
+  kill -0 "$(cat "$work/broker.pid")" 2>/dev/null || fail "The brokers ended: $(cat "$work/broker.log")"
+  [ -s "$work/broker.addresses" ]
+}
+start_broker() {
+  say "Kafka: three brokers in one process, in memory"
+  mkdir -p "$work"
+  [ -n "$found" ] || stop broker # of another cluster: its topics would belong to nobody
+  if ! pid_of broker >/dev/null; then
+    rm -f "$work/broker.addresses"
+    nohup "$broker" serve "$work/broker.addresses" >"$work/broker.log" 2>&1 </dev/null &
+    echo $! >"$work/broker.pid"
+  fi
+  within 30 "the brokers listen" broker_listens
+  addresses=$(cat "$work/broker.addresses")
+  printf '  %s\n' "$addresses"
+}
+show_broker() {
+  printf '%s$ broker topics %s%s\n' "$dim" "$addresses" "$plain"
+  "$broker" topics "$addresses"
+}
+
 apply_shop() {
-  say "The shop: eight services"
+  say "The shop: eight services, four of them with Kafka topics"
   "$kubectl" create namespace "$shop" --dry-run=client -o yaml | "$kubectl" apply -f - >/dev/null
   "$kubectl" label namespace "$shop" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
-  show apply -n "$shop" -f examples/shop/
+  # The example names the brokers of a real cluster; here they are elsewhere in each run.
+  rm -rf "$work/shop"
+  cp -R examples/shop "$work/shop"
+  sed "s/\\[kafka.kafka.svc:9092\\]/[${addresses//,/, }]/" examples/shop/class.yaml >"$work/shop/class.yaml"
+  ! cmp -s examples/shop/class.yaml "$work/shop/class.yaml" || fail "examples/shop/class.yaml names other brokers."
+  show apply -n "$shop" -f "$work/shop/"
   printf '\n'
   within 120 "all services are ready" all_ready
-  show get msvc -n "$shop"
+  show get msvc -n "$shop" -o wide
 }
 
 show_children() {
   say "What the operator keeps for one of them"
   show get serviceaccount,configmap,secret,service,deployment,hpa,pdb -n "$shop" -l microservice.dev/name=user-service
+}
+
+show_topics() {
+  say "Their topics, as the brokers have them"
+  show_broker
 }
 
 scale() {
@@ -222,6 +272,38 @@ break_and_repair() {
   show get msvc payment-service -n "$shop"
 }
 
+topics_are() { [ "$(column "$1" '{.status.conditions[?(@.type=="TopicsReady")].reason}')" = "$2" ]; }
+refuse_and_correct() {
+  local path=/spec/kafka/topics/0/partitions wanted
+  wanted=$(column order-service '{.spec.kafka.topics[0].partitions}')
+  say "A mistake: fewer partitions, which Kafka cannot do"
+  show patch msvc order-service -n "$shop" --type json -p "[{\"op\":\"replace\",\"path\":\"$path\",\"value\":2}]"
+  within 60 "the request is refused" topics_are order-service PartitionDecreaseRefused
+  show get msvc order-service -n "$shop" -o wide
+  printf '\n  %s%s%s\n' "$bold" "$(column order-service '{.status.conditions[?(@.type=="TopicsReady")].message}')" "$plain"
+
+  say "Corrected"
+  show patch msvc order-service -n "$shop" --type json -p "[{\"op\":\"replace\",\"path\":\"$path\",\"value\":$wanted}]"
+  within 60 "the topics are as described again" topics_are order-service TopicsReady
+  show get msvc order-service -n "$shop" -o wide
+}
+
+retained=involvedObject.name=inventory-service,reason=TopicRetained
+is_retained() { [ -n "$("$kubectl" get events -n "$shop" --field-selector "$retained" -o name)" ]; }
+delete_and_return() {
+  say "A service goes, its topics stay"
+  show delete msvc inventory-service -n "$shop"
+  within 60 "its topics are let go" is_retained
+  show get events -n "$shop" --field-selector "$retained"
+  show_broker
+
+  say "The next one of its name goes on with them"
+  show apply -n "$shop" -f "$work/shop/inventory.yaml"
+  printf '  The old pods go first. Kubernetes needs up to half a minute to know a new kind of owner.\n'
+  within 60 "the service is ready again" shows inventory-service 3/3
+  show get msvc inventory-service -n "$shop"
+}
+
 gone() { [ -z "$("$kubectl" get all,hpa,pdb -n "$shop" -o name 2>/dev/null)" ]; }
 tidy() {
   say "Clean up: what the operator made goes with its Microservices"
@@ -235,11 +317,15 @@ if [ "${1:-}" = down ]; then
   stop_all
   exit
 fi
-stop_operator # of an earlier demo that was kept
+stop operator # of an earlier demo that was kept
 start_cluster
+start_broker
 install_operator
 apply_shop
+show_topics
 show_children
 scale
 break_and_repair
+refuse_and_correct
+delete_and_return
 if [ -z "${DEMO_KEEP:-}" ]; then tidy; fi

@@ -11,7 +11,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
-[ "$what" != kafka ] || scripts/toolchain.sh java || exit 1
+case $what in kafka | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -62,11 +62,13 @@ lint() {
   step "format" cargo fmt --check
   step "clippy" cargo clippy --quiet --locked --all-targets -- -D warnings
 }
-# Only our two packages: vetting main.go would type-check all of Kubernetes for one list of imports.
+# Of the control plane only our two packages: vetting main.go would type-check all of Kubernetes for one
+# list of imports.
 go_checks() {
-  test -z "$(gofmt -l tests/cluster tests/scan)" || { gofmt -d tests/cluster tests/scan; return 1; }
+  local ours=(tests/cluster tests/broker tests/scan)
+  test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
-  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/scan .
+  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/scan .
 }
 unit() {
   # shellcheck disable=SC2046 # one word per target is meant
@@ -104,7 +106,7 @@ case $what in
     rules_of_dependencies
     ;;
   all)
-    build_tools cluster-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
+    build_tools cluster-tools kafka-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
     docs
@@ -113,6 +115,7 @@ case $what in
     scan
     rules_of_dependencies
     behaviour
+    kafka
     ;;
   *)
     echo "unknown part $what: all, lint, unit, cluster or kafka" >&2
