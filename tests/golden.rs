@@ -154,11 +154,11 @@ fn every_child_is_owned_and_its_hash_is_that_of_the_golden_file() {
                     "controller": true,
                     "blockOwnerDeletion": true,
                 }]);
-                assert_eq!(live.body["metadata"]["ownerReferences"], owner, "{context}");
+                assert_eq!(live.body.value()["metadata"]["ownerReferences"], owner, "{context}");
                 assert_eq!(live.plan_hash, offline.plan_hash, "{context}");
-                let mut body = live.body.clone();
+                let mut body = live.body.value();
                 body["metadata"].as_object_mut().unwrap().remove("ownerReferences");
-                assert_eq!(body, offline.body, "{context}");
+                assert_eq!(body, offline.body.value(), "{context}");
             }
         }
     }
@@ -202,9 +202,9 @@ fn turn(value: serde_yaml::Value) -> serde_yaml::Value {
     }
 }
 
-fn workload(plan: &Plan) -> &Value {
+fn workload(plan: &Plan) -> Value {
     let found = plan.children.iter().find(|child| child.kind.kind == "Deployment");
-    &found.unwrap().body
+    found.unwrap().body.value()
 }
 
 /// Each file of `examples/`, each directory of it but `invalid` as a whole.

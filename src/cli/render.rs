@@ -38,7 +38,7 @@ pub fn print(out: &mut dyn Write, inputs: &Inputs, default_namespace: &str) -> R
         Err(findings) => return Ok(findings),
     };
     for child in plans.iter().flat_map(|plan| &plan.children) {
-        write_document(out, &child.body)?;
+        write_document(out, &child.body.value())?;
     }
     Ok(Vec::new())
 }
@@ -98,7 +98,7 @@ mod tests {
             .unwrap()
             .into_iter()
             .flat_map(|plan| plan.children)
-            .map(|child| child.body)
+            .map(|child| child.body.value())
             .collect();
         assert_eq!(rendered(MINIMAL).0, planned);
     }

@@ -202,7 +202,7 @@ impl Look<'_> {
         if !of_fleet {
             return Ok(());
         }
-        let rolls = plan.template_hash != status.completed_template;
+        let rolls = plan.template_hash() != status.completed_template.as_deref();
         self.context.turns.take(&self.key, rolls)
     }
 
@@ -252,7 +252,7 @@ impl Look<'_> {
         let status = compute(&Inputs {
             object: told.object,
             intent: told.intent,
-            template_hash: told.plan.and_then(|plan| plan.template_hash.as_deref()),
+            template_hash: told.plan.and_then(Plan::template_hash),
             outcome: told.outcome,
             blocked: told.blocked,
             deployment,

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::live::{Belongs, Key, Live};
 use super::managed_fields;
@@ -163,8 +161,9 @@ impl Applier<'_> {
         }
         let fight = loss(recorded, live).and_then(|trace| self.memory.contested(self.owner, &child, &trace));
         if fight.is_some() {
-            let other =
-                live.and_then(|live| live.last_foreign_manager.as_deref()).unwrap_or("another client");
+            let other = live
+                .and_then(|live| live.verdict.last_foreign_manager.as_deref())
+                .unwrap_or("another client");
             let advice = match (planned.kind.kind, other.contains("autoscaler") || other.contains("keda")) {
                 ("Deployment", true) => "; set spec.autoscaling instead of a second autoscaler",
                 _ => "; make it stop, or change the Microservice",
@@ -188,7 +187,7 @@ impl Applier<'_> {
     }
 
     async fn send(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<Live, Failure> {
-        if live.is_some_and(|live| live.tampered) {
+        if live.is_some_and(|live| live.verdict.tampered) {
             // Before the apply, or it would store one more template with what has to go.
             self.take_over(&planned.kind, key).await?;
         }
@@ -198,7 +197,7 @@ impl Applier<'_> {
         }
         let mut stored = self.apply(planned, key, &body).await;
         let foreign_remains = match &stored {
-            Ok(stored) => stored.tampered,
+            Ok(stored) => stored.verdict.tampered,
             Err(failure) => live.is_some() && matches!(failure, Failure::Invalid(_)),
         };
         if foreign_remains && self.take_over(&planned.kind, key).await? {
@@ -208,27 +207,18 @@ impl Applier<'_> {
         Ok(replicas::after(self, planned, key, live, &stored).await?.unwrap_or(stored))
     }
 
-    /// Says which object is meant: none yet, or exactly the one that was seen.
-    async fn identified<'p>(
-        &self,
-        planned: &'p Planned,
-        key: &Key,
-        live: Option<&Live>,
-    ) -> Result<Identified<'p>, Failure> {
-        let mut body = Identified { planned: &planned.body, identity: Map::new(), data: None };
-        if let Some(live) = live {
-            body.identity.insert("uid".to_owned(), json!(live.uid));
-        }
-        let mut version = None;
+    /// The body that says which object is meant: none yet, or exactly the one that was seen.
+    async fn identified(&self, planned: &Planned, key: &Key, live: Option<&Live>) -> Result<String, Failure> {
+        let mut identity = Vec::from_iter(live.map(|live| ("uid", json!(live.uid))));
+        let mut data = None;
         if let Some(seen) = self.seen(planned).filter(|seen| !seen.resource_version.is_empty()) {
-            version = Some(seen.resource_version.as_str());
-            body.data = self.kept_data(planned, key, seen).await?;
+            identity.push(("resourceVersion", json!(seen.resource_version)));
+            data = self.kept_data(planned, key, seen).await?;
         } else if live.is_none() || self.seen(planned).is_some() {
             // No object ever has version 1: this makes the apply a create.
-            version = Some("1");
+            identity.push(("resourceVersion", json!("1")));
         }
-        body.identity.extend(version.map(|version| ("resourceVersion".to_owned(), json!(version))));
-        Ok(body)
+        Ok(planned.body.with(&identity, data.map(|data| ("data", data))))
     }
 
     /// Applied without its data, a Secret would lose it: the live values are sent back.
@@ -238,7 +228,7 @@ impl Applier<'_> {
         key: &Key,
         seen: &observe::Seen,
     ) -> Result<Option<Value>, Failure> {
-        if planned.body.get("data").is_some() {
+        if !planned.lacks_values {
             return Ok(None);
         }
         let whole = self.requests.whole(&planned.kind, key).await?;
@@ -256,9 +246,9 @@ impl Applier<'_> {
         Ok(Some(json!(data)))
     }
 
-    async fn apply(&self, planned: &Planned, key: &Key, body: &Identified<'_>) -> Result<Live, Failure> {
+    async fn apply(&self, planned: &Planned, key: &Key, body: &str) -> Result<Live, Failure> {
         self.telemetry.child_write(planned.kind.kind, "apply");
-        self.requested(&planned.kind, key, FIELD_MANAGER, true, body).await
+        self.requested(&planned.kind, key, FIELD_MANAGER, true, body.to_owned()).await
     }
 
     /// Applies a body and keeps what the answer tells beside the metadata.
@@ -271,19 +261,20 @@ impl Applier<'_> {
         key: &Key,
         manager: &str,
         force: bool,
-        body: &impl Serialize,
+        body: String,
     ) -> Result<Live, Failure> {
         if kind.kind == "Deployment" {
-            return Ok(self.counted(key, self.requests.apply(kind, key, manager, force, body).await?));
+            let seen = self.requests.apply(kind, key, manager, force, body).await?;
+            return Ok(self.counted(kind, key, seen));
         }
-        Ok(self.requests.apply::<()>(kind, key, manager, force, body).await?.live)
+        let seen = self.requests.apply::<()>(kind, key, manager, force, body).await?;
+        Ok(self.world.judged(kind, key, seen.object))
     }
 
     /// Keeps the counts of a Deployment that an answer holds.
-    fn counted(&self, key: &Key, seen: Seen<DeploymentView>) -> Live {
-        let Seen { live, view, .. } = seen;
-        self.world.deployments.wrote(key.clone(), &live.resource_version, view);
-        live
+    fn counted(&self, kind: &Kind, key: &Key, seen: Seen<DeploymentView>) -> Live {
+        self.world.deployments.wrote(key.clone(), &seen.object.head().resource_version, seen.view);
+        self.world.judged(kind, key, seen.object)
     }
 
     /// Moves what others own under `spec` to us, so that the next apply removes it. Returns whether
@@ -293,7 +284,10 @@ impl Applier<'_> {
             return Err(Failure::Missing(key.name.to_string()));
         };
         let metadata = text.read()?;
-        let Some(taken) = managed_fields::taken_over(&metadata.managed_fields) else { return Ok(false) };
+        let Some(taken) = managed_fields::taken_over(&managed_fields::entries(metadata.managed_fields))
+        else {
+            return Ok(false);
+        };
         self.telemetry.child_write(kind.kind, "take_over");
         self.requests.set_managed_fields(kind, key, &metadata, &taken).await?;
         Ok(true)
@@ -305,9 +299,9 @@ impl Applier<'_> {
     /// Any [`Failure`] but `Missing`.
     pub async fn look(&self, kind: &Kind, key: &Key) -> Result<Option<Arc<Live>>, Failure> {
         let found = if kind.kind == "Deployment" {
-            self.requests.live(kind, key).await?.map(|seen| self.counted(key, seen))
+            self.requests.live(kind, key).await?.map(|seen| self.counted(kind, key, seen))
         } else {
-            self.requests.live::<()>(kind, key).await?.map(|seen| seen.live)
+            self.requests.live::<()>(kind, key).await?.map(|seen| self.world.judged(kind, key, seen.object))
         };
         let Some(live) = found else {
             self.world.forget_child(kind, key);
@@ -318,8 +312,9 @@ impl Applier<'_> {
     }
 
     fn repaired(&self, planned: &Planned, live: Option<&Live>, trace: &str) {
-        let fields =
-            live.and_then(|live| live.digest.as_ref()).map_or_else(|| "gone".to_owned(), Id::to_string);
+        let fields = live
+            .and_then(|live| live.verdict.digest.as_ref())
+            .map_or_else(|| "gone".to_owned(), Id::to_string);
         tracing::info!(kind = planned.kind.kind, name = planned.name, fields, "drift repaired");
         self.memory.repaired(self.owner, &self.child_key(planned), trace);
         self.telemetry.repaired(planned.kind.kind);
@@ -330,7 +325,7 @@ impl Applier<'_> {
         self.memory.succeeded(self.owner, &self.child_key(planned));
         ChildOutcome {
             uid: Some(live.uid),
-            digest: live.digest,
+            digest: live.verdict.digest,
             stored_version: Some(live.resource_version),
             ..outcome(planned, None)
         }
@@ -379,7 +374,7 @@ fn problem(planned: &Planned, recorded: Option<&ChildStatus>, why: Problem) -> C
 /// What makes a second attempt the same as the first.
 pub fn fingerprint(planned: &Planned, live: Option<&Live>) -> String {
     let hash = &planned.plan_hash;
-    match live.map(|live| &live.digest) {
+    match live.map(|live| &live.verdict.digest) {
         None => format!("{hash} absent"),
         Some(None) => format!("{hash} foreign"),
         Some(Some(digest)) => format!("{hash} {digest}"),
@@ -392,34 +387,6 @@ pub fn loss(recorded: Option<&ChildStatus>, live: Option<&Live>) -> Option<Strin
     let recorded = recorded?;
     let uid = recorded.uid.as_ref()?;
     let Some(live) = live else { return Some("deleted".to_owned()) };
-    let drifted = live.uid == *uid && (live.tampered || live.digest != recorded.digest);
-    drifted.then(|| format!("{} {}", live.digest.clone().unwrap_or_default(), live.tampered))
-}
-
-/// A planned body that says which object is meant.
-struct Identified<'a> {
-    planned: &'a Value,
-    /// More for its metadata.
-    identity: Map<String, Value>,
-    /// The data of a Secret that the plan does not know.
-    data: Option<Value>,
-}
-
-impl Serialize for Identified<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut body = serializer.serialize_map(None)?;
-        for (field, value) in self.planned.as_object().into_iter().flatten() {
-            match value.as_object().filter(|_| field == "metadata") {
-                Some(metadata) => {
-                    let whole: BTreeMap<_, _> = metadata.iter().chain(&self.identity).collect();
-                    body.serialize_entry(field, &whole)?;
-                }
-                None => body.serialize_entry(field, value)?,
-            }
-        }
-        if let Some(data) = &self.data {
-            body.serialize_entry("data", data)?;
-        }
-        body.end()
-    }
+    let drifted = live.uid == *uid && (live.verdict.tampered || live.verdict.digest != recorded.digest);
+    drifted.then(|| format!("{} {}", live.verdict.digest.clone().unwrap_or_default(), live.verdict.tampered))
 }

@@ -44,8 +44,11 @@ impl<V> Default for Index<V> {
 /// Resource versions of one resource type are ordered numbers (Kubernetes API conventions); what is
 /// not a number counts as newest, so that it is never ignored.
 fn version(text: &str) -> u64 {
-    text.parse().unwrap_or(u64::MAX)
+    text.parse().unwrap_or(UNORDERED)
 }
+
+/// A version that is not a number.
+const UNORDERED: u64 = u64::MAX;
 
 impl<V: PartialEq> Index<V> {
     // A poisoned lock means a panic in one of the few lines below; the map itself is whole.
@@ -92,6 +95,21 @@ impl<V: PartialEq> Index<V> {
             listed.insert(key.clone());
         }
         put(&mut state.entries, key, version(resource_version), value, false)
+    }
+
+    /// A watch tells of exactly this version, which is known. Returns false when it is not.
+    pub fn confirm(&self, scope: &str, key: &Key, resource_version: &str) -> bool {
+        let mut state = self.write();
+        let version = version(resource_version);
+        let Some(entry) = state.entries.get_mut(key) else { return false };
+        if entry.version != version || version == UNORDERED {
+            return false;
+        }
+        entry.local = false;
+        if let Some(listed) = state.listing.get_mut(scope) {
+            listed.insert(key.clone());
+        }
+        true
     }
 
     /// Our own write returned this object.
@@ -201,6 +219,21 @@ mod tests {
         let mut gone = index.finish("");
         gone.sort();
         assert_eq!(gone, vec![(key("seen"), Arc::new(1)), (key("unseen"), Arc::new(2))]);
+    }
+
+    #[test]
+    fn a_version_that_is_known_counts_as_listed() {
+        let index = Index::default();
+        index.wrote(key("kept"), "5", 1);
+        index.wrote(key("newer"), "6", 1);
+        index.begin("");
+        assert!(index.confirm("", &key("kept"), "5"));
+        assert!(!index.confirm("", &key("newer"), "5"), "the listing is older than the write");
+        assert!(!index.confirm("", &key("unknown"), "5"));
+        index.wrote(key("odd"), "?", 1);
+        assert!(!index.confirm("", &key("odd"), "?"), "equal by chance");
+        let gone: Vec<Key> = index.finish("").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(gone, [key("newer")]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What the engine remembers of a live child: identity, owner, and whether it is still as we left it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::managed_fields::Verdict;
+use super::managed_fields::{self, Verdict};
 use super::metadata::{Metadata, OwnerText};
 use crate::api::API_VERSION;
 use crate::api::id::Id;
@@ -70,38 +71,11 @@ pub struct Live {
     pub service: Option<SmolStr>,
     /// Annotation `microservice.dev/plan-hash`.
     pub plan_hash: Option<Id>,
-    /// Digest of our Apply entry; absent when we never applied it.
-    pub digest: Option<Id>,
-    /// Whether somebody else added fields that the hardening forbids.
-    pub tampered: bool,
-    /// Whether our main entry holds `spec.replicas`.
-    pub main_holds_replicas: bool,
-    /// Whether the hand-over entry holds `spec.replicas`.
-    pub handover_holds_replicas: bool,
-    /// Who else wrote it last, for messages.
-    pub last_foreign_manager: Option<SmolStr>,
+    /// What managedFields say: whether anything of ours was lost or added to.
+    pub verdict: Verdict,
 }
 
 impl Live {
-    /// The projection of these metadata.
-    pub fn of(metadata: Metadata<'_>) -> Self {
-        let verdict = Verdict::of(&metadata.managed_fields);
-        Self {
-            uid: metadata.uid,
-            resource_version: metadata.resource_version,
-            generation: metadata.generation,
-            deleting: metadata.deletion_timestamp.is_some(),
-            owner: metadata.owner_references.into_iter().find(|owner| owner.controller).map(Owner::from),
-            service: metadata.labels.service,
-            plan_hash: metadata.annotations.plan_hash,
-            digest: verdict.digest,
-            tampered: verdict.tampered,
-            main_holds_replicas: verdict.main_holds_replicas,
-            handover_holds_replicas: verdict.handover_holds_replicas,
-            last_foreign_manager: verdict.last_foreign_manager,
-        }
-    }
-
     /// The Microservice that this object belongs to by its own account: owner first, then label.
     pub fn claimed_by(&self) -> Option<&str> {
         match &self.owner {
@@ -114,7 +88,9 @@ impl Live {
     pub fn belongs(&self, owner_uid: &str, owner_name: &str, recorded: Option<&ChildStatus>) -> Belongs {
         let recorded = recorded.and_then(|child| child.uid.as_ref()) == Some(&self.uid);
         match &self.owner {
-            Some(owner) if owner.uid == *owner_uid && (recorded || self.digest.is_some()) => Belongs::Ours,
+            Some(owner) if owner.uid == *owner_uid && (recorded || self.verdict.digest.is_some()) => {
+                Belongs::Ours
+            }
             Some(owner) if owner.uid != *owner_uid && owner.microservice && owner.name == owner_name => {
                 Belongs::Predecessor
             }
@@ -127,11 +103,47 @@ impl Live {
     /// ours was lost to anybody since.
     pub fn in_sync(&self, plan_hash: &str, recorded: Option<&ChildStatus>) -> bool {
         let Some(recorded) = recorded else { return false };
-        !self.tampered
+        !self.verdict.tampered
             && recorded.uid.as_ref() == Some(&self.uid)
             && self.plan_hash.as_ref().is_some_and(|hash| *hash == *plan_hash)
-            && self.digest.is_some()
-            && self.digest == recorded.digest
+            && self.verdict.digest.is_some()
+            && self.verdict.digest == recorded.digest
+    }
+}
+
+/// A live object whose managedFields were not looked into yet: nobody needs to who knows the version.
+#[derive(Clone, Debug)]
+pub struct Unjudged {
+    live: Live,
+    fields: Option<Box<RawValue>>,
+}
+
+impl Unjudged {
+    /// What these metadata say.
+    pub fn of(metadata: Metadata<'_>) -> Self {
+        let fields = metadata.managed_fields.map(RawValue::to_owned);
+        let live = Live {
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            deleting: metadata.deletion_timestamp.is_some(),
+            owner: metadata.owner_references.into_iter().find(|owner| owner.controller).map(Owner::from),
+            service: metadata.labels.service,
+            plan_hash: metadata.annotations.plan_hash,
+            verdict: Verdict::default(),
+        };
+        Self { live, fields }
+    }
+
+    /// The object without its verdict.
+    pub fn head(&self) -> &Live {
+        &self.live
+    }
+
+    /// The object.
+    pub fn judge(self) -> Live {
+        let entries = managed_fields::entries(self.fields.as_deref());
+        Live { verdict: Verdict::of(&entries), ..self.live }
     }
 }
 
@@ -159,7 +171,7 @@ mod tests {
                 name: name.into(),
                 uid: uid.into(),
             }),
-            digest: digest.map(Id::from),
+            verdict: Verdict { digest: digest.map(Id::from), ..Verdict::default() },
             plan_hash: Some("plan".into()),
             ..Live::default()
         }
@@ -204,9 +216,14 @@ mod tests {
         assert!(!live.in_sync("plan", None));
         assert!(!live.in_sync("other", Some(&record("child"))));
         assert!(!live.in_sync("plan", Some(&record("elsewhere"))));
-        let lost = Live { digest: Some("less".into()), ..live.clone() };
+        let changed = |change: &dyn Fn(&mut Verdict)| {
+            let mut live = live.clone();
+            change(&mut live.verdict);
+            live
+        };
+        let lost = changed(&|verdict| verdict.digest = Some("less".into()));
         assert!(!lost.in_sync("plan", Some(&record("child"))));
-        let tampered = Live { tampered: true, ..live };
+        let tampered = changed(&|verdict| verdict.tampered = true);
         assert!(!tampered.in_sync("plan", Some(&record("child"))));
     }
 }

@@ -54,6 +54,12 @@ fn in_place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de
     <&RawValue>::deserialize(deserializer).map(|text| Some(Cow::Borrowed(text)))
 }
 
+/// The entries in this text. The API server writes it; what is none has no entries, as an object that
+/// nobody has applied.
+pub fn entries(text: Option<&RawValue>) -> Vec<Entry<'_>> {
+    text.and_then(|text| serde_json::from_str(text.get()).ok()).unwrap_or_default()
+}
+
 impl Entry<'_> {
     fn is_apply_of(&self, manager: &str) -> bool {
         self.manager.as_deref() == Some(manager)

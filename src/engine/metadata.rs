@@ -3,9 +3,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::managed_fields::Entry;
 use crate::api::id::Id;
 
 /// Metadata of a child or pod.
@@ -32,9 +32,9 @@ pub struct Metadata<'a> {
     pub annotations: Annotations,
     /// metadata.ownerReferences
     pub owner_references: Vec<OwnerText>,
-    /// metadata.managedFields
+    /// metadata.managedFields, as text: see [`super::managed_fields::entries`].
     #[serde(borrow)]
-    pub managed_fields: Vec<Entry<'a>>,
+    pub managed_fields: Option<&'a RawValue>,
 }
 
 /// The labels that are read.

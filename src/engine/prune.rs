@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::apply::Applier;
 use super::live::{Belongs, Key, Live};
 use super::request::Failure;
-use super::seen::Seen;
 use crate::api::status::ChildStatus;
 use crate::plan::{Kind, Plan, Stage};
 use crate::status::views::ChildOutcome;
@@ -29,7 +28,7 @@ impl Leftover {
             kind: self.kind.kind.into(),
             name: self.key.name.clone(),
             uid: Some(self.live.uid.clone()),
-            digest: self.live.digest.clone(),
+            digest: self.live.verdict.digest.clone(),
             stored_version: None,
             outdated: false,
             held: false,
@@ -117,9 +116,10 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
 /// version of now, if it is still the same object.
 async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    let Some(Seen { live, .. }) = applier.requests.live::<()>(&leftover.kind, &leftover.key).await? else {
+    let Some(seen) = applier.requests.live::<()>(&leftover.kind, &leftover.key).await? else {
         return Ok(());
     };
+    let live = seen.object.judge();
     let record = ChildStatus { uid: Some(leftover.live.uid.clone()), ..ChildStatus::default() };
     if live.uid != leftover.live.uid
         || live.belongs(applier.uid, &applier.owner.name, Some(&record)) != Belongs::Ours
@@ -135,7 +135,7 @@ async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failu
         return Ok(());
     }
     match applier.requests.live::<()>(&leftover.kind, &leftover.key).await? {
-        Some(Seen { live, .. }) if live.uid == leftover.live.uid => {
+        Some(seen) if seen.object.head().uid == leftover.live.uid => {
             Err(Failure::Transient("it is still being deleted".to_owned()))
         }
         _ => Ok(()),

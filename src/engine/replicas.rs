@@ -15,24 +15,20 @@ use crate::plan::Planned;
 /// How often a hand-over is tried again when the count changes under it.
 const ROUNDS: usize = 3;
 
-/// Bounds of the autoscaler; the plan's Deployment carries no replicas exactly when there is one.
+/// An autoscaler chooses the count, and the plan's Deployment carries none.
 fn is_scaled(planned: &Planned) -> bool {
-    planned.kind.kind == "Deployment" && planned.body.pointer("/spec/replicas").is_none()
-}
-
-fn is_static(planned: &Planned) -> bool {
-    planned.body.pointer("/spec/replicas").is_some()
+    planned.replica_bounds.is_some()
 }
 
 /// Whether an interrupted hand-over has to be finished although the child is in sync.
 pub fn unfinished(planned: &Planned, live: &Live) -> bool {
-    planned.kind.kind == "Deployment" && is_static(planned) && live.handover_holds_replicas
+    planned.kind.kind == "Deployment" && !is_scaled(planned) && live.verdict.handover_holds_replicas
 }
 
 /// Before the main apply drops `spec.replicas`: the second manager takes the live count, within the
 /// bounds. Zero would leave the autoscaler switched off for ever.
 pub async fn before(applier: &Applier<'_>, planned: &Planned, key: &Key, live: &Live) -> Result<(), Failure> {
-    if !is_scaled(planned) || !live.main_holds_replicas {
+    if !is_scaled(planned) || !live.verdict.main_holds_replicas {
         return Ok(());
     }
     let (min, max) = planned.replica_bounds.unwrap_or((1, i32::MAX));
@@ -99,5 +95,5 @@ async fn send(
 ) -> Result<Live, Failure> {
     debug_assert_ne!(REPLICAS_MANAGER, FIELD_MANAGER);
     applier.telemetry.child_write(planned.kind.kind, "replicas");
-    applier.requested(&planned.kind, key, REPLICAS_MANAGER, force, body).await
+    applier.requested(&planned.kind, key, REPLICAS_MANAGER, force, body.to_string()).await
 }

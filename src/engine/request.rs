@@ -6,8 +6,8 @@ use futures::TryFutureExt;
 use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::client;
@@ -168,7 +168,7 @@ impl Requests {
         bounded(self.api(kind, &key.namespace).get_opt(&key.name)).await
     }
 
-    /// Applies a body under the field manager, with strict field validation.
+    /// Applies a body, as JSON, under the field manager, with strict field validation.
     ///
     /// # Errors
     /// Any [`Failure`].
@@ -178,16 +178,18 @@ impl Requests {
         key: &Key,
         manager: &str,
         force: bool,
-        body: &impl Serialize,
+        body: String,
     ) -> Result<Seen<V>, Failure> {
         let mut params = PatchParams::apply(manager).validation_strict();
         params.force = force;
-        let (request, patch) = (request(kind, key), Patch::Apply(body));
+        let (request, patch) = (request(kind, key), Patch::Apply(()));
         let request = if V::METADATA_ONLY {
             request.patch_metadata(&key.name, &params, &patch)
         } else {
             request.patch(&key.name, &params, &patch)
         };
+        // kube would serialize it anew.
+        let request = request.map(|request| request.map(|_| body.into_bytes()));
         bounded(self.send(request, "patch")).await
     }
 

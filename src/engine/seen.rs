@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
-use super::live::Live;
+use super::live::Unjudged;
 use super::metadata::Metadata;
 use super::project;
 use super::world::ServicePod;
@@ -79,7 +79,7 @@ pub struct Seen<V> {
     /// Name, namespace and version: what a watch itself needs.
     meta: ObjectMeta,
     /// The projection of its metadata.
-    pub live: Live,
+    pub object: Unjudged,
     /// What else is read of it.
     pub view: V,
 }
@@ -105,7 +105,7 @@ impl<'de, V: View> Deserialize<'de> for Seen<V> {
             ..ObjectMeta::default()
         };
         let view = V::of(&metadata, &spec, status);
-        Ok(Self { meta, live: Live::of(metadata), view })
+        Ok(Self { meta, object: Unjudged::of(metadata), view })
     }
 }
 
@@ -263,11 +263,12 @@ mod tests {
         });
         // From text, as watches and answers are decoded.
         let seen: Seen<DeploymentView> = serde_json::from_str(&text.to_string()).unwrap();
-        assert!(seen.live.digest.is_some() && seen.live.main_holds_replicas);
+        let live = seen.object.clone().judge();
+        assert!(live.verdict.digest.is_some() && live.verdict.main_holds_replicas);
         assert_eq!((seen.view.desired, seen.view.ready), (2, 1));
         assert_eq!(seen.meta().resource_version.as_deref(), Some("7"));
         let again: Seen<()> = serde_json::from_str(&text.to_string()).unwrap();
-        assert_eq!(again.live, seen.live);
+        assert_eq!(again.object.judge(), live);
     }
 
     #[test]

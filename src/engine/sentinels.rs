@@ -80,9 +80,9 @@ impl Sentinels {
                     Ok(Event::InitApply(object) | Event::Apply(object)) => {
                         seen = true;
                         let before = watches.world.child(&kind, &key);
-                        let live = object.live;
-                        let same = before.is_some_and(|old| old.uid == live.uid && old.owner == live.owner);
-                        watches.world.observe_child(&kind, &key.namespace, key.clone(), live);
+                        let now = object.object.head();
+                        let same = before.is_some_and(|old| old.uid == now.uid && old.owner == now.owner);
+                        watches.world.observe_child(&kind, &key.namespace, key.clone(), object.object);
                         if !same {
                             watches.enqueue(&owner);
                         }

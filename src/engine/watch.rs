@@ -118,7 +118,7 @@ impl Watches {
                 let news = news(seen.view);
                 let before = self.world.child(kind, &key);
                 let writer = self.world.under_way.told(kind, &key, false);
-                if self.world.observe_child(kind, scope, key.clone(), seen.live) || news {
+                if self.world.observe_child(kind, scope, key.clone(), seen.object) || news {
                     self.trigger(kind, &key, &[before, self.world.child(kind, &key)], writer.as_ref());
                 }
             }
@@ -126,7 +126,7 @@ impl Watches {
                 let key = Key::of(seen.meta());
                 let writer = self.world.under_way.told(kind, &key, true);
                 let known = self.world.forget_child(kind, &key);
-                self.trigger(kind, &key, &[known, Some(Arc::new(seen.live))], writer.as_ref());
+                self.trigger(kind, &key, &[known, Some(Arc::new(seen.object.judge()))], writer.as_ref());
             }
             Event::InitDone => {
                 for (key, gone) in index.finish(scope) {
@@ -147,7 +147,7 @@ impl Watches {
         }
         let place = match &event {
             Event::InitApply(seen) | Event::Apply(seen) => {
-                Some((Key::of(seen.meta()), seen.live.resource_version.clone()))
+                Some((Key::of(seen.meta()), seen.object.head().resource_version.clone()))
             }
             _ => None,
         };
@@ -207,10 +207,10 @@ impl Watches {
                 let key = Key::of(seen.meta());
                 let namespace = key.namespace.clone();
                 let news = match seen.view {
-                    Some(pod) => pods.observe(scope, key, &seen.live.resource_version, pod),
+                    Some(pod) => pods.observe(scope, key, &seen.object.head().resource_version, pod),
                     None => pods.remove(&key).is_some(),
                 };
-                (namespace, seen.live.service.filter(|_| news))
+                (namespace, seen.object.head().service.clone().filter(|_| news))
             }
             Event::Delete(seen) => {
                 let key = Key::of(seen.meta());

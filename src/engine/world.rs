@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use smol_str::SmolStr;
 
 use super::index::Index;
-use super::live::{Key, Live};
+use super::live::{Key, Live, Unjudged};
 use super::under_way::UnderWay;
 use crate::api::status::ChildStatus;
 use crate::api::{Microservice, MicroserviceClass};
@@ -97,11 +97,23 @@ impl World {
     }
 
     /// A watch saw a child. Returns whether that is news.
-    pub fn observe_child(&self, kind: &Kind, scope: &str, key: Key, live: Live) -> bool {
-        self.claim(kind, &key, &live);
+    pub fn observe_child(&self, kind: &Kind, scope: &str, key: Key, seen: Unjudged) -> bool {
         let Some(index) = self.children(kind) else { return false };
+        if index.confirm(scope, &key, &seen.head().resource_version) {
+            return false;
+        }
+        let live = seen.judge();
+        self.claim(kind, &key, &live);
         let resource_version = live.resource_version.clone();
         index.observe(scope, key, &resource_version, live)
+    }
+
+    /// The child in an answer, as a watch has told of it if it was first.
+    pub fn judged(&self, kind: &Kind, key: &Key, seen: Unjudged) -> Live {
+        match self.child(kind, key) {
+            Some(known) if known.resource_version == seen.head().resource_version => (*known).clone(),
+            _ => seen.judge(),
+        }
     }
 
     /// Our own write returned this child.
@@ -242,23 +254,50 @@ impl Default for World {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+    use crate::engine::managed_fields::Verdict;
+    use crate::engine::metadata::{Labels, Metadata};
 
     fn secret_kind() -> Kind {
         plan::kinds().into_iter().find(|kind| kind.kind == "Secret").unwrap()
     }
 
-    fn live(service: &str, version: &str) -> Live {
-        Live { service: Some(service.into()), resource_version: version.into(), ..Live::default() }
+    fn seen(service: Option<&str>, version: &str) -> Unjudged {
+        let fields = RawValue::from_string(FIELDS.to_owned()).unwrap();
+        let labels = Labels { service: service.map(SmolStr::from), ..Labels::default() };
+        let resource_version = version.into();
+        let managed_fields = Some(&*fields);
+        Unjudged::of(Metadata { labels, resource_version, managed_fields, ..Metadata::default() })
+    }
+
+    const FIELDS: &str =
+        r#"[{"manager":"microservice-operator","operation":"Apply","fieldsV1":{"f:data":{}}}]"#;
+
+    #[test]
+    fn what_a_version_says_is_found_out_once() {
+        let world = World::new();
+        let (kind, key) = (secret_kind(), Key::new("ns", "claimed"));
+        // As if it had been judged: a second look at the fields would say something else.
+        let first =
+            Live { verdict: Verdict { tampered: true, ..Verdict::default() }, ..seen(None, "7").judge() };
+        world.wrote_child(&kind, key.clone(), first.clone());
+        assert!(!world.observe_child(&kind, "", key.clone(), seen(None, "7")), "its echo is no news");
+        assert_eq!(world.judged(&kind, &key, seen(None, "7")), first);
+        let next = world.judged(&kind, &key, seen(None, "8"));
+        assert!(next.verdict.digest.is_some() && !next.verdict.tampered, "another version");
+        assert!(world.observe_child(&kind, "", key.clone(), seen(None, "8")));
+        assert_eq!(*world.child(&kind, &key).unwrap(), next);
     }
 
     #[test]
     fn candidates_are_found_by_claim_and_by_record() {
         let world = World::new();
         let (kind, owner) = (secret_kind(), Key::new("ns", "svc"));
-        world.observe_child(&kind, "", Key::new("ns", "claimed"), live("svc", "1"));
-        world.observe_child(&kind, "", Key::new("ns", "recorded"), Live { service: None, ..live("", "1") });
-        world.observe_child(&kind, "", Key::new("other", "claimed"), live("svc", "1"));
+        world.observe_child(&kind, "", Key::new("ns", "claimed"), seen(Some("svc"), "1"));
+        world.observe_child(&kind, "", Key::new("ns", "recorded"), seen(None, "1"));
+        world.observe_child(&kind, "", Key::new("other", "claimed"), seen(Some("svc"), "1"));
         let recorded = [ChildStatus {
             api_version: "v1".into(),
             kind: "Secret".into(),

@@ -1,6 +1,7 @@
 //! Deployment: how many pods, how they are replaced. The pods themselves are in `pod`.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Child, Stage, meta, pod};
@@ -35,5 +36,9 @@ impl Child for Table {
             }),
             ..Deployment::default()
         }]
+    }
+
+    fn template(object: &Deployment) -> Option<&PodTemplateSpec> {
+        object.spec.as_ref().map(|spec| &spec.template)
     }
 }

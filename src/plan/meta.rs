@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
-use crate::api::names;
-use crate::api::{ANNOTATION_PLAN_HASH, LABEL_NAME, MANAGED_BY};
+use crate::api::{LABEL_NAME, MANAGED_BY};
 use crate::intent::Intent;
 
 /// The selector of Deployment, Service and PodDisruptionBudget: one label, frozen for life.
@@ -31,13 +30,12 @@ pub fn labels(intent: &Intent) -> BTreeMap<String, String> {
     labels
 }
 
-/// Metadata of a child: name, namespace, labels, owner.
+/// Metadata of a child: name, namespace, labels.
 pub fn object_meta(intent: &Intent, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some(intent.namespace.clone()),
         labels: Some(labels(intent)),
-        owner_references: intent.owner.clone().map(|owner| vec![owner]),
         ..ObjectMeta::default()
     }
 }
@@ -47,49 +45,11 @@ pub(super) fn annotated(intent: &Intent, name: &str, annotations: &BTreeMap<Stri
     ObjectMeta { annotations: map(annotations.clone()), ..object_meta(intent, name) }
 }
 
-/// Adds the annotation `microservice.dev/plan-hash` to the body and returns its value.
-///
-/// The hash leaves out the owner, so that `render`, which knows no UID, prints the same hash. Of a
-/// Secret it takes the wanted keys and never the values: no annotation holds a plain hash of a
-/// secret, and the hash is the same whether the values were read or not.
-pub(super) fn complete(intent: &Intent, body: &mut Value) -> String {
-    let owners = metadata(body).and_then(|metadata| metadata.remove("ownerReferences"));
-    let hash = match generated_keys(intent, body) {
-        Some(keys) => {
-            let mut hashed = body.clone();
-            hashed.as_object_mut().map(|object| object.insert("data".to_owned(), keys));
-            digest(&hashed)
-        }
-        None => digest(body),
-    };
-    if let Some(metadata) = metadata(body) {
-        metadata.extend(owners.map(|owners| ("ownerReferences".to_owned(), owners)));
-        let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
-        if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(ANNOTATION_PLAN_HASH.to_owned(), Value::from(hash.clone()));
-        }
-    }
-    hash
-}
-
-fn metadata(body: &mut Value) -> Option<&mut Map<String, Value>> {
-    body.get_mut("metadata").and_then(Value::as_object_mut)
-}
-
-/// Sorted keys that the operator generates for this Secret; `None` for every other kind.
-fn generated_keys(intent: &Intent, body: &Value) -> Option<Value> {
-    body.get("kind").filter(|kind| *kind == "Secret")?;
-    let name = body.pointer("/metadata/name")?;
-    let secret = intent.generated.iter().find(|secret| *name == secret.name.as_str());
-    let keys: BTreeSet<&str> = secret?.keys.iter().map(|key| key.key.as_str()).collect();
-    Some(keys.into_iter().collect())
-}
-
-/// First 16 bytes of the SHA-256 of canonical JSON (keys sorted, no white space), in hexadecimal.
-pub fn digest(value: &Value) -> String {
-    // serde_json's map is sorted by key as long as nobody turns its feature `preserve_order` on (a
-    // test would notice), so its compact form is canonical.
-    names::digest(&serde_json::to_string(value).unwrap_or_else(|_| value.to_string()))
+/// Compact JSON: fields in the order of the type, maps sorted by key. A release of the types that orders
+/// them in another way changes the hashes, and then each child is applied once more.
+pub(super) fn text(object: &impl Serialize) -> String {
+    // k8s-openapi types always serialize.
+    serde_json::to_string(object).unwrap_or_default()
 }
 
 /// The items without those that repeat an earlier key: the server refuses a keyed list that does.

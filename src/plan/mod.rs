@@ -2,6 +2,7 @@
 //! one line per kind in the table below. Watch triggers, apply order, prune set, RBAC rules and the
 //! reference docs all come from that table.
 
+mod body;
 mod container;
 pub mod meta;
 mod pod;
@@ -12,11 +13,15 @@ mod sample;
 mod tests;
 mod volumes;
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::Resource;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::json;
 
+use crate::api::{ANNOTATION_PLAN_HASH, names};
 use crate::intent::{Intent, Scaling};
+
+pub use body::Body;
 
 /// Order of application; children of one stage are applied in parallel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +47,21 @@ pub trait Child {
     /// The objects of this kind that the intent wants; none = not wanted. Reads only the intent,
     /// cannot fail, does not log.
     fn build(intent: &Intent) -> Vec<Self::Object>;
+
+    /// What its plan hash is made of; `None` = its whole text.
+    fn hashed(_: &Self::Object, _: &Intent) -> Option<String> {
+        None
+    }
+
+    /// The pods that it makes.
+    fn template(_: &Self::Object) -> Option<&PodTemplateSpec> {
+        None
+    }
+
+    /// Whether applying it as it is would delete values that the plan does not know.
+    fn lacks_values(_: &Self::Object) -> bool {
+        false
+    }
 }
 
 /// A child kind as data, for everything that goes over the table.
@@ -84,7 +104,10 @@ pub struct Planned {
     /// Its name, in the namespace of the Microservice.
     pub name: String,
     /// The object.
-    pub body: Value,
+    pub body: Body,
+    /// The body is without the values of a Secret, which are on the server only: whoever applies it adds
+    /// them.
+    pub lacks_values: bool,
     /// Digest of the body without owner, this digest and secret values; also in the annotation
     /// `microservice.dev/plan-hash`.
     pub plan_hash: String,
@@ -93,6 +116,8 @@ pub struct Planned {
     /// Fewest and most replicas, on the Deployment of an autoscaled service: the engine hands the live
     /// count over within them.
     pub replica_bounds: Option<(i32, i32)>,
+    /// Digest of the pod template, the annotations included.
+    pub template_hash: Option<String>,
 }
 
 /// All children of one Microservice, sorted by stage, kind and name.
@@ -100,8 +125,13 @@ pub struct Planned {
 pub struct Plan {
     /// The children.
     pub children: Vec<Planned>,
+}
+
+impl Plan {
     /// Digest of the pod template, the annotations included.
-    pub template_hash: Option<String>,
+    pub fn template_hash(&self) -> Option<&str> {
+        self.children.iter().find_map(|child| child.template_hash.as_deref())
+    }
 }
 
 macro_rules! children {
@@ -129,12 +159,7 @@ children![service_account, config_map, secret, service, deployment, hpa, pdb];
 pub fn plan(intent: &Intent) -> Plan {
     let mut children = build_all(intent);
     children.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-    let template_hash = children
-        .iter()
-        .find(|child| child.kind.kind == "Deployment")
-        .and_then(|child| child.body.pointer("/spec/template"))
-        .map(meta::digest);
-    Plan { children, template_hash }
+    Plan { children }
 }
 
 fn kind_of<C: Child>() -> Kind {
@@ -159,13 +184,18 @@ fn kind_of<C: Child>() -> Kind {
 fn finish<C: Child>(intent: &Intent, object: &C::Object) -> Option<Planned> {
     let kind = kind_of::<C>();
     let name = object.meta().name.clone()?;
-    let mut body = serde_json::to_value(object).ok()?;
-    let plan_hash = meta::complete(intent, &mut body);
+    let text = meta::text(object);
+    let plan_hash = names::digest(C::hashed(object, intent).as_deref().unwrap_or(&text));
+    let template_hash = C::template(object).map(|template| names::digest(&meta::text(template)));
+    // The hash leaves the owner out, so that `render`, which knows no UID, prints the same hash.
+    let owner = intent.owner.iter().map(|owner| ("ownerReferences", json!([owner])));
+    let body = Body::complete(&text, &Vec::from_iter(owner), (ANNOTATION_PLAN_HASH, &plan_hash))?;
     let held = !intent.missing.is_empty()
         && (kind.stage == Stage::Workload || (kind.stage == Stage::Scaling && !intent.deployment_exists));
     let replica_bounds = match &intent.scaling {
         Scaling::Auto(auto) if kind.stage == Stage::Workload => Some((auto.min, auto.max)),
         _ => None,
     };
-    Some(Planned { kind, name, body, plan_hash, held, replica_bounds })
+    let lacks_values = C::lacks_values(object);
+    Some(Planned { kind, name, body, lacks_values, plan_hash, held, replica_bounds, template_hash })
 }

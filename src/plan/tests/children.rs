@@ -129,10 +129,10 @@ fn a_generated_secret_is_hashed_by_its_keys_never_by_its_values() {
         child(&plan(&intent), "Secret", "user-service-keys").clone()
     };
     let read = secret(&|_| {});
-    assert_eq!(at(&read.body, "/type"), "Opaque");
-    assert_eq!(at(&read.body, "/data/token"), "czNjcmV0");
+    assert_eq!(at(&read.body.value(), "/type"), "Opaque");
+    assert_eq!(at(&read.body.value(), "/data/token"), "czNjcmV0");
     let unread = secret(&|intent| intent.generated[0].data = None);
-    assert_eq!(unread.body.get("data"), None);
+    assert_eq!(unread.body.value().get("data"), None);
     assert_eq!(unread.plan_hash, read.plan_hash);
     let rotated = secret(&|intent| {
         intent.generated[0]

@@ -125,7 +125,7 @@ fn template_carries_our_annotations_and_no_others_of_ours() {
 
 #[test]
 fn only_what_concerns_pods_changes_the_template() {
-    let template = |intent: Intent| plan(&intent).template_hash;
+    let template = |intent: Intent| plan(&intent).template_hash().map(str::to_owned);
     let before = template(full());
     assert_eq!(before, template(Intent { owner: None, ..full() }));
     assert_eq!(before, template(Intent { scaling: Scaling::Stopped, ..full() }));
@@ -278,11 +278,11 @@ fn a_mount_at_tmp_replaces_ours() {
 fn config_and_inline_files_have_a_config_map_each() {
     let plan = plan(&full());
     let config = child(&plan, "ConfigMap", "user-service-config");
-    assert_eq!(at(&config.body, "/data"), &json!({ "REGION": "eu" }));
+    assert_eq!(at(&config.body.value(), "/data"), &json!({ "REGION": "eu" }));
     let files = child(&plan, "ConfigMap", "user-service-files");
     let hash = names::digest("sub/dir/b.txt");
     let hashed = format!("0.{hash}");
     let expected = text_map(&[("0_app.yaml", "a: 1"), (&hashed, "b"), ("1_app.yaml", "other")]);
-    assert_eq!(at(&files.body, "/data"), &json!(expected));
+    assert_eq!(at(&files.body.value(), "/data"), &json!(expected));
     assert!(!has(&intent(), "ConfigMap"));
 }
