@@ -79,7 +79,7 @@ pub fn children(namespace: &str, number: usize) -> Vec<Body> {
         kind: child.kind,
         name: child.name,
         manager: FIELD_MANAGER,
-        body: child.body,
+        body: child.body.value(),
     });
     main.chain([hand_over]).collect()
 }
