@@ -76,12 +76,15 @@ fn metadata(body: &mut Value) -> Option<&mut Map<String, Value>> {
     body.get_mut("metadata").and_then(Value::as_object_mut)
 }
 
-/// Sorted keys that the operator generates for this Secret; `None` for every other kind.
+/// Sorted keys that the operator generates for this Secret, or the user whose login it holds; `None` for
+/// every other kind.
 fn generated_keys(intent: &Intent, body: &Value) -> Option<Value> {
     body.get("kind").filter(|kind| *kind == "Secret")?;
     let name = body.pointer("/metadata/name")?;
-    let secret = intent.generated.iter().find(|secret| *name == secret.name.as_str());
-    let keys: BTreeSet<&str> = secret?.keys.iter().map(|key| key.key.as_str()).collect();
+    let Some(secret) = intent.generated.iter().find(|secret| *name == secret.name.as_str()) else {
+        return Some(intent.kafka_login.as_ref().and_then(|login| login.user.as_deref()).into());
+    };
+    let keys: BTreeSet<&str> = secret.keys.iter().map(|key| key.key.as_str()).collect();
     Some(keys.into_iter().collect())
 }
 

@@ -1,10 +1,11 @@
-//! Generated Secrets. Without values (the live Secret was not read) the body has no data: whoever
+//! Generated Secrets, and the one with the login for Kafka. Without values (the live Secret was not read) the body has no data: whoever
 //! applies it must overlay the live values, because applying it as it is deletes them.
 
 use k8s_openapi::api::core::v1::Secret;
 
 use super::{Child, Stage, meta};
 use crate::intent::Intent;
+use crate::intent::kafka::UsersIntent;
 
 pub(super) struct Table;
 
@@ -19,6 +20,18 @@ impl Child for Table {
             data: generated.data.clone(),
             ..Secret::default()
         });
-        secrets.collect()
+        secrets.chain(kafka(intent)).collect()
     }
+}
+
+/// The login for Kafka, once there is one.
+fn kafka(intent: &Intent) -> Option<Secret> {
+    let UsersIntent::Managed { secret, .. } = &intent.kafka.as_ref()?.cluster.users else { return None };
+    let login = intent.kafka_login.as_ref().filter(|login| login.kept)?;
+    Some(Secret {
+        metadata: meta::object_meta(intent, secret),
+        type_: Some("Opaque".to_owned()),
+        data: login.data.clone(),
+        ..Secret::default()
+    })
 }

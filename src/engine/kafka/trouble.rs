@@ -34,6 +34,14 @@ fn reason(error: &BrokerError) -> Reason {
     }
 }
 
+/// Whether whatever is asked of the cluster next would meet the same.
+pub fn is_of_all(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BrokerUnreachable | Reason::LoginRefused | Reason::TlsRefused | Reason::Throttled
+    )
+}
+
 /// How long to wait after so many failures in a row for this reason, without jitter.
 pub fn pace(reason: Reason, failures: u32) -> Duration {
     let seconds = Duration::from_secs;
