@@ -27,8 +27,10 @@ struct Clients<'a> {
 }
 
 impl<'a> Clients<'a> {
-    fn new(shop: &'a Shop, kafka: &'a Kafka) -> Self {
-        let (logins, written) = (BTreeMap::new(), BTreeMap::new());
+    /// Of pods that may have started with this login.
+    fn new(shop: &'a Shop, kafka: &'a Kafka, login: &BTreeMap<String, String>) -> Self {
+        let logins = [(login["username"].clone(), login.clone())].into();
+        let written = BTreeMap::new();
         Self { shop, kafka, topic: shop.name("a"), logins, written }
     }
 
@@ -88,9 +90,9 @@ async fn pods_write_through_every_step_and_the_old_user_goes_last() {
     let kafka = Kafka::shared().await;
     let shop = open("rotated", kafka).await;
     let (a, b) = (shop.user("order", 'a'), shop.user("order", 'b'));
-    let mut clients = Clients::new(&shop, kafka);
-    clients.write().await;
     let first = shop.login_of("order").await;
+    let mut clients = Clients::new(&shop, kafka, &first);
+    clients.write().await;
     rotate(&shop, "one").await;
     clients.until("the old user is gone", || async { !shop.has_user(&a).await }).await;
     clients.write().await;
@@ -116,6 +118,7 @@ async fn an_operator_that_is_killed_in_between_goes_on_where_it_was() {
     let kafka = Kafka::shared().await;
     let mut shop = open("killed", kafka).await;
     let (a, b) = (shop.user("order", 'a'), shop.user("order", 'b'));
+    let first = shop.login_of("order").await;
     rotate(&shop, "one").await;
     eventually(Duration::from_secs(20), "it has begun", || async {
         let record = shop.login_record("order").await;
@@ -125,9 +128,10 @@ async fn an_operator_that_is_killed_in_between_goes_on_where_it_was() {
     shop.operator.kill().await;
     shop.operator.restart().await;
     {
-        let mut clients = Clients::new(&shop, kafka);
+        let mut clients = Clients::new(&shop, kafka, &first);
         clients.until("the old user is gone", || async { !shop.has_user(&a).await }).await;
     }
+    let second = shop.login_of("order").await;
     // At a moment when both are in use.
     rotate(&shop, "two").await;
     eventually(Duration::from_secs(20), "the Secret has changed", || async {
@@ -137,7 +141,7 @@ async fn an_operator_that_is_killed_in_between_goes_on_where_it_was() {
     .await;
     shop.operator.kill().await;
     shop.operator.restart().await;
-    let mut clients = Clients::new(&shop, kafka);
+    let mut clients = Clients::new(&shop, kafka, &second);
     clients.until("the other user is gone", || async { !shop.has_user(&b).await }).await;
     shop.namespace.wait_ready("order").await;
 }
@@ -147,9 +151,10 @@ async fn a_secret_that_is_lost_or_spoilt_gets_another_login() {
     let kafka = Kafka::shared().await;
     let shop = open("spoilt", kafka).await;
     let (a, b) = (shop.user("order", 'a'), shop.user("order", 'b'));
+    let first = shop.login_of("order").await;
     shop.namespace.delete::<Secret>("order-kafka").await;
     assert_eq!(shop.login_of("order").await["username"], b);
-    let mut clients = Clients::new(&shop, kafka);
+    let mut clients = Clients::new(&shop, kafka, &first);
     clients.until("the lost user is gone", || async { !shop.has_user(&a).await }).await;
 
     let spoilt = json!({"stringData": {"password": "guessed"}});
