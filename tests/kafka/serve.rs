@@ -4,6 +4,7 @@ mod access;
 mod consent;
 mod counter;
 mod drift;
+mod faults;
 mod gone;
 mod letting_go;
 mod outage;
