@@ -58,6 +58,8 @@ pub enum Weather {
     BlackHole,
     /// Every connection is reset.
     Reset,
+    /// Each connection is reset after so many requests, before the answer to the last one.
+    Brittle(usize),
     /// The first request with this API key goes through, its connection is reset before the answer; then
     /// it is [`Weather::Fair`].
     LoseAnswer(i16),
@@ -183,7 +185,7 @@ async fn connection(client: &mut TcpStream, shared: &Shared) -> End {
 /// with its API key.
 async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared, lost: &AtomicBool) -> End {
     let mut frame = Vec::new();
-    loop {
+    for number in 1.. {
         let mut length = [0; 4];
         if from.read_exact(&mut length).await.is_err() {
             return End::Closed;
@@ -204,11 +206,13 @@ async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared
             }
             loses
         });
-        lost.fetch_or(loses, Ordering::Relaxed);
+        let breaks = matches!(*shared.weather.borrow(), Weather::Brittle(most) if number >= most);
+        lost.fetch_or(loses || breaks, Ordering::Relaxed);
         if to.write_all(&frame).await.is_err() {
-            return End::Reset;
+            break;
         }
     }
+    End::Reset
 }
 
 /// Passes on what the broker answers.
