@@ -183,6 +183,8 @@ pub struct Claims {
     pub most: Uses,
     /// What is missing.
     pub lacks: BTreeSet<Lack>,
+    /// What nothing is known of now, because the owner is not heard of.
+    pub open: BTreeSet<Lack>,
 }
 
 /// Judges all uses; `known` tells of a topic by its name on the broker.
@@ -203,7 +205,7 @@ pub fn claims<'a>(
             }
             Verdict::Open(lack) => {
                 add(&mut claims.most, used);
-                claims.lacks.insert(lack);
+                claims.open.insert(lack);
             }
             Verdict::No(lack) => drop(claims.lacks.insert(lack)),
         }

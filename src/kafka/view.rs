@@ -40,6 +40,8 @@ pub struct AccessView {
     pub obstacle: Option<account::Obstacle>,
     /// Rights that it does not have, because others have not given them or their topics are not there.
     pub lacks: BTreeSet<Lack>,
+    /// Rights that stand as they are, because the owners of the topics are not heard of now.
+    pub open: BTreeSet<Lack>,
     /// Services that ask for rights on its topics and have none.
     pub asks: BTreeSet<Ask>,
     /// Somebody keeps removing its ACLs.

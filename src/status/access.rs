@@ -85,7 +85,22 @@ fn of_view(facts: &Facts<'_>, kafka: &KafkaIntent, view: &AccessView, carried: O
         let all: Vec<String> = lacks.into_iter().map(|lack| lacking(facts, lack)).collect();
         return no(of_lack(worst), format!("{}.", text::list(&all, 3, "; ")));
     }
+    if !view.open.is_empty() {
+        let topics: Vec<String> = view.open.iter().map(|lack| format!("\"{}\"", topic(lack))).collect();
+        let message = format!(
+            "The owner of topic {} is not looked after now (suspended, not valid, deleted, or in another class): \
+             rights that were given stand, and none are added until it is.",
+            text::list(&topics, 3, " and ")
+        );
+        return no(Reason::WaitingForTopic, message);
+    }
     ready(user, view)
+}
+
+fn topic(lack: &Lack) -> &str {
+    match lack {
+        Lack::Consent { topic, .. } | Lack::Topic { topic, .. } | Lack::OwnTopic { topic } => topic,
+    }
 }
 
 /// All is there; whoever waits for a consent of this service is named.

@@ -31,6 +31,8 @@ const FEW: usize = 8;
 const TRIALS: usize = 8;
 /// A broker hears of new ACLs a moment after they are made: what it does not show before is not lost.
 const SHOWS: Duration = Duration::from_secs(2);
+/// How long the owner of a topic may be silent until that is told: after a start all are heard of in turn.
+const SILENT: Duration = Duration::from_secs(15);
 /// How often in a row ACLs have to be gone until somebody else is taken to remove them.
 const CONTESTED: u32 = 2;
 
@@ -39,12 +41,16 @@ const CONTESTED: u32 = 2;
 pub struct Carry {
     /// A login that waits to be put into the Secret.
     pub offered: Option<Credential>,
+    /// During which term of this replica it was made.
+    pub term: u64,
     /// Digest of the rights that it was last seen with or given.
     confirmed: Option<u64>,
     /// When rights were last given.
     given: Option<Instant>,
     /// How often in a row they had gone.
     vanished: u32,
+    /// Since when an owner of its topics is not heard of.
+    silent: Option<Instant>,
 }
 
 /// One login of a batch.
@@ -127,6 +133,10 @@ impl Accounts<'_> {
         if duties.is_empty() {
             return Ok(BTreeMap::new());
         }
+        for duty in duties.values_mut().filter(|duty| duty.carry.term != self.fence.term()) {
+            // Another leader may have given the user another password.
+            duty.carry.offered = None;
+        }
         let mut works = self.look(duties, allowed).await?;
         self.record(&mut works).await?;
         tell_of_turns(duties, &works);
@@ -134,6 +144,12 @@ impl Accounts<'_> {
         self.give_rights(duties, &mut works).await?;
         self.make(duties, &mut works).await?;
         self.retire(duties, &mut works).await?;
+        for (key, work) in &works {
+            if let Some(duty) = duties.get_mut(key) {
+                let silent = !work.claims.open.is_empty();
+                duty.carry.silent = duty.carry.silent.or_else(|| Some(Instant::now())).filter(|_| silent);
+            }
+        }
         Ok(works.into_iter().map(|(key, work)| (key.clone(), self.outcome(work, duties.get(&key)))).collect())
     }
 
@@ -340,6 +356,7 @@ impl Accounts<'_> {
             return Ok(());
         }
         may_write(self.fence)?;
+        let term = self.fence.term();
         let salted: Vec<_> = new.iter().map(|(_, credential)| credential.salted()).collect();
         let answers = self.broker.set_users(&salted).await.map_err(|error| trouble(&error))?;
         let mut made = Vec::new();
@@ -356,7 +373,7 @@ impl Accounts<'_> {
         let tried: Vec<_> = tries.buffer_unordered(TRIALS).collect().await;
         for (key, credential, tried) in tried {
             let (Some(duty), Some(work)) = (duties.get_mut(&key), works.get_mut(&key)) else { continue };
-            duty.carry.offered = None;
+            (duty.carry.offered, duty.carry.term) = (None, term);
             match tried {
                 Ok(()) => duty.carry.offered = Some(credential),
                 Err(BrokerError::LoginRefused(text)) => {
@@ -503,17 +520,21 @@ impl Accounts<'_> {
         };
         let retiring: BTreeSet<String> =
             stored.map(|record| record.retiring().cloned().collect()).unwrap_or_default();
+        let silent = duty.and_then(|duty| duty.carry.silent);
+        let patience = silent.and_then(|since| SILENT.checked_sub(since.elapsed()));
+        let rests = stored.zip(duty).and_then(|(record, duty)| self.again(record, duty));
         Outcome {
             // For what only a person can change, the sweep is soon enough.
             failure: work.trouble.as_ref().map(|trouble| trouble.reason),
-            again: stored.zip(duty).and_then(|(record, duty)| self.again(record, duty)),
+            again: rests.into_iter().chain(patience).min(),
             view: AccessView {
-                compared: work.trouble.is_none(),
+                compared: work.trouble.is_none() && patience.is_none(),
                 user: stored.and_then(|record| record.active().cloned().or_else(|| granted(record))),
                 retiring,
                 looks_at_pods: work.decision.look,
                 obstacle: work.decision.obstacle,
                 lacks: work.claims.lacks,
+                open: work.claims.open,
                 asks: BTreeSet::new(),
                 contested: work.contested,
                 unsupported: work.unsupported,
@@ -581,7 +602,7 @@ impl Batch {
     }
 }
 
-/// Another user is in use since the last batch: what was offered has arrived.
+/// What was offered has arrived; another user in use is news.
 fn tell_of_turns(duties: &mut Duties, works: &Works) {
     for (key, work) in works.iter().filter(|(_, work)| work.trouble.is_none()) {
         let Some(duty) = duties.get_mut(key) else { continue };
@@ -589,10 +610,12 @@ fn tell_of_turns(duties: &mut Duties, works: &Works) {
             work.before.as_ref().and_then(Recorded::active),
             work.stored.as_ref().and_then(Recorded::active),
         );
-        let Some(user) = now.filter(|now| before != Some(*now)) else { continue };
-        let what = if before.is_some() { Happened::LoginRotated } else { Happened::LoginMade };
-        duty.news.push(News { topic: user.clone(), what });
+        let Some(user) = now else { continue };
         duty.carry.offered.take_if(|offered| offered.user == *user);
+        if before != now {
+            let what = if before.is_some() { Happened::LoginRotated } else { Happened::LoginMade };
+            duty.news.push(News { topic: user.clone(), what });
+        }
     }
 }
 

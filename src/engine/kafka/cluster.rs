@@ -143,7 +143,7 @@ impl Cluster {
     pub fn offer(&self, key: &Key) -> Offer {
         let state = self.state();
         let ca = |settings: &Settings| settings.tls.as_ref().and_then(|tls| tls.ca.clone());
-        Offer { credential: state.logins.offer(key), ca: state.known.as_ref().map(ca) }
+        Offer { credential: state.logins.offer(key, self.hub.fence.term()), ca: state.known.as_ref().map(ca) }
     }
 
     /// The Secret of an object holds the login of this user now.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::accounts::ledger_name;
 use super::cluster::{Cluster, Declaration, Hub, Offer};
-use super::ledger::{Edit, Entry};
+use super::ledger::{self, Edit, Entry};
 use super::letting::Leaving;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
@@ -308,8 +308,7 @@ impl Clusters {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn take_up(&self) -> Result<(), Failure> {
-        self.hub.ledger.renew().await;
-        self.hub.principals.renew().await;
+        ledger::renew(&self.hub.ledger, &self.hub.principals).await?;
         let entries = self.hub.ledger.select(|record| record.doomed).await?;
         let places: BTreeSet<Place> = entries.into_iter().map(|entry| entry.record.place).collect();
         for cluster in places.iter().filter_map(|place| self.at(place)) {

@@ -11,6 +11,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::{Answer, Broker, BrokerError, Credential, Results, ScramCredential};
+use crate::kafka::ledger;
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
 
 /// A broker in memory.
@@ -257,7 +258,8 @@ impl FakeMaps {
                 let body = body.collect().await?.to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 let name = parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
-                let (code, answer) = maps.maps().answer(&parts.method, &name, body);
+                let query = parts.uri.query().unwrap_or_default();
+                let (code, answer) = maps.maps().answer(&parts.method, &name, query, body);
                 let status = StatusCode::from_u16(code).unwrap();
                 let body = Body::from(answer.to_string().into_bytes());
                 Ok::<_, tower::BoxError>(Response::builder().status(status).body(body)?)
@@ -268,9 +270,12 @@ impl FakeMaps {
 }
 
 impl Maps {
-    fn answer(&mut self, method: &Method, name: &str, body: Value) -> (u16, Value) {
+    fn answer(&mut self, method: &Method, name: &str, query: &str, body: Value) -> (u16, Value) {
         if *method == Method::GET {
-            let items: Vec<&Value> = self.objects.values().collect();
+            // The selector is one label, and its value is a word.
+            let kind = |map: &Value| map["metadata"]["labels"][ledger::LABEL].as_str().map(str::to_owned);
+            let selected = |map: &&Value| kind(map).is_none_or(|kind| query.contains(&format!("%3D{kind}")));
+            let items: Vec<&Value> = self.objects.values().filter(selected).collect();
             return (
                 200,
                 json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {}, "items": items}),

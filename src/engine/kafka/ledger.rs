@@ -64,11 +64,6 @@ impl<R: Record> Ledger<R> {
         Self { api: Api::namespaced(client, namespace), shards: Mutex::default() }
     }
 
-    /// Reads everything again when it is next needed: another replica may have written.
-    pub async fn renew(&self) {
-        *self.shards.lock().await = None;
-    }
-
     /// The records of these names of a cluster. One that cannot be read is a failure: whoever owns what
     /// it is of, that is not to be touched.
     ///
@@ -202,19 +197,8 @@ impl<R: Record> Ledger<R> {
     }
 
     async fn load(&self) -> Result<Shards<R>, Failure> {
-        let mut shards = Shards::new();
-        let mut params = ListParams::default().labels(&format!("{LABEL}={}", R::KIND)).limit(PAGE);
-        loop {
-            let page = bounded(self.api.list(&params)).await?;
-            for map in page.items {
-                let Some((place, shard)) = read(map) else { continue };
-                shards.insert(place, shard);
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(shards),
-            }
-        }
+        let maps = list(&self.api, &format!("{LABEL}={}", R::KIND)).await?;
+        Ok(maps.into_iter().filter_map(read).collect())
     }
 
     async fn store(
@@ -249,6 +233,38 @@ impl<R: Record> Ledger<R> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let stored = bounded(self.api.patch_metadata(&name, &params, &Patch::Merge(&patch))).await?;
         Ok(stored.metadata.resource_version)
+    }
+}
+
+/// Reads both ledgers anew, with one list: another replica may have written.
+///
+/// # Errors
+/// When they cannot be read; they are read again when they are next needed.
+pub async fn renew<A: Record, B: Record>(a: &Ledger<A>, b: &Ledger<B>) -> Result<(), Failure> {
+    let (mut first, mut second) = (a.shards.lock().await, b.shards.lock().await);
+    (*first, *second) = (None, None);
+    let maps = list(&a.api, LABEL).await?;
+    let (maps, others): (Vec<_>, Vec<_>) = maps.into_iter().partition(|map| kind(map) == Some(A::KIND));
+    let others = others.into_iter().filter(|map| kind(map) == Some(B::KIND));
+    *first = Some(maps.into_iter().filter_map(read).collect());
+    *second = Some(others.filter_map(read).collect());
+    Ok(())
+}
+
+fn kind(map: &ConfigMap) -> Option<&str> {
+    map.metadata.labels.as_ref()?.get(LABEL).map(String::as_str)
+}
+
+async fn list(api: &Api<ConfigMap>, selector: &str) -> Result<Vec<ConfigMap>, Failure> {
+    let mut maps = Vec::new();
+    let mut params = ListParams::default().labels(selector).limit(PAGE);
+    loop {
+        let page = bounded(api.list(&params)).await?;
+        maps.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(maps),
+        }
     }
 }
 

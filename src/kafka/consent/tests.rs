@@ -106,5 +106,6 @@ fn what_is_open_is_neither_given_nor_taken() {
     assert_eq!(open.difference("User:a", &none), rights::AclChange::default());
     assert_eq!(open.difference("User:a", &all), rights::AclChange::default());
     assert_eq!(denied.difference("User:a", &all).revoke.len(), 3);
-    assert_eq!((given.lacks.len(), open.lacks.len(), denied.lacks.len()), (0, 1, 1));
+    assert_eq!((given.lacks.len(), open.lacks.len(), denied.lacks.len()), (0, 0, 1));
+    assert_eq!((given.open.len(), open.open.len(), denied.open.len()), (0, 1, 0));
 }

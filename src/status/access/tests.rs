@@ -68,6 +68,11 @@ fn each_state_has_its_reason_and_says_what_to_do() {
         ),
         (Some(lack(absent)), "False WaitingForTopic", "namespace bank owns topic \"payments\""),
         (Some(lack(Lack::OwnTopic { topic: "x".into() })), "False WaitingForOwnTopic", "see TopicsReady"),
+        (
+            Some(AccessView { open: [consent()].into(), ..good() }),
+            "False WaitingForTopic",
+            "rights that were given stand",
+        ),
         (Some(obstacle(Obstacle::Taken("u".into()))), "False UserConflict", "principalPrefix"),
         (Some(obstacle(Obstacle::Unrecorded("u".into()))), "False UserConflict", "restore the ConfigMaps"),
         (Some(obstacle(Obstacle::SecretTaken)), "False UserConflict", "Secret \"orders-kafka\" exists"),

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::counter::{Tried, becomes, consumes, login_in, produces};
 use super::shop::{SECRET, Shop, is_true, message};
 use crate::fixtures::all_ok;
-use crate::support::{Kafka, apply_as_given, eventually};
+use crate::support::{Kafka, always, apply_as_given, eventually};
 
 #[tokio::test]
 async fn a_service_gets_its_login_and_writes_to_its_own_topic_only() {
@@ -233,4 +233,40 @@ async fn rights_of_users_that_are_made_elsewhere_are_kept_and_their_logins_are_n
     })
     .await;
     assert!(shop.has_user(&user).await);
+}
+
+#[tokio::test]
+async fn at_rest_and_after_a_restart_nothing_is_written() {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open_with("idle", kafka, &["--kafka-sweep=1s"]).await;
+    shop.give_users().await;
+    shop.service("order", json!({"topics": [{"name": "a"}]})).await;
+    shop.service("reader", json!({"consumes": [{"topic": "a"}]})).await;
+    shop.service("denied", json!({"topics": [{"name": "b", "consumers": []}]})).await;
+    shop.service("beggar", json!({"consumes": [{"topic": "b"}]})).await;
+    shop.namespace.wait_condition("beggar", "KafkaAccessReady", "False", Some("PendingConsent")).await;
+    for service in ["order", "reader", "denied", "beggar"] {
+        shop.namespace.wait_ready(service).await;
+    }
+    shop.operator_settles().await;
+    let audit = shop.cluster.audit().await;
+    let mark = audit.mark().await;
+    let (user, acls) = (shop.user("reader", 'a'), shop.acls(&shop.user("reader", 'a')).await);
+    let writes = || async {
+        let writes = audit.since(mark).await.of(&shop.operator.user()).writes();
+        if writes.count() == 0 { Ok(()) } else { Err(writes.to_string()) }
+    };
+    always(Duration::from_secs(4), "nothing is written while several sweeps go by", writes).await;
+
+    shop.operator.stop().await;
+    all_ok(shop.broker.revoke(&acls.iter().cloned().collect::<Vec<_>>()).await.expect("the broker answers"));
+    let mark = audit.mark().await;
+    shop.operator.restart().await;
+    eventually(Duration::from_secs(20), "it has looked: what was removed is given again", || async {
+        if shop.acls(&user).await == acls { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    shop.operator_settles().await;
+    let writes = audit.since(mark).await.of(&shop.operator.user()).writes();
+    assert_eq!(writes.count(), 0, "{writes}");
 }

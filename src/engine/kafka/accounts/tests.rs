@@ -316,3 +316,43 @@ async fn many_logins_are_looked_at_with_one_question() {
     let sets = scene.broker.calls().into_iter().filter(|call| call.starts_with("set")).count();
     assert_eq!(sets, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_password_of_an_earlier_term_is_never_handed_out() {
+    let mut scene = Scene::new(&["one"]);
+    scene.run().await;
+    let before = scene.duty("one").carry.offered.clone().unwrap();
+    scene.duty("one").carry.term += 1;
+    scene.duty("one").account.carried = Some(BTreeSet::new());
+    scene.run().await;
+    let after = scene.duty("one").carry.offered.clone().unwrap();
+    assert!(after.user == before.user && after.password != before.password);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_is_silent_for_long_is_told_and_takes_no_right_away() {
+    let mut scene = Scene::new(&["one"]);
+    let (_, topics) = scene.ledgers();
+    let record = topic::Recorded { owner: owner("two"), id: "id".into(), ..topic::Recorded::default() };
+    let edits = [("one".to_owned(), Edit { from: None, to: Some(record) })].into();
+    topics.write("cluster", edits).await.unwrap();
+    scene.duty("one").account.uses[0].origin = Origin::Of("shop".into());
+    let (ledger, topics) = scene.ledgers();
+    let fence = Fence::always();
+    let allowed = Allowed::from([("one".to_owned(), vec![(owner("two"), Consents::default())])]);
+    let mut duties = scene.duties.clone();
+    let run = async |duties: &mut Duties, allowed: &Allowed| {
+        let accounts = scene.accounts(&ledger, &topics, &fence);
+        accounts.run(duties, allowed).await.unwrap().remove(&key("one")).unwrap()
+    };
+    assert!(run(&mut duties, &allowed).await.view.compared);
+    assert_eq!(scene.acls(), 2);
+    let silent = run(&mut duties, &Allowed::new()).await;
+    assert!(!silent.view.compared && silent.again.is_some());
+    tokio::time::advance(SILENT * 2).await;
+    let told = run(&mut duties, &Allowed::new()).await;
+    assert!(told.view.compared && told.view.open.len() == 1);
+    assert_eq!(scene.acls(), 2, "what was given stands");
+    let back = run(&mut duties, &allowed).await;
+    assert!(back.view.compared && back.view.open.is_empty());
+}

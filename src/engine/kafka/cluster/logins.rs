@@ -100,9 +100,10 @@ impl Logins {
         true
     }
 
-    /// The login that waits to be put into the Secret.
-    pub(super) fn offer(&self, key: &Key) -> Option<Credential> {
-        self.all.get(key)?.carry.offered.clone()
+    /// The login that waits to be put into the Secret, if it was made in this term.
+    pub(super) fn offer(&self, key: &Key, term: u64) -> Option<Credential> {
+        let carry = &self.all.get(key)?.carry;
+        carry.offered.clone().filter(|_| carry.term == term)
     }
 
     /// What is known of a login.
