@@ -34,7 +34,7 @@ test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Ma
 	@scripts/test.sh kafka
 
 .PHONY: bench
-bench: $(CLUSTER) ## Burst, rest and restart with N=1000 services against the floor of the same run
+bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and restart with N=1000 services against the floor of the same run; ONLY=topics: Kafka
 	@scripts/toolchain.sh cargo
 	@N=$(or $(N),1000) cargo bench --quiet --locked --bench control_plane
 

@@ -60,6 +60,8 @@ pub struct Options {
     pub max_rolling: usize,
     /// Between two looks at Kafka topics of which nothing was heard.
     pub kafka_sweep: Duration,
+    /// How long a Kafka user is kept at least after its successor is in the Secret.
+    pub kafka_grace: Duration,
     /// Logs, metrics, health.
     pub telemetry: Arc<Telemetry>,
     /// Whether this replica may write.
@@ -189,8 +191,10 @@ fn hub(options: &Options, watches: Watches) -> Hub {
     Hub {
         access: Access::new(client.clone(), namespace),
         ledger: Ledger::new(client.clone(), namespace),
+        principals: Ledger::new(client.clone(), namespace),
         fence: options.fence.clone(),
         sweep: options.kafka_sweep,
+        grace: options.kafka_grace,
         enqueue: Box::new(move |key| watches.enqueue(key)),
     }
 }

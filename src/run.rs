@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Between two looks at Kafka topics of which nothing was heard: what others changed is repaired then
     #[arg(long, env = "KAFKA_SWEEP", default_value = "5m", value_parser = duration)]
     kafka_sweep: Duration,
+    /// How long the old Kafka user of a service is kept at least after its pods were given the new one
+    #[arg(long, env = "KAFKA_GRACE", default_value = "10m", value_parser = duration, hide = true)]
+    kafka_grace: Duration,
     /// Level, or directives such as info,microservice_operator=debug
     #[arg(long, env = "LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     log_level: String,
@@ -124,6 +127,7 @@ async fn operate(arguments: Arguments, level: LogLevel) -> anyhow::Result<()> {
         class_rate: arguments.class_rate,
         max_rolling: arguments.max_rolling,
         kafka_sweep: arguments.kafka_sweep,
+        kafka_grace: arguments.kafka_grace,
         telemetry,
         fence: leadership.fence(),
         leadership: leadership.changes(),

@@ -1,6 +1,7 @@
 //! `make bench`: a burst of N services, rest, restart, against the floor of the same run: the same
 //! child bodies sent by the same client without an operator. Fails on counts; times, CPU and memory are
-//! reported with their bars, because they depend on the machine.
+//! reported with their bars, because they depend on the machine. `ONLY=topics` measures the topics of a
+//! real Kafka broker instead.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stderr)]
 
@@ -11,6 +12,7 @@ mod floor;
 mod phases;
 mod process;
 mod report;
+mod topics;
 mod workload;
 
 use std::process::ExitCode;
@@ -41,13 +43,22 @@ impl Size {
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-    let report = runtime.block_on(run(Size::from_env()));
+    let report = runtime.block_on(selected(Size::from_env()));
     report.print();
     if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The part that `ONLY` names; without it, that of the control plane.
+async fn selected(size: Size) -> Report {
+    match std::env::var("ONLY").as_deref() {
+        Err(_) | Ok("" | "control-plane") => run(size).await,
+        Ok("topics") => topics::run(size).await,
+        Ok(other) => panic!("ONLY={other} is not a part: control-plane or topics"),
+    }
+}
+
 async fn run(size: Size) -> Report {
-    let mut report = Report::new(size.objects);
+    let mut report = Report::new("control-plane", size.objects, "objects");
     let cluster = Cluster::shared();
     // Pods, ReplicaSets and autoscaling would load the API server for both, and hide the operator.
     cluster.signal("kube-controller-manager", "STOP");

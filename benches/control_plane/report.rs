@@ -12,7 +12,10 @@ use crate::process;
 
 /// Everything that was measured.
 pub struct Report {
-    objects: usize,
+    part: &'static str,
+    /// What is counted by `number`.
+    unit: &'static str,
+    number: usize,
     load_before: String,
     load_after: String,
     rows: Vec<Row>,
@@ -46,9 +49,18 @@ impl Row {
 }
 
 impl Report {
-    pub fn new(objects: usize) -> Self {
+    /// What a part of the bench does with so many of these.
+    pub fn new(part: &'static str, number: usize, unit: &'static str) -> Self {
         let load = process::load();
-        Self { objects, load_before: load, load_after: String::new(), rows: Vec::new(), floors: Vec::new() }
+        Self {
+            part,
+            unit,
+            number,
+            load_before: load,
+            load_after: String::new(),
+            rows: Vec::new(),
+            floors: Vec::new(),
+        }
     }
 
     /// A count: missing its bar fails the run.
@@ -111,8 +123,9 @@ impl Report {
     /// Prints the table and writes the JSON file.
     pub fn print(&self) {
         println!(
-            "\n{} objects, commit {}, load {} to {}",
-            self.objects,
+            "\n{} {}, commit {}, load {} to {}",
+            self.number,
+            self.unit,
             commit(),
             self.load_before,
             self.load_after
@@ -124,7 +137,7 @@ impl Report {
         }
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         std::fs::create_dir_all(&path).expect("the target directory is writable");
-        let path = path.join(format!("control-plane-{}.json", self.objects));
+        let path = path.join(format!("{}-{}.json", self.part, self.number));
         std::fs::write(&path, format!("{:#}\n", self.json())).expect("the report can be written");
         println!("{}", path.display());
     }
@@ -141,7 +154,7 @@ impl Report {
             })
             .collect();
         json!({
-            "objects": self.objects, "commit": commit(), "passed": self.passed(),
+            self.unit: self.number, "commit": commit(), "passed": self.passed(),
             "load": [self.load_before, self.load_after], "rows": rows, "floors": self.floors,
         })
     }

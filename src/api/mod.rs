@@ -42,7 +42,9 @@ pub const MANAGED_BY: &str = "microservice-operator";
 pub const ANNOTATION_PLAN_HASH: &str = "microservice.dev/plan-hash";
 /// On the pod template: digest of all configuration and secrets that the pod reads.
 pub const ANNOTATION_CONFIG_HASH: &str = "microservice.dev/config-hash";
-/// On a Microservice: a new value replaces its generated secrets at once.
+/// On the pod template: the user on the Kafka cluster whose login the pod gets.
+pub const ANNOTATION_KAFKA_USER: &str = "microservice.dev/kafka-user";
+/// On a Microservice: a new value replaces its generated secrets and its login for Kafka at once.
 pub const ANNOTATION_ROTATE: &str = "microservice.dev/rotate";
 /// On a Microservice: a new value rolls its pods.
 pub const ANNOTATION_RESTART: &str = "microservice.dev/restart";

@@ -156,8 +156,27 @@ reasons! {
     TopicHandedOver,
     /// The deletion of a topic, which was confirmed, is tried until the cluster answers.
     TopicDeletionPending,
+    /// The service has its login on the cluster and all its rights.
+    KafkaAccessReady,
+    /// The login of the service is being made.
+    WaitingForLogin,
+    /// A user of the service's name exists that the operator has not made, or its Secret is not the
+    /// operator's.
+    UserConflict,
+    /// The cluster does not let a user in that the operator has just made.
+    CredentialRefused,
+    /// The cluster keeps no ACLs.
+    AclsUnsupported,
     /// Another program keeps removing the ACLs that the operator makes.
     AclContested,
+    /// The login of the service was made.
+    LoginMade,
+    /// The service has another user with another password.
+    LoginRotated,
+    /// A user that no pod needs any more was removed.
+    LoginRetired,
+    /// ACLs that somebody had removed were given again.
+    AclsRepaired,
     /// This class is the default.
     Default,
     /// This class is not marked as default.

@@ -48,7 +48,8 @@ pub struct MicroserviceStatus {
     /// Digest of the last pod template that was rolled out completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_template: Option<String>,
-    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady.
+    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady,
+    /// KafkaAccessReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The objects the operator keeps for this one.
@@ -57,7 +58,7 @@ pub struct MicroserviceStatus {
     /// Objects that outlive this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained: Vec<RetainedStatus>,
-    /// Generated Secrets; never a value.
+    /// Generated Secrets and the login for Kafka; never a value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretStatus>,
     /// Secrets and ConfigMaps that the pods read, as last seen.
@@ -107,7 +108,7 @@ pub struct RetainedStatus {
     pub message: Option<String>,
 }
 
-/// A generated Secret.
+/// A generated Secret, or the login for Kafka.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretStatus {
@@ -122,6 +123,12 @@ pub struct SecretStatus {
     /// Value of the annotation `microservice.dev/rotate` that was last carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_token: Option<String>,
+    /// Of the login for Kafka: name of the user on the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Of the login for Kafka: digest of what else the Secret says of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// A Secret or ConfigMap that the pods read, as last seen.

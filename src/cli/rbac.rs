@@ -102,6 +102,8 @@ fn service_rules() -> Vec<PolicyRule> {
     table.grant("", "secrets", &["get", "list", "watch"]);
     table.grant("", "configmaps", &["get", "list", "watch"]);
     table.grant("", "pods", &["list", "watch"]);
+    // Which Kafka user they still need.
+    table.grant("apps", "replicasets", &["list"]);
     // The kubelet says only there why a probe fails.
     table.grant("", "events", &["list"]);
     table.grant("events.k8s.io", "events", &["create", "patch"]);
@@ -131,7 +133,7 @@ fn own_rules(options: &Options) -> Vec<PolicyRule> {
         rule("coordination.k8s.io", "leases", &["get", "update"], Some(&options.lease)),
         // The key of hashes, and what classes name to reach Kafka clusters with.
         rule("", "secrets", &["create", "get"], None),
-        // The ledger of Kafka topics.
+        // The ledgers of Kafka topics and users.
         rule("", "configmaps", &["list", "create", "patch"], None),
     ]
 }

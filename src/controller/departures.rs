@@ -1,4 +1,4 @@
-//! What becomes of the topics of a Microservice that is gone. There is no finalizer: the ledger holds
+//! What becomes of the topics and users of a Microservice that is gone. There is no finalizer: the ledger holds
 //! all that is needed, so neither an object nor a namespace ever waits for a broker or for us.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use super::Context;
 use crate::api::Microservice;
-use crate::engine::kafka::clusters::Terms;
+use crate::engine::kafka::carriers::carriers;
+use crate::engine::kafka::clusters::{Keeps, Terms};
 use crate::engine::kafka::wants::confirmed;
 use crate::engine::live::Key;
 use crate::engine::request::{Failure, bounded};
@@ -51,7 +52,7 @@ pub(super) async fn see_off(context: Arc<Context>, key: Key, who: Who) {
             Ok(false) => {}
             Err(failure) => {
                 let (namespace, microservice) = (leaving.key.namespace.as_str(), leaving.key.name.as_str());
-                tracing::warn!(namespace, microservice, %failure, "the topics of a deleted Microservice could not be let go and will be");
+                tracing::warn!(namespace, microservice, %failure, "the topics and users of a deleted Microservice could not be let go and will be");
             }
         }
         tokio::time::sleep(pause).await;
@@ -79,8 +80,16 @@ impl Departure {
             Who::Unknown | Who::WithoutTopics => None,
         };
         let deployed = context.world.deployments.get(&self.key).is_some();
+        let carried = if context.clusters.logins(&self.key).await?.is_empty() {
+            None
+        } else if self.namespace_is_gone() {
+            Some(BTreeSet::new())
+        } else {
+            Some(carriers(&context.client, &self.key).await?)
+        };
         let terms = Terms {
-            keeps: BTreeSet::new(),
+            keeps: Keeps::default(),
+            carried,
             confirmed: object.map(confirmed),
             in_use: deployed && !matches!(self.who, Who::WithoutTopics),
             own_groups: object.map(own_groups).unwrap_or_default(),
@@ -96,7 +105,13 @@ impl Departure {
         if let Some(object) = object {
             context.publisher.events(object, topic_events(&news)).await;
         }
-        Ok(result.waits.is_empty())
+        Ok(result.waits.is_empty() && !result.login_waits)
+    }
+
+    /// With it has gone whatever was in it, and maybe our right to ask.
+    fn namespace_is_gone(&self) -> bool {
+        let namespaces = &self.context.world.namespaces;
+        namespaces.synced("") && namespaces.get(&Key::new("", &self.key.namespace)).is_none()
     }
 
     /// An object that cannot be decoded any more has disappeared from the watch and is still there: its
@@ -107,12 +122,10 @@ impl Departure {
             Who::Unknown => None,
             Who::WithoutTopics => return Ok(false),
         };
-        let (context, namespace) = (&self.context, &self.key.namespace);
-        let namespaces = &context.world.namespaces;
-        if namespaces.synced("") && namespaces.get(&Key::new("", namespace)).is_none() {
-            // With it may have gone our right to ask.
+        if self.namespace_is_gone() {
             return Ok(false);
         }
+        let (context, namespace) = (&self.context, &self.key.namespace);
         let api: Api<Microservice> = Api::namespaced(context.client.clone(), namespace);
         let params = ListParams::default().fields(&format!("metadata.name={}", self.key.name));
         let found = bounded(api.list_metadata(&params)).await?.items;

@@ -1,6 +1,6 @@
 //! One look at one Microservice: observe, resolve, plan, carry out, tell.
 
-mod topics;
+mod kafka;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::{Context, Error};
-use crate::api::{Microservice, MicroserviceStatus, Reason};
+use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
 use crate::engine::kafka::clusters::LetGo;
 use crate::engine::live::Key;
@@ -63,17 +63,16 @@ impl Look<'_> {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
         }
-        let observation = match self.observe(&object).await {
+        let class = self.context.world.class_for(&object);
+        let observation = match self.observe(&object, class.as_deref()).await {
             Ok(observation) => observation,
             Err(failure) => return self.blind(&object, &failure).await,
         };
-        let class = self.context.world.class_for(&object);
         let mut intent = match Intent::resolve(&object, class.as_deref(), &observation.observed) {
             Ok(intent) => intent,
             Err(violations) => return self.invalid(&object, &violations, &observation).await,
         };
-        intent.missing.extend(observation.taken.iter().cloned());
-        intent.missing.extend(self.missing_login(&intent));
+        intent.missing.extend(observation.missing.iter().cloned());
         let plan = plan(&intent);
         if object.spec.suspend {
             self.context.clusters.withdraw(&self.key);
@@ -82,14 +81,19 @@ impl Look<'_> {
         self.carry_out(&object, &intent, &plan, observation).await
     }
 
-    async fn observe(&self, object: &Microservice) -> Result<Observation, Failure> {
+    async fn observe(
+        &self,
+        object: &Microservice,
+        class: Option<&MicroserviceClass>,
+    ) -> Result<Observation, Failure> {
         let observer = Observer {
             world: &self.context.world,
             client: &self.context.client,
             keys: &self.context.keys,
+            clusters: &self.context.clusters,
             now: Timestamp::now(),
         };
-        let mut observation = observer.observe(object).await?;
+        let mut observation = observer.observe(object, class).await?;
         let observed = &mut observation.observed;
         observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
         observed.operator_namespace = Some(self.context.operator_namespace.clone());
@@ -144,9 +148,10 @@ impl Look<'_> {
             status: Some(*status),
         });
         let object = current.as_ref().unwrap_or(object);
-        let topics = self.look_after_topics(object, intent).await;
+        let topics = self.look_after_kafka(object, intent, &observation.stored).await;
         let outcomes = pass::execute(&applier, plan, &status.children).await;
         observation.settle(object, &outcomes);
+        self.tell_of_login(&observation, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);
         let told = Told { outcome: Some(&outcomes), ..Told::of(object, intent, plan, &observation) };
         let mut looked = self.tell(told).await?;
@@ -260,6 +265,7 @@ impl Look<'_> {
             references: told.observation.references.clone(),
             secrets: told.observation.secrets.clone(),
             topics: &context.clusters.views(&self.key),
+            access: context.clusters.access(&self.key).as_ref(),
             now: Time(Timestamp::now()),
         });
         let before = told.object.status.as_ref().and_then(|status| status.class.clone());

@@ -85,6 +85,7 @@ pub fn status(
         next_rotation: period.and_then(|period| after(&rotated_at, period)),
         rotated_at: Some(rotated_at),
         rotate_token: rotate_token(object),
+        ..SecretStatus::default()
     }
 }
 

@@ -37,6 +37,8 @@ struct Validity {
     origin: Instant,
     /// Nanoseconds after `origin`; 0 = closed.
     until: AtomicU64,
+    /// How often it was opened after it had been closed.
+    term: AtomicU64,
 }
 
 impl Fence {
@@ -50,7 +52,8 @@ impl Fence {
     }
 
     fn until(nanoseconds: u64) -> Self {
-        Self(Arc::new(Validity { origin: Instant::now(), until: AtomicU64::new(nanoseconds) }))
+        let (until, term) = (AtomicU64::new(nanoseconds), AtomicU64::new(0));
+        Self(Arc::new(Validity { origin: Instant::now(), until, term }))
     }
 
     /// True while the lease is held for long enough to finish a write that starts now.
@@ -65,7 +68,16 @@ impl Fence {
         Duration::from_nanos(until.saturating_sub(self.since_origin(Instant::now())))
     }
 
+    /// Another number each time that the lease is held anew: what was begun before may have been finished
+    /// by another replica.
+    pub fn term(&self) -> u64 {
+        self.0.term.load(Ordering::Acquire)
+    }
+
     pub(super) fn open_until(&self, instant: Instant) {
+        if !self.permit() {
+            self.0.term.fetch_add(1, Ordering::AcqRel);
+        }
         self.0.until.store(self.since_origin(instant), Ordering::Release);
     }
 

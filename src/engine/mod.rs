@@ -10,6 +10,7 @@ pub mod index;
 pub mod kafka;
 pub mod lease;
 pub mod live;
+pub mod login;
 pub mod managed_fields;
 pub mod memory;
 pub mod metadata;

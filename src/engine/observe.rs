@@ -10,16 +10,19 @@ use kube::{Api, Client, ResourceExt};
 
 use super::generate;
 use super::hash_key::{HashKey, HashKeys};
+use super::kafka::clusters::Clusters;
 use super::live::{Belongs, Key, Live};
+use super::login;
 use super::request::{Failure, bounded};
 use super::world::World;
-use crate::api::Microservice;
 use crate::api::microservice::SecretUse;
 use crate::api::status::{ReferenceStatus, SecretStatus};
+use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::references::{References, Wanted, references};
 use crate::intent::{
-    GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState,
+    GeneratedValues, MissingReference, Observed, ReferenceKey, ReferenceKind, ReferenceState, kafka_cluster,
 };
+use crate::kafka::account::Stored;
 use crate::status::views::ChildOutcome;
 
 /// What was gathered, and the records to keep of it.
@@ -31,8 +34,13 @@ pub struct Observation {
     pub references: Vec<ReferenceStatus>,
     /// For `status.secrets`.
     pub secrets: Vec<SecretStatus>,
-    /// Generated Secrets whose name a foreign object has: the pods must not read that one.
-    pub taken: Vec<MissingReference>,
+    /// What the pods wait for beside references: a generated Secret whose name a foreign object has,
+    /// because they must not read that one, and the login for Kafka.
+    pub missing: Vec<MissingReference>,
+    /// What the Secret with the login for Kafka holds.
+    pub stored: Stored,
+    /// The user whose login is to be stored by this pass.
+    pub login_saves: Option<String>,
     /// Generated Secrets by name, as they were seen.
     pub made: BTreeMap<String, Seen>,
 }
@@ -55,16 +63,18 @@ pub struct Observer<'a> {
     pub client: &'a Client,
     /// Key of the hashes.
     pub keys: &'a HashKeys,
+    /// For new logins.
+    pub clusters: &'a Clusters,
     /// Now.
     pub now: Timestamp,
 }
 
 /// Data of a Secret or ConfigMap with the identity it was read at.
 #[derive(Default)]
-struct Data {
-    uid: String,
-    resource_version: String,
-    data: BTreeMap<String, ByteString>,
+pub(super) struct Data {
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    pub(super) data: BTreeMap<String, ByteString>,
 }
 
 impl Observer<'_> {
@@ -72,18 +82,35 @@ impl Observer<'_> {
     ///
     /// # Errors
     /// When a read fails: nothing may be planned on half of the truth.
-    pub async fn observe(&self, object: &Microservice) -> Result<Observation, Failure> {
+    pub async fn observe(
+        &self,
+        object: &Microservice,
+        class: Option<&MicroserviceClass>,
+    ) -> Result<Observation, Failure> {
         let mut result = Observation::default();
         let namespace = object.namespace().unwrap_or_default();
-        let wanted = references(&object.spec);
+        let cluster = kafka_cluster(object, class);
+        let (login, foreign) = (login::made_by_us(cluster.as_ref()), login::made_elsewhere(cluster.as_ref()));
+        let mut wanted = references(&object.spec);
+        if let Some((key, keys)) = &foreign {
+            let merged = wanted.entry(key.clone()).or_default();
+            merged.required.extend(keys.required.iter().cloned());
+            merged.must_exist = true;
+        }
         let generated: Vec<&SecretUse> =
             object.spec.secrets.iter().flatten().filter(|secret| secret.generate.is_some()).collect();
-        self.remember_reads(object, &namespace, &wanted, &generated);
+        self.remember_reads(object, &namespace, &wanted, &generated, login);
         for (key, wanted) in &wanted {
             self.reference(object, &namespace, key, wanted, &mut result).await?;
         }
         for secret in generated {
             self.generated(object, &namespace, secret, &mut result).await?;
+        }
+        if let Some((key, _)) = &foreign {
+            login::found_elsewhere(key, &mut result);
+        }
+        if let Some((secret, cluster)) = login.zip(cluster.as_ref()) {
+            self.login(object, secret, cluster, &mut result).await?;
         }
         Ok(result)
     }
@@ -95,10 +122,12 @@ impl Observer<'_> {
         namespace: &str,
         wanted: &References,
         generated: &[&SecretUse],
+        login: Option<&str>,
     ) {
         let mut reads: HashSet<_> =
             wanted.keys().map(|key| (key.kind, Key::new(namespace, &key.name))).collect();
-        reads.extend(generated.iter().map(|s| (ReferenceKind::Secret, Key::new(namespace, &s.name))));
+        let secrets = generated.iter().map(|secret| secret.name.as_str()).chain(login);
+        reads.extend(secrets.map(|name| (ReferenceKind::Secret, Key::new(namespace, name))));
         self.world.set_reads(&Key::new(namespace, &object.name_any()), reads);
     }
 
@@ -165,7 +194,7 @@ impl Observer<'_> {
         let key = ReferenceKey { kind: ReferenceKind::Secret, name: secret.name.clone() };
         let (live, trusted) = self.world.reference(key.kind, &Key::new(namespace, &key.name));
         if live.as_ref().is_some_and(|live| is_foreign(object, live)) {
-            result.taken.push(MissingReference { reference: key, key: None });
+            result.missing.push(MissingReference { reference: key, key: None });
             return Ok(());
         }
         let before = secret_status(object, &secret.name);
@@ -199,7 +228,12 @@ impl Observer<'_> {
         Ok(())
     }
 
-    async fn read(&self, kind: ReferenceKind, namespace: &str, name: &str) -> Result<Option<Data>, Failure> {
+    pub(super) async fn read(
+        &self,
+        kind: ReferenceKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Data>, Failure> {
         match kind {
             ReferenceKind::Secret => {
                 let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
@@ -275,7 +309,7 @@ fn is_of_lost_key(record: &ReferenceStatus, data: &Data, hash_key: &HashKey) -> 
     record.key_id != hash_key.id && record.uid == data.uid && record.resource_version == data.resource_version
 }
 
-fn is_foreign(object: &Microservice, live: &Live) -> bool {
+pub(super) fn is_foreign(object: &Microservice, live: &Live) -> bool {
     let recorded = object
         .status
         .iter()
@@ -285,16 +319,20 @@ fn is_foreign(object: &Microservice, live: &Live) -> bool {
     live.belongs(uid, &object.name_any(), recorded) != Belongs::Ours
 }
 
-fn recorded<'a>(object: &'a Microservice, kind: ReferenceKind, name: &str) -> Option<&'a ReferenceStatus> {
+pub(super) fn recorded<'a>(
+    object: &'a Microservice,
+    kind: ReferenceKind,
+    name: &str,
+) -> Option<&'a ReferenceStatus> {
     let status = object.status.as_ref()?;
     status.references.iter().find(|record| record.kind == kind.as_str() && record.name == name)
 }
 
-fn secret_status<'a>(object: &'a Microservice, name: &str) -> Option<&'a SecretStatus> {
+pub(super) fn secret_status<'a>(object: &'a Microservice, name: &str) -> Option<&'a SecretStatus> {
     object.status.as_ref()?.secrets.iter().find(|secret| secret.name == name)
 }
 
-fn record(key: &ReferenceKey, data: &Data, hash_key: &HashKey, hash: String) -> ReferenceStatus {
+pub(super) fn record(key: &ReferenceKey, data: &Data, hash_key: &HashKey, hash: String) -> ReferenceStatus {
     ReferenceStatus {
         kind: key.kind.as_str().to_owned(),
         name: key.name.clone(),

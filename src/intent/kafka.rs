@@ -1,8 +1,13 @@
 //! The Kafka part of an intent: names as they are on the cluster, configuration in Kafka's own words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Formatter};
+
+use k8s_openapi::ByteString;
 
 use crate::api::kafka::{DeletionPolicy, ManagementPolicy};
+
+pub use crate::kafka::consent::Consent;
 
 /// All that a service wants of a Kafka cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +86,28 @@ pub enum UsersIntent {
     None,
 }
 
+/// The login of a service as its Secret holds it. It prints no value.
+#[derive(Clone, Default, PartialEq)]
+pub struct KafkaLogin {
+    /// The user; `None` = it is made elsewhere.
+    pub user: Option<String>,
+    /// Keyed hash of what the pods read of the Secret.
+    pub hash: String,
+    /// What is to be stored; `None` = the live Secret is known to be unchanged and was not read.
+    pub data: Option<BTreeMap<String, ByteString>>,
+    /// Whether the operator keeps the Secret; while it is gone, the pods keep what they have.
+    pub kept: bool,
+}
+
+impl Debug for KafkaLogin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaLogin")
+            .field("user", &self.user)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A topic that the service owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicIntent {
@@ -106,25 +133,6 @@ pub struct TopicIntent {
     pub producers: Consent,
     /// Who may read beside the owner.
     pub consumers: Consent,
-}
-
-/// Whom the owner of a topic lets use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Consent {
-    /// Every service of the owner's namespace.
-    OwnNamespace,
-    /// Exactly these services, as namespace and name.
-    Services(BTreeSet<(String, String)>),
-}
-
-impl Consent {
-    /// Whether the owner, of this namespace, lets a service use the topic. The owner itself needs none.
-    pub fn allows(&self, owner_namespace: &str, namespace: &str, name: &str) -> bool {
-        match self {
-            Self::OwnNamespace => namespace == owner_namespace,
-            Self::Services(services) => services.iter().any(|(at, of)| at == namespace && of == name),
-        }
-    }
 }
 
 /// A topic that the service uses.

@@ -27,7 +27,7 @@ use crate::api::microservice::{
 };
 use crate::api::{Microservice, MicroserviceClass, Reason};
 
-pub use kafka::KafkaIntent;
+pub use kafka::{KafkaIntent, KafkaLogin};
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
 /// A rule that the spec breaks. Bad input is data, not an error.
@@ -49,6 +49,8 @@ pub struct Observed {
     /// Generated Secrets by name: their values, when the engine has read or made them, and the keyed
     /// hash that the pods carry.
     pub generated: BTreeMap<String, GeneratedValues>,
+    /// The login for Kafka; `None` = there is none yet, or none is needed.
+    pub kafka_login: Option<KafkaLogin>,
     /// Whether the Deployment exists; a new missing reference then holds HPA and PDB back too.
     pub deployment_exists: bool,
     /// Name of the class that the namespace's label `microservice.dev/class` asks for.
@@ -209,6 +211,8 @@ pub struct Intent {
     pub generated: Vec<GeneratedSecret>,
     /// Topics, groups and users on a Kafka cluster.
     pub kafka: Option<Box<KafkaIntent>>,
+    /// The login for it, as the pods read it.
+    pub kafka_login: Option<KafkaLogin>,
     /// New references that do not exist yet: the Deployment waits for them.
     pub missing: Vec<MissingReference>,
     /// Whether the Deployment exists.
@@ -291,6 +295,14 @@ impl Intent {
     ) -> Result<Self, Vec<Violation>> {
         resolve::resolve(object, class, observed)
     }
+}
+
+/// The Kafka cluster that an object uses through its class, as in its intent.
+pub fn kafka_cluster(
+    object: &Microservice,
+    class: Option<&MicroserviceClass>,
+) -> Option<kafka::ClusterIntent> {
+    resolve::kafka::cluster_of(object, class?)
 }
 
 /// Rules that the defaults of a class break: those that a service of nothing but an image would break

@@ -12,7 +12,8 @@ pub struct Uses {
     pub writes: BTreeSet<String>,
     /// Topics that it reads, each with its consumer group.
     pub reads: BTreeSet<(String, String)>,
-    /// Prefix of the internal topics and groups of its Kafka Streams application.
+    /// The application.id of its Kafka Streams application: its group, and with a `-` the prefix of its
+    /// internal topics and transactional ids.
     pub streams: Option<String>,
 }
 
@@ -30,11 +31,13 @@ pub fn rights(principal: &str, uses: &Uses) -> BTreeSet<Acl> {
         acls.extend([Read, Describe].map(|operation| literal(ResourceType::Topic, topic, operation)));
         acls.insert(literal(ResourceType::Group, group, Read));
     }
-    if let Some(prefix) = &uses.streams {
+    if let Some(application) = &uses.streams {
         // Its changelog and repartition topics are made, read and deleted by the application itself.
-        for resource in [ResourceType::Topic, ResourceType::Group, ResourceType::TransactionalId] {
-            acls.insert(acl(principal, resource, prefix, Pattern::Prefixed, All));
+        let prefix = format!("{application}-");
+        for resource in [ResourceType::Topic, ResourceType::TransactionalId] {
+            acls.insert(acl(principal, resource, &prefix, Pattern::Prefixed, All));
         }
+        acls.insert(literal(ResourceType::Group, application, Read));
     }
     acls
 }
@@ -100,11 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn a_streams_application_owns_its_prefix_only() {
-        let streams = Uses { streams: Some("shop.totals-".to_owned()), ..Uses::default() };
-        let acls = rights("User:a", &streams);
-        assert!(acls.iter().all(|acl| acl.pattern == Pattern::Prefixed && acl.name == "shop.totals-"));
-        assert_eq!(acls.len(), 3);
+    fn a_streams_application_owns_its_group_and_its_prefix_only() {
+        let streams = Uses { streams: Some("shop.totals".to_owned()), ..Uses::default() };
+        assert_eq!(
+            short(&rights("User:a", &streams)),
+            [
+                "All Topic shop.totals- Prefixed",
+                "Read Group shop.totals Literal",
+                "All TransactionalId shop.totals- Prefixed"
+            ]
+        );
     }
 
     #[test]

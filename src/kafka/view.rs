@@ -1,6 +1,10 @@
-//! What is known of the topics that a Microservice declares, for its status, and what has happened to
-//! them, for its Events.
+//! What is known of the topics and the login that a Microservice declares, for its status, and what has
+//! happened to them, for its Events.
 
+use std::collections::BTreeSet;
+
+use super::account;
+use super::consent::{Ask, Lack};
 use super::model::Topic;
 use super::release::Kept;
 use super::topic::Obstacle;
@@ -21,6 +25,33 @@ pub struct TopicView {
     pub trouble: Option<Trouble>,
 }
 
+/// What is known of the login of a Microservice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessView {
+    /// Whether it was compared with the broker since it was declared as it is now.
+    pub compared: bool,
+    /// The user that is in use.
+    pub user: Option<String>,
+    /// Users that pods may still use.
+    pub retiring: BTreeSet<String>,
+    /// Whether it has to be known which users the pods carry.
+    pub looks_at_pods: bool,
+    /// Why there is no login.
+    pub obstacle: Option<account::Obstacle>,
+    /// Rights that it does not have, because others have not given them or their topics are not there.
+    pub lacks: BTreeSet<Lack>,
+    /// Rights that stand as they are, because the owners of the topics are not heard of now.
+    pub open: BTreeSet<Lack>,
+    /// Services that ask for rights on its topics and have none.
+    pub asks: BTreeSet<Ask>,
+    /// Somebody keeps removing its ACLs.
+    pub contested: bool,
+    /// Why the cluster keeps no ACLs at all.
+    pub unsupported: Option<String>,
+    /// What the cluster, or the way to it, refused.
+    pub trouble: Option<Trouble>,
+}
+
 /// Why something did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -32,16 +63,16 @@ pub struct Trouble {
     pub lasting: bool,
 }
 
-/// Something that happened to a topic and is worth an Event.
+/// Something that happened to a topic or a login and is worth an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
-    /// The topic's name on the broker.
+    /// The topic's or user's name on the broker.
     pub topic: String,
     /// What.
     pub what: Happened,
 }
 
-/// What happened to a topic.
+/// What happened to a topic or a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// It was created.
@@ -69,4 +100,12 @@ pub enum Happened {
     HandedOver(String, String),
     /// Its owner was let go before its deletion could be carried out; that is tried again.
     Doomed,
+    /// The first login was made.
+    LoginMade,
+    /// The pods get this user instead of another one.
+    LoginRotated,
+    /// This user is gone, and its ACLs.
+    LoginRetired,
+    /// ACLs of this user had been removed, and were given again.
+    AclsRepaired,
 }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::{container, meta, volumes};
 use crate::api::microservice::SecurityProfile;
-use crate::api::{ANNOTATION_CONFIG_HASH, ANNOTATION_RESTART};
+use crate::api::{ANNOTATION_CONFIG_HASH, ANNOTATION_KAFKA_USER, ANNOTATION_RESTART};
 use crate::intent::Intent;
 
 /// Node labels over which the pods spread by default.
@@ -37,7 +37,14 @@ fn labels(intent: &Intent) -> BTreeMap<String, String> {
 
 fn annotations(intent: &Intent) -> BTreeMap<String, String> {
     let mut annotations = intent.pod.annotations.clone();
-    let own = [(ANNOTATION_CONFIG_HASH, &intent.config_hash), (ANNOTATION_RESTART, &intent.restart)];
+    let user = intent.kafka_login.as_ref().and_then(|login| login.user.as_ref());
+    let own = [
+        (ANNOTATION_CONFIG_HASH, intent.config_hash.as_ref()),
+        (ANNOTATION_KAFKA_USER, user),
+        (ANNOTATION_RESTART, intent.restart.as_ref()),
+    ];
+    // What is not ours to say may not be said by others: users are kept as long as pods carry them.
+    annotations.remove(ANNOTATION_KAFKA_USER);
     for (key, value) in own {
         if let Some(value) = value {
             annotations.insert(key.to_owned(), value.clone());

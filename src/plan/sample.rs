@@ -160,6 +160,7 @@ pub fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
+        kafka_login: None,
         missing: Vec::new(),
         deployment_exists: false,
     }

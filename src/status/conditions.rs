@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::available::{self, Judgement, Rollout};
 use super::facts::{Facts, Inputs, Pass, Truth, Verdict, find, needs_a_person, severity};
 use super::views::Problem;
-use super::{fields, text, topics};
+use super::{access, fields, text, topics};
 use crate::api::{MicroserviceStatus, Reason};
 use crate::intent::references::references;
 use crate::intent::{Intent, MissingReference, Violation};
@@ -37,6 +37,7 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
         ("Available", Some(judgement.verdict)),
         ("SecretsReady", secrets),
         (topics::CONDITION, topics_ready),
+        (access::CONDITION, access::condition(&facts)),
     ]
     .into_iter()
     .filter_map(|(type_, verdict)| {

@@ -29,11 +29,12 @@ pub struct EventDraft {
 }
 
 /// Conditions that give Events, causes before consequences, with what the operator does for them.
-const ACTIONS: [(&str, &str); 7] = [
+const ACTIONS: [(&str, &str); 8] = [
     ("Accepted", "Validate"),
     ("SecretsReady", "ResolveSecrets"),
     ("Applied", "Apply"),
     ("TopicsReady", "ReconcileTopics"),
+    ("KafkaAccessReady", "ReconcileAccess"),
     ("Available", "RollOut"),
     ("Stalled", "Reconcile"),
     ("Ready", "Reconcile"),
@@ -74,18 +75,25 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         // What is there from the start is no news either.
         ("SecretsReady", "True") => normal(before.is_some_and(|before| before.status == "False")),
         // Work that has just begun is no news; its Events tell what was done.
-        ("TopicsReady", "False") if is_under_way(&now.reason) => None,
-        ("TopicsReady", "True") => {
+        ("TopicsReady" | "KafkaAccessReady", "False") if is_under_way(&now.reason) => None,
+        // A service that asks for a consent is news to the owner.
+        ("KafkaAccessReady", "True") if now.reason == "PendingConsent" => normal(true),
+        ("TopicsReady" | "KafkaAccessReady", "True") => {
             normal(before.is_some_and(|before| before.status != "True" && !is_under_way(&before.reason)))
         }
         ("Accepted" | "Applied", "True") => normal(status_changed),
-        ("Stalled", "True") | ("TopicsReady", "Unknown") | (_, "False") => Some(EventKind::Warning),
+        ("Stalled", "True") | ("TopicsReady" | "KafkaAccessReady", "Unknown") | (_, "False") => {
+            Some(EventKind::Warning)
+        }
         _ => None,
     }
 }
 
 fn is_under_way(reason: &str) -> bool {
-    matches!(Reason::parse(reason), Some(Reason::WaitingForOwnTopic | Reason::Progressing))
+    matches!(
+        Reason::parse(reason),
+        Some(Reason::WaitingForOwnTopic | Reason::WaitingForLogin | Reason::Progressing)
+    )
 }
 
 #[cfg(test)]

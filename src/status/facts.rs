@@ -8,7 +8,7 @@ use super::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::intent::{Intent, Scaling, Violation};
-use crate::kafka::view::TopicView;
+use crate::kafka::view::{AccessView, TopicView};
 
 /// All that a status is computed from.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Inputs<'a> {
     pub secrets: Vec<SecretStatus>,
     /// What is known of the declared topics; one that is not among them was not looked at yet.
     pub topics: &'a [TopicView],
+    /// What is known of the login for Kafka; `None` = it was not looked at yet, or there is none.
+    pub access: Option<&'a AccessView>,
     /// Now.
     pub now: Time,
 }

@@ -1,5 +1,6 @@
 //! Status, computed. Pure: everything the world says comes in through [`views`].
 
+mod access;
 mod available;
 pub mod causes;
 mod class;

@@ -17,7 +17,7 @@ use crate::intent::{
     AccountIntent, AutoScaling, Intent, MissingReference, PodIntent, Probes, ReferenceKey, ReferenceKind,
     Scaling, Violation,
 };
-use crate::kafka::view::TopicView;
+use crate::kafka::view::{AccessView, TopicView};
 
 pub(super) fn time(seconds: i64) -> Time {
     Time(Timestamp::from_second(1_750_000_000 + seconds).unwrap())
@@ -98,6 +98,7 @@ pub(super) fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
+        kafka_login: None,
         missing: Vec::new(),
         deployment_exists: true,
     }
@@ -177,6 +178,7 @@ pub(super) struct World {
     pub deployment: Option<DeploymentView>,
     pub pods: Vec<PodView>,
     pub topics: Vec<TopicView>,
+    pub access: Option<AccessView>,
     pub now: i64,
 }
 
@@ -191,6 +193,7 @@ impl World {
             deployment: Some(deployment(3, 3, 3, 3)),
             pods: Vec::new(),
             topics: Vec::new(),
+            access: None,
             now: 10,
         }
     }
@@ -212,6 +215,7 @@ impl World {
             references: Vec::new(),
             secrets: Vec::new(),
             topics: &self.topics,
+            access: self.access.as_ref(),
             now: time(self.now),
         })
     }

@@ -1,4 +1,4 @@
-//! Events about topics: what happened, which topics, and what that means for their messages.
+//! Events about topics and users: what happened, to which, and what that means for messages and clients.
 
 use super::events::{EventDraft, EventKind};
 use super::text;
@@ -20,10 +20,19 @@ pub fn topic_events(news: &[News]) -> Vec<EventDraft> {
     let draft = |(reason, kind, sentences): (Reason, EventKind, Vec<String>)| EventDraft {
         kind,
         reason: reason.as_str().to_owned(),
-        action: "ReconcileTopics",
+        action: action(reason),
         note: text::cut(&text::list(&sentences, 4, " "), text::MESSAGE_BYTES),
     };
     drafts.into_iter().map(draft).collect()
+}
+
+fn action(reason: Reason) -> &'static str {
+    match reason {
+        Reason::LoginMade | Reason::LoginRotated | Reason::LoginRetired | Reason::AclsRepaired => {
+            "ReconcileAccess"
+        }
+        _ => "ReconcileTopics",
+    }
 }
 
 fn kind(what: &Happened) -> (Reason, EventKind) {
@@ -40,6 +49,10 @@ fn kind(what: &Happened) -> (Reason, EventKind) {
         Happened::Deleted => (Reason::TopicDeleted, Normal),
         Happened::HandedOver(..) => (Reason::TopicHandedOver, Normal),
         Happened::Doomed => (Reason::TopicDeletionPending, Warning),
+        Happened::LoginMade => (Reason::LoginMade, Normal),
+        Happened::LoginRotated => (Reason::LoginRotated, Normal),
+        Happened::LoginRetired => (Reason::LoginRetired, Normal),
+        Happened::AclsRepaired => (Reason::AclsRepaired, Warning),
     }
 }
 
@@ -70,6 +83,16 @@ fn sentence(topic: &str, what: &Happened) -> String {
         }
         Happened::Doomed => {
             format!("Topic \"{topic}\" will be deleted as soon as its cluster answers.")
+        }
+        Happened::LoginMade => format!("User \"{topic}\" was made, and its login is in the Secret."),
+        Happened::LoginRotated => {
+            format!(
+                "The pods get the login of user \"{topic}\"; the one before stays as long as a pod uses it."
+            )
+        }
+        Happened::LoginRetired => format!("User \"{topic}\" is gone: no pod uses it any more."),
+        Happened::AclsRepaired => {
+            format!("ACLs of user \"{topic}\" had been removed and were given again.")
         }
     }
 }

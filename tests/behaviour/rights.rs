@@ -19,7 +19,7 @@ use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Request, alw
 type Right = (String, String, String);
 
 /// Granted, and not seen in the life below.
-const UNUSED: [(&str, &str, &str); 9] = [
+const UNUSED: [(&str, &str, &str); 10] = [
     // An apply that makes an object needs them; the audit log calls the request a patch. Secrets are
     // not among them, since the hash key is created in the plain way.
     ("", "configmaps", "create"),
@@ -30,6 +30,8 @@ const UNUSED: [(&str, &str, &str); 9] = [
     ("policy", "poddisruptionbudgets", "create"),
     // Every service has a Deployment, which ends with it; the table grants all kinds alike.
     ("apps", "deployments", "delete"),
+    // Asked for only while a Kafka user is to go, which has tests of its own.
+    ("apps", "replicasets", "list"),
     // Read only when an apply or a deletion of it is refused.
     ("", "serviceaccounts", "get"),
     // Admission asks for it where OwnerReferencesPermissionEnforcement runs, as it does here.

@@ -1,9 +1,15 @@
 //! Topics served end to end: a Microservice on a real control plane, its topics on a real broker.
 
+mod access;
+mod consent;
+mod counter;
 mod drift;
+mod faults;
+mod gone;
 mod letting_go;
 mod outage;
 mod owners;
+mod rotation;
 mod shop;
 
 use std::time::Duration;
@@ -89,23 +95,6 @@ async fn a_restart_writes_nothing() {
     shop.operator_settles().await;
     let writes = audit.since(mark).await.of(&shop.operator.user()).writes();
     assert_eq!(writes.count(), 0, "{writes}");
-}
-
-#[tokio::test]
-async fn pods_wait_for_the_login_of_their_class() {
-    let shop = Shop::open("users").await;
-    shop.give_users().await;
-    shop.order("order", json!([{"name": "a"}])).await;
-    let held =
-        shop.namespace.wait_condition("order", "SecretsReady", "False", Some("WaitingForSecret")).await;
-    assert!(message(&held, "SecretsReady").contains("order-kafka"), "{}", message(&held, "SecretsReady"));
-    shop.namespace.wait_condition("order", "TopicsReady", "True", None).await;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "order-kafka"},
-        "stringData": {"security.protocol": "x", "sasl.mechanism": "x", "username": "x", "password": "x", "sasl.jaas.config": "x"},
-    });
-    shop.namespace.apply(secret).await;
-    shop.namespace.wait_ready("order").await;
 }
 
 #[tokio::test]

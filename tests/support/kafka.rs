@@ -3,6 +3,7 @@
 
 mod authority;
 mod node;
+mod proxy;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -22,6 +23,8 @@ use super::{eventually, suffix};
 use authority::Authority;
 use node::Node;
 
+pub use proxy::{Proxy, Weather, api};
+
 /// A cluster of brokers. Tests of one process share one; a test that disturbs it starts its own.
 pub struct Kafka {
     nodes: Vec<Node>,
@@ -29,6 +32,7 @@ pub struct Kafka {
     authority: Authority,
     password: String,
     id: String,
+    proxies: Vec<Proxy>,
 }
 
 /// The super user that is made when the storage is formatted.
@@ -47,8 +51,19 @@ impl Kafka {
         Self::cluster(1).await
     }
 
+    /// A broker for one test alone, and the proxy in front of its listener that takes logins without TLS.
+    pub async fn proxied() -> (Self, Proxy) {
+        let kafka = Self::with_ports(vec![node::Ports::proxied()]).await;
+        let proxy = kafka.proxies[0].clone();
+        (kafka, proxy)
+    }
+
     /// So many brokers, each a controller too.
     pub async fn cluster(brokers: usize) -> Self {
+        Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect()).await
+    }
+
+    async fn with_ports(ports: Vec<node::Ports>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
@@ -59,11 +74,12 @@ impl Kafka {
 
         let authority = Authority::new("brokers");
         let password = format!("admin-{}-{}", suffix(), suffix());
-        let ports: Vec<node::Ports> = (0..brokers).map(|_| node::Ports::free()).collect();
         // As Kafka writes ids: 16 bytes in base64, so that the last digit ends in four zero bits.
         let id = format!("test{}AAAAAAAAAA", suffix());
         let mut nodes: Vec<Node> =
-            (0..brokers).map(|index| Node::new(&dir, index, &ports, &authority, &password)).collect();
+            (0..ports.len()).map(|index| Node::new(&dir, index, &ports, &authority, &password)).collect();
+        let proxy = |ports: &node::Ports| Some(Proxy::start(ports.sasl, ports.behind?));
+        let proxies = ports.iter().filter_map(proxy).collect();
         // The tool that formats runs two seconds each, so all at once.
         std::thread::scope(|scope| {
             for node in &nodes {
@@ -71,7 +87,7 @@ impl Kafka {
             }
         });
         nodes.iter_mut().for_each(Node::start);
-        let kafka = Self { nodes, authority, password, id };
+        let kafka = Self { nodes, authority, password, id, proxies };
         kafka.wait_ready().await;
         kafka
     }

@@ -1,43 +1,54 @@
-//! One cluster and the task that looks after its topics: what objects declare, what is known, and when
+//! One cluster and the task that looks after its topics and logins: what objects declare, what is known, and when
 //! to look again. Objects are told only when what they are told changes.
 
+mod logins;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::state::{State, Worked, is_of_login};
+use self::state::{Batch, State, Worked, is_of_login};
 use super::access::Access;
+use super::accounts::Accounts;
 use super::ledger::Ledger;
 use super::letting::{Leaving, let_go};
-use super::round::{Item, Round, of_ledger};
+use super::round::{Round, of_ledger};
 use super::trouble::trouble;
-use super::{Broker, Direct, Settings};
+use super::{Broker, Credential, Direct, Settings};
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
+use crate::kafka::account::{self, Account};
+use crate::kafka::consent::Consents;
 use crate::kafka::topic::{Declared, Place, Recorded};
-use crate::kafka::view::{News, TopicView, Trouble};
+use crate::kafka::view::{AccessView, News, TopicView, Trouble};
 
 /// How long a first change waits for others to go with it.
 const LINGER: Duration = Duration::from_millis(50);
 /// How often a replica that may not write asks whether it may.
 const FENCED: Duration = Duration::from_secs(1);
+/// After this time, seconds, users of a Microservice that is gone are removed although nobody has seen
+/// its pods go.
+const ABANDONED: i64 = 900;
 
 /// What all clusters share.
 pub struct Hub {
     /// Reads admin credentials.
     pub access: Access,
-    /// Who owns what.
-    pub ledger: Ledger,
+    /// Who owns which topics.
+    pub ledger: Ledger<Recorded>,
+    /// Who has which users.
+    pub principals: Ledger<account::Recorded>,
     /// Whether this replica may write.
     pub fence: Fence,
     /// Between two looks at what nothing was heard of.
     pub sweep: Duration,
+    /// How long a user is kept at least after its successor is in the Secret.
+    pub grace: Duration,
     /// Asks for a look at this Microservice.
     pub enqueue: Box<dyn Fn(&Key) + Send + Sync>,
 }
@@ -47,8 +58,28 @@ pub struct Hub {
 pub struct Want {
     /// The topic.
     pub declared: Declared,
+    /// Whom the object lets use it.
+    pub consents: Consents,
     /// When the object was created.
     pub created: i64,
+}
+
+/// What an object declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declaration {
+    /// Topics.
+    pub topics: Vec<Want>,
+    /// Its login, if it has one.
+    pub account: Option<Account>,
+}
+
+/// What is to be put into the Secret of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// A new login.
+    pub credential: Option<Credential>,
+    /// The certificate authority to trust, if one is named; `None` = it is not known now.
+    pub ca: Option<Option<String>>,
 }
 
 /// A cluster of a class.
@@ -78,22 +109,65 @@ impl Cluster {
     }
 
     /// Replaces what an object declares here. The class may describe the cluster anew.
-    pub fn declare(&self, key: &Key, spec: &ClassCluster, wants: Vec<Want>) {
+    pub fn declare(&self, key: &Key, spec: &ClassCluster, declaration: Declaration) {
         let mut state = self.state();
         if state.spec != *spec {
             state.spec = spec.clone();
             state.start_anew();
         }
-        if state.declare(key, wants) {
+        let topics = state.declare(key, declaration.topics);
+        let login = state.logins.declare(key, declaration.account);
+        if topics || login {
             self.wake.notify_one();
         }
     }
 
     /// Forgets what an object declares.
     pub fn withdraw(&self, key: &Key) {
-        if self.state().declare(key, Vec::new()) {
+        let mut state = self.state();
+        let topics = state.declare(key, Vec::new());
+        if state.logins.declare(key, None) || topics {
             self.wake.notify_one();
         }
+    }
+
+    /// What is known of the login that an object declares.
+    pub fn access(&self, key: &Key) -> Option<AccessView> {
+        let state = self.state();
+        let view = state.logins.view(key)?;
+        let outage = state.outage.as_ref().map(|outage| outage.trouble.clone());
+        Some(AccessView { trouble: outage.or(view.trouble), ..view })
+    }
+
+    /// What is to be put into the Secret of an object.
+    pub fn offer(&self, key: &Key) -> Offer {
+        let state = self.state();
+        let ca = |settings: &Settings| settings.tls.as_ref().and_then(|tls| tls.ca.clone());
+        Offer { credential: state.logins.offer(key, self.hub.fence.term()), ca: state.known.as_ref().map(ca) }
+    }
+
+    /// The Secret of an object holds the login of this user now.
+    pub fn stored(&self, key: &Key, user: &str) {
+        if self.state().logins.stored(key, user) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Removes the users and ACLs of a Microservice that is gone, once its pods are.
+    pub fn leave_login(&self, name: &str, in_use: bool) {
+        if self.state().logins.leave(name, in_use) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether the users of a Microservice that is gone are still to be removed.
+    pub fn is_leaving(&self, name: &str) -> bool {
+        self.state().logins.is_leaving(name)
+    }
+
+    /// Forgets that a Microservice was gone.
+    pub fn stays(&self, name: &str) {
+        self.state().logins.stays(name);
     }
 
     /// What is known of the topics that an object declares.
@@ -163,22 +237,23 @@ impl Cluster {
         if !self.begin().await {
             return;
         }
-        let (mut items, leaving) = self.state().take();
-        if items.is_empty() && leaving.is_none() {
+        let mut batch = self.state().take();
+        if batch.is_empty() {
             return;
         }
-        let (begin, topics) = (Instant::now(), items.len());
-        let worked = self.work(&mut items, leaving.as_ref()).await;
+        let (begin, topics, logins) = (Instant::now(), batch.items.len(), batch.duties.len());
+        let worked = self.work(&mut batch).await;
         let (seconds, ok) = (begin.elapsed().as_secs_f64(), worked.is_ok());
         tracing::debug!(
             class = self.place.class,
             cluster = self.place.cluster,
             topics,
+            logins,
             seconds,
             ok,
-            "a batch of topics"
+            "a batch of topics and logins"
         );
-        let told = self.state().finish(items, leaving.as_ref(), worked);
+        let told = self.state().finish(batch, worked);
         for key in told {
             (self.hub.enqueue)(&key);
         }
@@ -207,20 +282,23 @@ impl Cluster {
     async fn connect(&self) -> Result<bool, Trouble> {
         let spec = self.state().spec.clone();
         let settings = self.hub.access.settings(&spec).await?;
-        let mut state = self.state();
-        let changed = state.settings.as_ref() != Some(&settings);
-        if changed {
-            self.broker.set(settings.clone());
-            state.settings = Some(settings);
-        }
+        let (changed, concerned) = {
+            let mut state = self.state();
+            let changed = state.settings.as_ref() != Some(&settings);
+            if changed {
+                self.broker.set(settings.clone());
+                state.settings = Some(settings.clone());
+            }
+            // The certificate authority is in the Secrets of the services too.
+            let before = state.known.replace(settings);
+            let other = before.map(|known| known.tls) != state.known.as_ref().map(|known| known.tls.clone());
+            (changed, if other { state.logins.keys().cloned().collect() } else { Vec::new() })
+        };
+        concerned.iter().for_each(|key| (self.hub.enqueue)(key));
         Ok(changed)
     }
 
-    async fn work(
-        &self,
-        items: &mut BTreeMap<String, Item>,
-        leaving: Option<&BTreeMap<String, Leaving>>,
-    ) -> Result<Worked, Trouble> {
+    async fn work(&self, batch: &mut Batch) -> Result<Worked, Trouble> {
         if self.state().settings.is_none() {
             self.connect().await?;
         }
@@ -230,17 +308,55 @@ impl Cluster {
             None => self.broker.cluster_id().await.map_err(|error| trouble(&error))?,
         };
         self.state().cluster_id = Some(cluster_id.clone());
-        let ledger = &self.hub.ledger;
-        let round = Round { broker: &self.broker, ledger, cluster_id: &cluster_id, fence: &self.hub.fence };
-        let outcomes = round.run(items).await?;
-        let Some(leaving) = leaving else { return Ok(Worked { outcomes, left: BTreeMap::new() }) };
-        let mut leaving = leaving.clone();
-        if self.state().doomed {
-            leaving.extend(self.doomed(&cluster_id).await?);
+        let (ledger, fence) = (&self.hub.ledger, &self.hub.fence);
+        let round = Round { broker: &self.broker, ledger, cluster_id: &cluster_id, fence };
+        let mut worked = Worked { outcomes: round.run(&mut batch.items).await?, ..Worked::default() };
+        if let Some(leaving) = &batch.leaving {
+            let mut leaving = leaving.clone();
+            if self.state().doomed {
+                leaving.extend(self.doomed(&cluster_id).await?);
+            }
+            worked.left = let_go(&self.broker, ledger, &cluster_id, &leaving, fence).await?;
+            self.state().doomed = false;
         }
-        let left = let_go(&self.broker, ledger, &cluster_id, &leaving, &self.hub.fence).await?;
-        self.state().doomed = false;
-        Ok(Worked { outcomes, left })
+        // After the topics: whoever has just got one may write to it.
+        self.work_on_logins(batch, &cluster_id, &mut worked).await?;
+        Ok(worked)
+    }
+
+    async fn work_on_logins(
+        &self,
+        batch: &mut Batch,
+        cluster_id: &str,
+        worked: &mut Worked,
+    ) -> Result<(), Trouble> {
+        let accounts = Accounts {
+            broker: &self.broker,
+            ledger: &self.hub.principals,
+            topics: &self.hub.ledger,
+            cluster_id,
+            fence: &self.hub.fence,
+            grace: self.hub.grace,
+            now: now(),
+        };
+        worked.logins = accounts.run(&mut batch.duties, &batch.allowed).await?;
+        if let Some(departing) = &batch.departing {
+            let mut departing = departing.clone();
+            for name in self.abandoned(cluster_id).await? {
+                departing.entry(name).or_insert(false);
+            }
+            worked.departs = accounts.let_go(&departing).await?;
+        }
+        Ok(())
+    }
+
+    /// Microservices that have been gone for long and whose users are still there.
+    async fn abandoned(&self, cluster_id: &str) -> Result<BTreeSet<String>, Trouble> {
+        let long = |since: i64| now().saturating_sub(since) >= ABANDONED;
+        let here = |record: &account::Recorded| record.place == self.place && record.doomed.is_some_and(long);
+        let entries = self.hub.principals.select(here).await.map_err(|failure| of_ledger(&failure))?;
+        let of_cluster = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
+        Ok(of_cluster.map(|entry| entry.name).collect())
     }
 
     async fn doomed(&self, cluster_id: &str) -> Result<BTreeMap<String, Leaving>, Trouble> {
@@ -248,6 +364,10 @@ impl Cluster {
         let entries = self.hub.ledger.select(here).await.map_err(|failure| of_ledger(&failure))?;
         let of_cluster = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
         let leaving = |owner| Leaving { owner, ..Leaving::default() };
-        Ok(of_cluster.map(|entry| (entry.topic, leaving(entry.record.owner))).collect())
+        Ok(of_cluster.map(|entry| (entry.name, leaving(entry.record.owner))).collect())
     }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }

@@ -1,21 +1,24 @@
-//! All clusters that are used: made when a topic is first declared there. Objects declare their topics
-//! and learn what is known of them; nobody waits for a broker here.
+//! All clusters that are used: made when a topic or login is first declared there. Objects declare what
+//! they need and learn what is known of it; nobody waits for a broker here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::cluster::{Cluster, Hub, Want};
-use super::ledger::{Edit, Entry};
+use super::accounts::ledger_name;
+use super::cluster::{Cluster, Declaration, Hub, Offer};
+use super::ledger::{self, Edit, Entry};
 use super::letting::Leaving;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
 use crate::engine::world::World;
+use crate::kafka::account;
 use crate::kafka::release::Kept;
-use crate::kafka::topic::{Place, Recorded};
-use crate::kafka::view::{Happened, News, TopicView};
+use crate::kafka::topic::{Owner, Place, Recorded};
+use crate::kafka::view::{AccessView, Happened, News, TopicView};
 
 /// All clusters.
 pub struct Clusters {
@@ -27,7 +30,7 @@ pub struct Clusters {
 #[derive(Default)]
 struct State {
     clusters: HashMap<Place, Arc<Cluster>>,
-    /// Where each object declares its topics.
+    /// Where each object declares its topics and login.
     homes: HashMap<Key, Home>,
     tasks: JoinSet<()>,
 }
@@ -35,15 +38,24 @@ struct State {
 #[derive(Clone)]
 struct Home {
     place: Place,
-    /// Topics that it declared when it last let the others go.
-    settled: Option<BTreeSet<String>>,
+    /// What it kept when it last let everything else go.
+    settled: Option<Keeps>,
 }
 
-/// On what terms an object lets topics go.
+/// What an object goes on declaring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    /// Topics that are its own.
+    pub topics: BTreeSet<String>,
+    /// Where it has a login.
+    pub login: Option<Place>,
+}
+
+/// On what terms an object lets topics and logins go.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// Topics that it goes on declaring.
-    pub keeps: BTreeSet<String>,
+    /// What it goes on declaring.
+    pub keeps: Keeps,
     /// Topics that may be deleted, as the object confirms; `None` = the object is gone, and what it last
     /// confirmed is in the ledger.
     pub confirmed: Option<BTreeSet<String>>,
@@ -51,6 +63,8 @@ pub struct Terms {
     pub in_use: bool,
     /// Its own consumer groups, if they end with it.
     pub own_groups: BTreeSet<String>,
+    /// Users that its pods carry; `None` = any.
+    pub carried: Option<BTreeSet<String>>,
     /// The object is gone: what is to be deleted is noted in the ledger, so that it is not forgotten.
     pub gone: bool,
 }
@@ -60,6 +74,8 @@ pub struct Terms {
 pub struct LetGo {
     /// Topics that wait for the cluster or for the pods to go.
     pub waits: BTreeSet<String>,
+    /// Whether a login waits for the cluster or for the pods to go.
+    pub login_waits: bool,
     /// What happened.
     pub news: Vec<News>,
 }
@@ -75,7 +91,7 @@ impl Clusters {
     }
 
     /// Replaces what an object declares.
-    pub fn declare(&self, key: &Key, place: &Place, spec: &ClassCluster, wants: Vec<Want>) {
+    pub fn declare(&self, key: &Key, place: &Place, spec: &ClassCluster, declaration: Declaration) {
         let (cluster, moved) = {
             let mut state = self.state();
             let home = Home { place: place.clone(), settled: None };
@@ -89,7 +105,8 @@ impl Clusters {
         if let Some(left) = moved {
             left.withdraw(key);
         }
-        cluster.declare(key, spec, wants);
+        cluster.stays(&ledger_name(key));
+        cluster.declare(key, spec, declaration);
     }
 
     /// Nothing of this object is looked after any more; its topics stay as they are.
@@ -109,14 +126,43 @@ impl Clusters {
         self.home(key).map(|cluster| cluster.views(key)).unwrap_or_default()
     }
 
-    /// What has happened to the topics of an object since the last call.
+    /// What is known of the login of an object; `None` = it declares none.
+    pub fn access(&self, key: &Key) -> Option<AccessView> {
+        self.home(key)?.access(key)
+    }
+
+    /// What is to be put into the Secret of an object.
+    pub fn offer(&self, key: &Key) -> Offer {
+        self.home(key).map(|cluster| cluster.offer(key)).unwrap_or_default()
+    }
+
+    /// The Secret of an object holds the login of this user now.
+    pub fn stored(&self, key: &Key, user: &str) {
+        if let Some(cluster) = self.home(key) {
+            cluster.stored(key, user);
+        }
+    }
+
+    /// Whether users of an object are still to be removed.
+    pub fn is_leaving(&self, key: &Key) -> bool {
+        let name = ledger_name(key);
+        let clusters: Vec<Arc<Cluster>> = self.state().clusters.values().cloned().collect();
+        clusters.iter().any(|cluster| cluster.is_leaving(&name))
+    }
+
+    /// How long a user is kept at least after its successor is in the Secret.
+    pub fn grace(&self) -> Duration {
+        self.hub.grace
+    }
+
+    /// What has happened to the topics and users of an object since the last call.
     pub fn take_news(&self, key: &Key) -> Vec<News> {
         let clusters: Vec<Arc<Cluster>> = self.state().clusters.values().cloned().collect();
         clusters.iter().flat_map(|cluster| cluster.take_news(key)).collect()
     }
 
-    /// Whether the object has let everything go but these topics.
-    pub fn is_settled(&self, key: &Key, keeps: &BTreeSet<String>) -> bool {
+    /// Whether the object has let everything go but this.
+    pub fn is_settled(&self, key: &Key, keeps: &Keeps) -> bool {
         self.state().homes.get(key).is_some_and(|home| home.settled.as_ref() == Some(keeps))
     }
 
@@ -129,12 +175,18 @@ impl Clusters {
         let mut result = LetGo::default();
         for entry in self.hub.ledger.owned(key).await? {
             let doomed = entry.record.doomed && !terms.gone;
-            let over = entry.record.released || doomed || terms.keeps.contains(&entry.topic);
+            let over = entry.record.released || doomed || terms.keeps.topics.contains(&entry.name);
             if !over {
                 self.let_one_go(key, terms, entry, &mut result).await?;
             }
         }
+        for entry in self.logins(key).await? {
+            if terms.gone || terms.keeps.login.as_ref() != Some(&entry.record.place) {
+                self.let_login_go(terms, entry, &mut result).await?;
+            }
+        }
         if result.waits.is_empty()
+            && !result.login_waits
             && let Some(home) = self.state().homes.get_mut(key)
         {
             home.settled = Some(terms.keeps.clone());
@@ -142,14 +194,47 @@ impl Clusters {
         Ok(result)
     }
 
+    /// The records of the logins of an object, on all clusters.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn logins(&self, key: &Key) -> Result<Vec<Entry<account::Recorded>>, Failure> {
+        self.hub.principals.on_others("", &ledger_name(key)).await
+    }
+
+    /// Its users and ACLs go when no pod needs them any more, and when their cluster answers.
+    async fn let_login_go(
+        &self,
+        terms: &Terms,
+        entry: Entry<account::Recorded>,
+        result: &mut LetGo,
+    ) -> Result<(), Failure> {
+        let Entry { cluster_id, name, record } = entry;
+        let carried = terms.carried.as_ref();
+        let in_use = record.users.keys().any(|user| carried.is_none_or(|carried| carried.contains(user)));
+        let cluster = self.at(&record.place);
+        if record.doomed.is_none() {
+            let doomed = Some(jiff::Timestamp::now().as_second());
+            let to = Some(account::Recorded { doomed, ..record.clone() });
+            let edits = [(name.clone(), Edit { from: Some(record), to })].into();
+            let failed = self.hub.principals.write(&cluster_id, edits).await?;
+            failed.into_values().next().map_or(Ok(()), Err)?;
+        }
+        if let Some(cluster) = cluster {
+            cluster.leave_login(&name, in_use);
+        }
+        result.login_waits = true;
+        Ok(())
+    }
+
     async fn let_one_go(
         &self,
         key: &Key,
         terms: &Terms,
-        entry: Entry,
+        entry: Entry<Recorded>,
         result: &mut LetGo,
     ) -> Result<(), Failure> {
-        let Entry { cluster_id, topic, record } = entry;
+        let Entry { cluster_id, name: topic, record } = entry;
         let cluster = self.at(&record.place);
         let confirmed = terms.confirmed.as_ref().map_or(record.confirmed, |all| all.contains(&topic));
         if record.doomed || (record.delete && confirmed) {
@@ -200,17 +285,19 @@ impl Clusters {
         failed.into_values().next().map_or(Ok(()), Err)
     }
 
-    /// Who owns topics that are neither let go nor doomed.
+    /// Who owns topics that are neither let go nor doomed, or has users.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn owners(&self) -> Result<BTreeSet<Key>, Failure> {
-        let entries = self.hub.ledger.select(|record| !record.released && !record.doomed).await?;
-        let key = |entry: &Entry| Key::new(&entry.record.owner.namespace, &entry.record.owner.name);
-        Ok(entries.iter().map(key).collect())
+        let key = |owner: &Owner| Key::new(&owner.namespace, &owner.name);
+        let topics = self.hub.ledger.select(|record| !record.released && !record.doomed).await?;
+        let logins = self.hub.principals.select(|_| true).await?;
+        let owners = topics.iter().map(|entry| key(&entry.record.owner));
+        Ok(owners.chain(logins.iter().map(|entry| key(&entry.record.owner))).collect())
     }
 
-    /// Whether the object declares topics.
+    /// Whether the object declares topics or a login.
     pub fn declares(&self, key: &Key) -> bool {
         self.state().homes.contains_key(key)
     }
@@ -221,7 +308,7 @@ impl Clusters {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn take_up(&self) -> Result<(), Failure> {
-        self.hub.ledger.renew().await;
+        ledger::renew(&self.hub.ledger, &self.hub.principals).await?;
         let entries = self.hub.ledger.select(|record| record.doomed).await?;
         let places: BTreeSet<Place> = entries.into_iter().map(|entry| entry.record.place).collect();
         for cluster in places.iter().filter_map(|place| self.at(place)) {

@@ -6,6 +6,7 @@ mod calls;
 mod errors;
 mod groups;
 mod link;
+mod log_in;
 mod topics;
 
 use std::fmt::{Debug, Formatter};
@@ -35,6 +36,7 @@ pub struct Direct {
 
 /// One call: its connection, and when its present request has to be answered.
 struct Call {
+    settings: Arc<Settings>,
     admin: Arc<Connection>,
     scrub: Scrub,
     deadline: Instant,
@@ -63,8 +65,8 @@ impl Direct {
         let settings = Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner));
         let scrub = Scrub::new(settings.secrets());
         let deadline = Instant::now() + DEADLINE;
-        let admin = self.link.open(settings, &scrub, deadline).await?;
-        Ok(Call { admin, scrub, deadline })
+        let admin = self.link.open(Arc::clone(&settings), &scrub, deadline).await?;
+        Ok(Call { settings, admin, scrub, deadline })
     }
 
     /// One request that has one answer.

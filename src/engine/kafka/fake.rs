@@ -10,7 +10,8 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::{Answer, Broker, BrokerError, Results, ScramCredential};
+use super::{Answer, Broker, BrokerError, Credential, Results, ScramCredential};
+use crate::kafka::ledger;
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
 
 /// A broker in memory.
@@ -31,6 +32,12 @@ pub struct Cluster {
     pub replaced: Option<Topic>,
     /// So many descriptions do not show what was created since.
     pub blind: usize,
+    /// Salted passwords by user.
+    pub users: BTreeMap<String, Vec<u8>>,
+    pub acls: BTreeSet<Acl>,
+    /// The answer to whoever asks for ACLs.
+    pub no_acls: Option<BrokerError>,
+    pub refuse_logins: bool,
     hidden: BTreeSet<String>,
     made: usize,
 }
@@ -164,28 +171,60 @@ impl Broker for FakeBroker {
         ready(cluster.groups.clone())
     }
 
-    fn acls<'a>(&'a self, _: &'a str) -> Answer<'a, BTreeSet<Acl>> {
-        ready(BTreeSet::new())
+    fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>> {
+        let cluster = self.cluster();
+        let answer = match &cluster.no_acls {
+            Some(error) => Err(error.clone()),
+            None => Ok(cluster.acls.iter().filter(|acl| acl.principal == principal).cloned().collect()),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn all_acls(&self) -> Answer<'_, BTreeSet<Acl>> {
+        ready(self.cluster().acls.clone())
     }
 
     fn allow<'a>(&'a self, acls: &'a [Acl]) -> Answer<'a, Results<()>> {
+        let mut cluster = self.cluster();
+        cluster.called("allow", acls.iter().map(|acl| &acl.principal));
+        cluster.acls.extend(acls.iter().cloned());
         ready(acls.iter().map(|_| Ok(())).collect())
     }
 
     fn revoke<'a>(&'a self, acls: &'a [Acl]) -> Answer<'a, Results<()>> {
+        let mut cluster = self.cluster();
+        cluster.called("revoke", acls.iter().map(|acl| &acl.principal));
+        cluster.acls.retain(|acl| !acls.contains(acl));
         ready(acls.iter().map(|_| Ok(())).collect())
     }
 
-    fn users<'a>(&'a self, _: &'a [String]) -> Answer<'a, BTreeSet<String>> {
-        ready(BTreeSet::new())
+    fn users<'a>(&'a self, names: &'a [String]) -> Answer<'a, BTreeSet<String>> {
+        let cluster = self.cluster();
+        ready(names.iter().filter(|name| cluster.users.contains_key(*name)).cloned().collect())
     }
 
     fn set_users<'a>(&'a self, credentials: &'a [ScramCredential]) -> Answer<'a, Results<()>> {
+        let mut cluster = self.cluster();
+        cluster.called("set", credentials.iter().map(|credential| &credential.user));
+        for credential in credentials {
+            cluster.users.insert(credential.user.clone(), credential.salted_password.clone());
+        }
         ready(credentials.iter().map(|_| Ok(())).collect())
     }
 
     fn remove_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>> {
-        ready(names.iter().map(|_| Ok(())).collect())
+        let mut cluster = self.cluster();
+        cluster.called("remove", names.iter());
+        let gone = names.iter().map(|name| cluster.users.remove(name).map(drop).ok_or(BrokerError::Missing));
+        ready(gone.collect())
+    }
+
+    fn log_in<'a>(&'a self, credential: &'a Credential) -> Answer<'a, ()> {
+        let mut cluster = self.cluster();
+        cluster.called("log_in", std::iter::once(&credential.user));
+        let refused = cluster.refuse_logins || !cluster.users.contains_key(&credential.user);
+        let answer = if refused { Err(BrokerError::LoginRefused("no".into())) } else { Ok(()) };
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -219,7 +258,8 @@ impl FakeMaps {
                 let body = body.collect().await?.to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 let name = parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
-                let (code, answer) = maps.maps().answer(&parts.method, &name, body);
+                let query = parts.uri.query().unwrap_or_default();
+                let (code, answer) = maps.maps().answer(&parts.method, &name, query, body);
                 let status = StatusCode::from_u16(code).unwrap();
                 let body = Body::from(answer.to_string().into_bytes());
                 Ok::<_, tower::BoxError>(Response::builder().status(status).body(body)?)
@@ -230,9 +270,12 @@ impl FakeMaps {
 }
 
 impl Maps {
-    fn answer(&mut self, method: &Method, name: &str, body: Value) -> (u16, Value) {
+    fn answer(&mut self, method: &Method, name: &str, query: &str, body: Value) -> (u16, Value) {
         if *method == Method::GET {
-            let items: Vec<&Value> = self.objects.values().collect();
+            // The selector is one label, and its value is a word.
+            let kind = |map: &Value| map["metadata"]["labels"][ledger::LABEL].as_str().map(str::to_owned);
+            let selected = |map: &&Value| kind(map).is_none_or(|kind| query.contains(&format!("%3D{kind}")));
+            let items: Vec<&Value> = self.objects.values().filter(selected).collect();
             return (
                 200,
                 json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {}, "items": items}),

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Edit, Ledger};
 use super::round::{may_write, of_ledger};
-use super::trouble::trouble;
+use super::trouble::{is_of_all, trouble};
 use super::{Broker, BrokerError};
-use crate::api::Reason;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::kafka::model::{Group, Topic};
@@ -44,7 +43,7 @@ pub type Let = Option<Happened>;
 /// What concerns all of them; the rest of them waits.
 pub async fn let_go(
     broker: &dyn Broker,
-    ledger: &Ledger,
+    ledger: &Ledger<Recorded>,
     cluster_id: &str,
     leaving: &BTreeMap<String, Leaving>,
     fence: &Fence,
@@ -76,14 +75,6 @@ pub async fn let_go(
     Ok(outcomes)
 }
 
-/// Whether the next topic would meet the same.
-fn is_of_all(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::BrokerUnreachable | Reason::LoginRefused | Reason::TlsRefused | Reason::Throttled
-    )
-}
-
 /// Whether the cluster will say the same again: then the safe answer is to keep the topic.
 fn is_final(error: &BrokerError) -> bool {
     matches!(
@@ -97,7 +88,7 @@ fn is_final(error: &BrokerError) -> bool {
 
 struct One<'a> {
     broker: &'a dyn Broker,
-    ledger: &'a Ledger,
+    ledger: &'a Ledger<Recorded>,
     cluster_id: &'a str,
     name: &'a String,
     leaving: &'a Leaving,

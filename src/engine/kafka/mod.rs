@@ -1,9 +1,12 @@
 //! The admin side of a Kafka cluster: one small trait, so that the rest of the engine knows no client;
-//! and the tasks that keep the topics of all objects as they are declared.
+//! and the tasks that keep the topics and logins of all objects as they are declared.
 
 pub mod access;
+pub mod accounts;
+pub mod carriers;
 pub mod cluster;
 pub mod clusters;
+pub mod credential;
 mod direct;
 #[cfg(test)]
 mod fake;
@@ -22,6 +25,7 @@ use futures::future::BoxFuture;
 
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
 
+pub use credential::Credential;
 pub use direct::Direct;
 pub use scram::{SCRAM_ITERATIONS, scram};
 pub use settings::{ClientCertificate, Login, Mechanism, Settings, Tls};
@@ -122,6 +126,8 @@ pub trait Broker: Debug + Send + Sync {
     fn groups<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<Group>>;
     /// All ACLs of one principal (`User:name`).
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>>;
+    /// All ACLs of all principals.
+    fn all_acls(&self) -> Answer<'_, BTreeSet<Acl>>;
     /// Adds ACLs.
     fn allow<'a>(&'a self, acls: &'a [Acl]) -> Answer<'a, Results<()>>;
     /// Removes exactly these ACLs; one that is not there counts as removed.
@@ -132,4 +138,6 @@ pub trait Broker: Debug + Send + Sync {
     fn set_users<'a>(&'a self, credentials: &'a [ScramCredential]) -> Answer<'a, Results<()>>;
     /// Removes the credentials of users; [`BrokerError::Missing`] for one that has none.
     fn remove_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>>;
+    /// Logs in as a service does, on every broker that can be reached; one that refuses is an error.
+    fn log_in<'a>(&'a self, credential: &'a Credential) -> Answer<'a, ()>;
 }

@@ -56,7 +56,7 @@ pub struct Round<'a> {
     /// The cluster.
     pub broker: &'a dyn Broker,
     /// The ledger of all clusters.
-    pub ledger: &'a Ledger,
+    pub ledger: &'a Ledger<Recorded>,
     /// The cluster's own id.
     pub cluster_id: &'a str,
     /// Whether this replica may write, asked before each request that changes something.
@@ -199,7 +199,7 @@ impl Round<'_> {
     /// Writes what the decisions want to have recorded. Nothing is sent for a topic that is not.
     async fn record(&self, works: &mut Works) -> Result<(), Trouble> {
         let edit = |work: &Work| Edit { from: work.stored.clone(), to: work.decision.record.clone() };
-        let edits: BTreeMap<String, Edit> = works
+        let edits: BTreeMap<String, Edit<Recorded>> = works
             .iter()
             .filter(|(_, work)| work.decision.record.is_some() && work.decision.record != work.stored)
             .map(|(name, work)| (name.clone(), edit(work)))
@@ -253,7 +253,7 @@ impl Round<'_> {
 
     /// A creation that was refused leaves the ledger as it was: else a topic that somebody makes later
     /// would count as ours.
-    async fn undo(&self, undo: BTreeMap<String, Edit>, works: &mut Works) -> Result<(), Trouble> {
+    async fn undo(&self, undo: BTreeMap<String, Edit<Recorded>>, works: &mut Works) -> Result<(), Trouble> {
         let failed =
             self.ledger.write(self.cluster_id, undo.clone()).await.map_err(|failure| of_ledger(&failure))?;
         for (name, Edit { to: before, .. }) in undo {
@@ -470,7 +470,7 @@ pub fn may_write(fence: &Fence) -> Result<(), Trouble> {
 pub fn of_ledger(failure: &Failure) -> Trouble {
     Trouble {
         reason: failure.reason(),
-        text: format!("the ledger of topics could not be read or written: {failure}"),
+        text: format!("the ledger of Kafka could not be read or written: {failure}"),
         lasting: failure.is_lasting(),
     }
 }

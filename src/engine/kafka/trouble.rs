@@ -34,13 +34,22 @@ fn reason(error: &BrokerError) -> Reason {
     }
 }
 
+/// Whether whatever is asked of the cluster next would meet the same.
+pub fn is_of_all(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BrokerUnreachable | Reason::LoginRefused | Reason::TlsRefused | Reason::Throttled
+    )
+}
+
 /// How long to wait after so many failures in a row for this reason, without jitter.
 pub fn pace(reason: Reason, failures: u32) -> Duration {
     let seconds = Duration::from_secs;
     let (first, longest) = match reason {
         // A broker that has made many topics takes a moment to show them.
         Reason::Progressing => (Duration::from_millis(300), seconds(30)),
-        Reason::BrokerUnreachable => (seconds(1), seconds(30)),
+        // One attempt costs next to nothing, and whoever waits for a topic waits for this.
+        Reason::BrokerUnreachable => (seconds(1), seconds(5)),
         Reason::ApiUnavailable => (seconds(1), seconds(60)),
         Reason::Throttled => (seconds(5), seconds(60)),
         // Brokers join.
@@ -66,7 +75,7 @@ mod tests {
     #[test]
     fn an_outage_is_retried_soon_and_a_refused_login_slowly() {
         assert_eq!(pace(Reason::BrokerUnreachable, 0), Duration::from_secs(1));
-        assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(30));
+        assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(5));
         assert_eq!(pace(Reason::LoginRefused, 0), Duration::from_secs(30));
         assert_eq!(pace(Reason::TopicConfigRefused, 60), Duration::from_secs(600));
     }

@@ -4,17 +4,33 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::cluster::Want;
+use super::cluster::{Declaration, Want};
 use crate::api::Microservice;
 use crate::api::kafka::{DeletionPolicy, ManagementPolicy};
-use crate::api::{ANNOTATION_CONFIRM_DELETE, ANNOTATION_CONFIRM_PARTITIONS};
-use crate::intent::kafka::{KafkaIntent, ModeIntent, TopicIntent};
+use crate::api::{ANNOTATION_CONFIRM_DELETE, ANNOTATION_CONFIRM_PARTITIONS, ANNOTATION_ROTATE};
+use crate::intent::kafka::{KafkaIntent, ModeIntent, TopicIntent, TopicReference, UsersIntent};
+use crate::kafka::account::{Account, Identity, Stored};
+use crate::kafka::consent::{Access, Consents, Origin, Use};
 use crate::kafka::topic::{Declared, Management, Owner, Place};
 
-/// The topics of an object, and where they are. `None` = it has none that the operator asks a broker
-/// for.
-pub fn wants(object: &Microservice, class: Option<&str>, kafka: &KafkaIntent) -> Option<(Place, Vec<Want>)> {
-    if kafka.cluster.mode != ModeIntent::Direct || kafka.topics.is_empty() {
+/// What is known of the login of an object beside its spec.
+#[derive(Clone, Debug, Default)]
+pub struct Login {
+    /// What its Secret holds.
+    pub stored: Stored,
+    /// Users that its pods carry; `None` = nobody has looked.
+    pub carried: Option<BTreeSet<String>>,
+}
+
+/// The topics and the login of an object, and where they are. `None` = there is nothing that the operator
+/// asks a broker for.
+pub fn wants(
+    object: &Microservice,
+    class: Option<&str>,
+    kafka: &KafkaIntent,
+    login: Login,
+) -> Option<(Place, Declaration)> {
+    if kafka.cluster.mode != ModeIntent::Direct {
         return None;
     }
     let place = Place { class: class?.to_owned(), cluster: kafka.cluster.name.clone() };
@@ -39,8 +55,62 @@ pub fn wants(object: &Microservice, class: Option<&str>, kafka: &KafkaIntent) ->
         },
         repartition: repartition.contains(&topic.physical_name),
     };
-    let wants = kafka.topics.iter().map(|topic| Want { declared: declared(topic), created }).collect();
-    Some((place, wants))
+    let consents = |topic: &TopicIntent| Consents {
+        producers: topic.producers.clone(),
+        consumers: topic.consumers.clone(),
+    };
+    let want = |topic| Want { declared: declared(topic), consents: consents(topic), created };
+    let topics: Vec<Want> = kafka.topics.iter().map(want).collect();
+    let account = account(object, kafka, &owner, &place, login);
+    (!topics.is_empty() || account.is_some()).then_some((place, Declaration { topics, account }))
+}
+
+/// The login; `None` where clients do not log in, or where nothing of it is ours.
+fn account(
+    object: &Microservice,
+    kafka: &KafkaIntent,
+    owner: &Owner,
+    place: &Place,
+    login: Login,
+) -> Option<Account> {
+    let identity = match &kafka.cluster.users {
+        UsersIntent::Managed { users, .. } => Identity::Managed(users.clone()),
+        UsersIntent::Existing { principal, .. } if kafka.cluster.acls => {
+            Identity::Existing(principal.strip_prefix("User:").unwrap_or(principal).to_owned())
+        }
+        UsersIntent::Existing { .. } | UsersIntent::None => return None,
+    };
+    Some(Account {
+        owner: owner.clone(),
+        place: place.clone(),
+        identity,
+        uses: uses(kafka),
+        streams: kafka.application_id.clone(),
+        acls: kafka.cluster.acls,
+        rotate: object.annotations().get(ANNOTATION_ROTATE).cloned(),
+        stored: login.stored,
+        carried: login.carried,
+    })
+}
+
+/// What the object reads and writes.
+fn uses(kafka: &KafkaIntent) -> Vec<Use> {
+    let own = kafka.topics.iter().map(|topic| Use {
+        topic: topic.physical_name.clone(),
+        name: topic.name.clone(),
+        origin: Origin::Own { observed: topic.management_policy == ManagementPolicy::Observe },
+        access: Access::Write,
+    });
+    let origin = |topic: &TopicReference| topic.owner.clone().map_or(Origin::External, Origin::Of);
+    let used = |topic: &TopicReference, access| Use {
+        topic: topic.physical_name.clone(),
+        name: topic.name.clone(),
+        origin: origin(topic),
+        access,
+    };
+    let produced = kafka.produces.iter().map(|topic| used(topic, Access::Write));
+    let consumed = kafka.consumes.iter().map(|read| used(&read.topic, Access::Read(read.group.clone())));
+    own.chain(produced).chain(consumed).collect()
 }
 
 /// The topics that an object looks after, and that are recorded as its own.

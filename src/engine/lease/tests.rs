@@ -265,3 +265,16 @@ fn contradictory_options_are_refused() {
     assert!(matches!(slow.validate(), Err(Error::RetryTooLong { .. })));
     assert!(options("a").validate().is_ok());
 }
+
+#[test]
+fn a_lead_after_a_break_is_another_term() {
+    let fence = Fence::closed();
+    let soon = || Instant::now() + Duration::from_secs(60);
+    fence.open_until(soon());
+    let first = fence.term();
+    fence.open_until(soon());
+    assert_eq!(fence.term(), first, "a renewal is the same lead");
+    fence.close();
+    fence.open_until(soon());
+    assert_ne!(fence.term(), first);
+}

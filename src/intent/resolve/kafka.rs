@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 use super::Inputs;
 use crate::api::kafka::class::{Acls, ClassKafka, Cluster, Mechanism, Mode, UsersMode};
 use crate::api::kafka::{Consumes, Kafka, Peer, Topic};
+use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::duration;
 use crate::intent::kafka::{
     ClusterIntent, Consent, ConsumeIntent, KafkaIntent, ModeIntent, TopicIntent, TopicReference, UsersIntent,
@@ -38,7 +39,7 @@ pub(super) fn kafka(inputs: &Inputs<'_>) -> Option<Box<KafkaIntent>> {
         group: names::group(namespace, group(inputs, consumed)),
     });
     Some(Box::new(KafkaIntent {
-        cluster: cluster_intent(inputs, class, cluster),
+        cluster: cluster_intent(namespace, inputs.name(), class, cluster),
         topics: spec.topics.iter().flatten().map(|given| topic(given, &template, class, namespace)).collect(),
         produces: produces
             .map(|produced| reference(&produced.topic, produced.namespace.as_deref(), produced.external))
@@ -61,8 +62,19 @@ fn group<'a>(inputs: &'a Inputs<'_>, consumed: &'a Consumes) -> &'a str {
     consumed.group.as_deref().unwrap_or_else(|| inputs.name())
 }
 
-fn cluster_intent(inputs: &Inputs<'_>, class: &ClassKafka, cluster: &Cluster) -> ClusterIntent {
-    let users = users(inputs, class, cluster);
+/// The cluster that an object uses, whatever else is wrong with it.
+pub(in crate::intent) fn cluster_of(
+    object: &Microservice,
+    class: &MicroserviceClass,
+) -> Option<ClusterIntent> {
+    let (spec, class) = (object.spec.kafka.as_deref()?, class.spec.kafka.as_ref()?);
+    let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    Some(cluster_intent(namespace, name, class, cluster(spec, class)?))
+}
+
+fn cluster_intent(namespace: &str, name: &str, class: &ClassKafka, cluster: &Cluster) -> ClusterIntent {
+    let users = users(namespace, name, class, cluster);
     let security_protocol = match (cluster.tls.is_some(), users == UsersIntent::None) {
         (true, true) => "SSL",
         (true, false) => "SASL_SSL",
@@ -85,9 +97,8 @@ fn cluster_intent(inputs: &Inputs<'_>, class: &ClassKafka, cluster: &Cluster) ->
     }
 }
 
-fn users(inputs: &Inputs<'_>, class: &ClassKafka, cluster: &Cluster) -> UsersIntent {
+fn users(namespace: &str, name: &str, class: &ClassKafka, cluster: &Cluster) -> UsersIntent {
     let given = cluster.users.clone().unwrap_or_default();
-    let (namespace, name) = (inputs.namespace(), inputs.name());
     let fill = |template: Option<String>| names::fill(&template.unwrap_or_default(), namespace, name);
     match given.mode.unwrap_or_default() {
         UsersMode::Managed => {

@@ -126,6 +126,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         max_unavailable: max_unavailable(inputs),
         restart: object.annotations().get(ANNOTATION_RESTART).cloned(),
         generated: secrets::generated(inputs),
+        kafka_login: observed.kafka_login.clone().filter(|_| kafka.is_some()),
         kafka,
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,

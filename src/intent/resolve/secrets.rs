@@ -53,6 +53,9 @@ pub(super) fn config_hash(inputs: &Inputs<'_>, config: Option<&BTreeMap<String, 
             read.insert(format!("generated/{}", secret.name), json!(values.hash));
         }
     }
+    if let Some(login) = &inputs.observed.kafka_login {
+        read.insert("kafka".to_owned(), json!(login.hash));
+    }
     // serde_json's map is sorted by key: its compact form is canonical.
     (!read.is_empty()).then(|| names::digest(&Value::Object(read).to_string()))
 }

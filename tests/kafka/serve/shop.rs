@@ -58,9 +58,20 @@ impl Shop {
 
     /// On this broker, with further arguments for the operator.
     pub async fn open_with(name: &str, kafka: &Kafka, arguments: &[&str]) -> Self {
+        Self::open_beside(name, kafka, arguments, None).await
+    }
+
+    /// The same with a second namespace that the operator serves too.
+    pub async fn open_beside(
+        name: &str,
+        kafka: &Kafka,
+        arguments: &[&str],
+        neighbour: Option<&Namespace>,
+    ) -> Self {
         let cluster = Cluster::shared();
         let namespace = Namespace::new(cluster, name).await;
         let mut options = OperatorOptions::namespace(namespace.name());
+        options.namespaces.extend(neighbour.map(|neighbour| neighbour.name().to_owned()));
         options.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let operator = Operator::start(cluster, options).await;
         let class = namespace.name().to_owned();
@@ -103,21 +114,34 @@ impl Shop {
 
     /// Has the services of the class log in.
     pub async fn give_users(&self) {
-        let kafka = Kafka::shared().await;
+        self.give_users_of(Kafka::shared().await).await;
+    }
+
+    /// The same on a broker of its own.
+    pub async fn give_users_of(&self, kafka: &Kafka) {
         self.describe_class(&kafka.sasl(), "{namespace}.{name}", "Managed").await;
     }
 
     async fn describe_class(&self, bootstrap: &[String], template: &str, users: &str) {
+        self.describe_cluster(
+            template,
+            json!({
+                "name": "main", "bootstrapServers": bootstrap,
+                "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
+                "users": {"mode": users},
+            }),
+        )
+        .await;
+    }
+
+    /// Gives the class this cluster.
+    pub async fn describe_cluster(&self, template: &str, cluster: Value) {
         let class = json!({
             "apiVersion": "microservice.dev/v1alpha1", "kind": "MicroserviceClass",
             "metadata": {"name": self.class},
             "spec": {"kafka": {
                 "topicNameTemplate": template,
-                "clusters": [{
-                    "name": "main", "bootstrapServers": bootstrap,
-                    "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
-                    "users": {"mode": users},
-                }],
+                "clusters": [cluster],
                 "allowedConfig": ["compression.type"],
                 "defaults": {"partitions": 3},
             }},
@@ -174,7 +198,7 @@ impl Shop {
         let maps: Api<ConfigMap> =
             Api::namespaced(self.namespace.client(), self.operator.installation().namespace());
         let name = self.name(topic);
-        let map = ledger::object_name(&self.cluster_id, ledger::shard(&name));
+        let map = ledger::object_name::<Recorded>(&self.cluster_id, ledger::shard(&name));
         let map = maps.get_opt(&map).await.expect("ConfigMaps can be read")?;
         let (mut records, unreadable) = ledger::records(&map.data.unwrap_or_default());
         assert_eq!(unreadable, Vec::<String>::new());

@@ -17,6 +17,8 @@ pub struct Ports {
     pub tls: u16,
     pub mutual: u16,
     controller: u16,
+    /// Where the broker itself listens for logins without TLS, when a proxy is in front of it.
+    pub behind: Option<u16>,
 }
 
 impl Ports {
@@ -28,7 +30,13 @@ impl Ports {
             tls: free_port(),
             mutual: free_port(),
             controller: free_port(),
+            behind: None,
         }
+    }
+
+    /// The same with room for a proxy in front of the listener that takes logins without TLS.
+    pub fn proxied() -> Self {
+        Self { behind: Some(free_port()), ..Self::free() }
     }
 }
 
@@ -165,14 +173,17 @@ fn properties(dir: &Path, index: usize, all: &[Ports], password: &str) -> String
         .enumerate()
         .map(|(index, ports)| format!("{}@127.0.0.1:{}", index + 1, ports.controller))
         .collect();
-    let clients =
-        [("PLAINTEXT", ports.plaintext), ("SASL", ports.sasl), ("TLS", ports.tls), ("MUTUAL", ports.mutual)];
-    let clients = clients.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",");
+    let clients = |sasl: u16| {
+        let all =
+            [("PLAINTEXT", ports.plaintext), ("SASL", sasl), ("TLS", ports.tls), ("MUTUAL", ports.mutual)];
+        all.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",")
+    };
+    let (own, advertised) = (clients(ports.behind.unwrap_or(ports.sasl)), clients(ports.sasl));
     let replicas = all.len().min(3);
     let modules = "org.apache.kafka.common.security";
     let mut text = format!(
         "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
-         listeners={clients},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners={clients}\n\
+         listeners={own},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners={advertised}\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SASL_SSL,MUTUAL:SSL,\
          CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n\

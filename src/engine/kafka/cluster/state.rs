@@ -1,4 +1,4 @@
-//! What is known of a cluster and its topics between two batches: who declares what, what came out, and
+//! What is known of a cluster, its topics and its logins between two batches: who declares what, what came out, and
 //! when to look again. No IO; only the clock of the task.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Want;
+use super::logins::Logins;
 use crate::api::Reason;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::kafka::Settings;
+use crate::engine::kafka::accounts::{self, Allowed, Duties};
 use crate::engine::kafka::letting::{Leaving, Let};
 use crate::engine::kafka::round::{Item, Made, Outcome};
 use crate::engine::kafka::trouble::{OUTAGE, jittered, pace};
@@ -33,10 +35,13 @@ pub(super) struct State {
     pub(super) spec: ClassCluster,
     /// What the connection was made with; `None` = the Secrets are to be read.
     pub(super) settings: Option<Settings>,
+    /// What the Secrets held when they were last read.
+    pub(super) known: Option<Settings>,
     /// The cluster's own id; `None` = it is to be asked.
     pub(super) cluster_id: Option<String>,
     pub(super) topics: BTreeMap<String, Topic>,
     pub(super) views: HashMap<Key, BTreeMap<String, TopicView>>,
+    pub(super) logins: Logins,
     pub(super) news: HashMap<Key, Vec<News>>,
     pub(super) leaving: BTreeMap<String, Leaving>,
     /// When those who leave are due.
@@ -64,10 +69,32 @@ pub(super) struct Outage {
     pub(super) retry: Instant,
 }
 
+/// What is due at one time.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) items: BTreeMap<String, Item>,
+    /// Topics that are let go, if it is their turn.
+    pub(super) leaving: Option<BTreeMap<String, Leaving>>,
+    pub(super) duties: Duties,
+    pub(super) allowed: Allowed,
+    /// Logins of Microservices that are gone, if it is their turn.
+    pub(super) departing: Option<BTreeMap<String, bool>>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.leaving.is_none() && self.duties.is_empty() && self.departing.is_none()
+    }
+}
+
 /// What a batch has led to.
+#[derive(Default)]
 pub(super) struct Worked {
     pub(super) outcomes: BTreeMap<String, Outcome>,
     pub(super) left: BTreeMap<String, Let>,
+    pub(super) logins: BTreeMap<Key, accounts::Outcome>,
+    /// Logins that still have to go.
+    pub(super) departs: BTreeSet<String>,
 }
 
 pub(super) fn is_of_login(reason: Reason) -> bool {
@@ -77,7 +104,8 @@ pub(super) fn is_of_login(reason: Reason) -> bool {
 impl State {
     /// Another description of the cluster: whatever is known of the way to it is not true any more.
     pub(super) fn start_anew(&mut self) {
-        (self.settings, self.cluster_id, self.outage, self.sweep) = (None, None, None, None);
+        (self.settings, self.known, self.cluster_id) = (None, None, None);
+        (self.outage, self.sweep) = (None, None);
     }
 
     /// Whether that is news.
@@ -90,6 +118,7 @@ impl State {
                 // Somebody else may have waited for it.
                 topic.due = Some(now);
                 news = true;
+                self.logins.touch(name);
             }
         }
         self.topics.retain(|_, topic| !topic.claims.is_empty());
@@ -106,6 +135,7 @@ impl State {
             if self.leaving.get(&name).is_some_and(|leaving| leaving.owner.continues(&want.declared.owner)) {
                 self.leaving.remove(&name);
             }
+            self.logins.touch(&name);
             topic.claims.insert(key.clone(), want);
             (topic.due, topic.failures, news) = (Some(now), 0, true);
             let view = self.views.entry(key.clone()).or_default().entry(name.clone()).or_default();
@@ -120,8 +150,9 @@ impl State {
     /// When there is something to do next.
     pub(super) fn next(&self) -> Instant {
         let now = Instant::now();
-        let idle = self.topics.is_empty() && self.leaving.is_empty();
-        let due = self.topics.values().filter_map(|topic| topic.due).chain(self.leave).min();
+        let idle = self.topics.is_empty() && self.leaving.is_empty() && self.logins.is_empty();
+        let due = self.topics.values().filter_map(|topic| topic.due).chain(self.leave);
+        let due = due.chain(self.logins.next()).min();
         let sweep = (!idle).then(|| self.sweep.unwrap_or(now));
         let next = due.into_iter().chain(sweep).min().unwrap_or(now + NEVER);
         match &self.outage {
@@ -145,10 +176,17 @@ impl State {
         for topic in self.topics.values_mut() {
             topic.due = topic.due.or(Some(now));
         }
+        self.logins.sweep();
     }
 
-    /// What is due, at most one batch, and those who leave if it is their turn.
-    pub(super) fn take(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
+    /// What is due, at most one batch of each kind, and those who leave if it is their turn.
+    pub(super) fn take(&mut self) -> Batch {
+        let (items, leaving) = self.take_topics();
+        let (duties, allowed) = self.logins.take(&self.topics);
+        Batch { items, leaving, duties, allowed, departing: self.logins.take_leaving() }
+    }
+
+    fn take_topics(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
         let now = Instant::now();
         let due = self.topics.iter_mut().filter(|(_, topic)| topic.due.is_some_and(|due| due <= now));
         let views = &self.views;
@@ -177,12 +215,8 @@ impl State {
     }
 
     /// Keeps what came out. Returns the objects that are to be told.
-    pub(super) fn finish(
-        &mut self,
-        items: BTreeMap<String, Item>,
-        leaving: Option<&BTreeMap<String, Leaving>>,
-        worked: Result<Worked, Trouble>,
-    ) -> HashSet<Key> {
+    pub(super) fn finish(&mut self, batch: Batch, worked: Result<Worked, Trouble>) -> HashSet<Key> {
+        let Batch { items, leaving, duties, departing, .. } = batch;
         let mut told = HashSet::new();
         let names: Vec<String> = items.keys().cloned().collect();
         for (name, item) in &items {
@@ -196,18 +230,46 @@ impl State {
         match worked {
             Ok(worked) => {
                 if self.outage.take().is_some() {
-                    told.extend(self.views.keys().cloned());
+                    told.extend(self.everybody());
                 }
                 for (name, outcome) in worked.outcomes {
                     self.learned(&name, outcome, &mut told);
                 }
-                if let Some(leaving) = leaving {
+                if let Some(leaving) = &leaving {
                     self.left(leaving, worked.left, &mut told);
                 }
+                if let Some(departing) = &departing {
+                    self.logins.left(departing, &worked.departs);
+                }
+                self.learned_logins(duties, worked.logins, &mut told);
             }
-            Err(trouble) => self.failed(trouble, &names, leaving.is_some(), &mut told),
+            Err(trouble) => {
+                self.failed(trouble, &names, leaving.is_some(), &mut told);
+                if departing.is_some() {
+                    self.logins.leave_again();
+                }
+                self.learned_logins(duties, BTreeMap::new(), &mut told);
+            }
         }
         told
+    }
+
+    fn learned_logins(
+        &mut self,
+        duties: Duties,
+        outcomes: BTreeMap<Key, accounts::Outcome>,
+        told: &mut HashSet<Key>,
+    ) {
+        let (concerned, news) = self.logins.finish(duties, outcomes);
+        told.extend(concerned);
+        for (key, news) in news {
+            self.tell(told, key, news);
+        }
+    }
+
+    /// All objects that declare something.
+    fn everybody(&self) -> HashSet<Key> {
+        self.views.keys().chain(self.logins.keys()).cloned().collect()
     }
 
     pub(super) fn learned(&mut self, name: &str, outcome: Outcome, told: &mut HashSet<Key>) {
@@ -231,6 +293,7 @@ impl State {
             if *known != view {
                 *known = view;
                 told.insert(key);
+                self.logins.touch(name);
             }
         }
     }
@@ -283,7 +346,7 @@ impl State {
                 error = trouble.text,
                 "a Kafka cluster cannot be used"
             );
-            told.extend(self.views.keys().cloned());
+            told.extend(self.everybody());
         }
         let retry = now + jittered(pace(trouble.reason, failures));
         if is_of_login(trouble.reason) {

@@ -13,9 +13,9 @@ use krafka::admin::{
 use krafka::auth::ScramMechanism;
 
 use super::batch::Batch;
-use super::errors::{Effect, in_order};
-use super::{Direct, acls, groups, topics};
-use crate::engine::kafka::{Answer, Broker, BrokerError, Results, ScramCredential};
+use super::errors::{Effect, Scrub, in_order};
+use super::{Direct, acls, groups, log_in, topics};
+use crate::engine::kafka::{Answer, Broker, BrokerError, Credential, Results, ScramCredential};
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
 
 /// How many iterations brokers take.
@@ -105,6 +105,14 @@ impl Broker for Direct {
         }))
     }
 
+    fn all_acls(&self) -> Answer<'_, BTreeSet<Acl>> {
+        Box::pin(self.ask(|admin, left| async move {
+            let options = DescribeAclsOptions::default().timeout(left);
+            let found = admin.describe_acls(AclFilter::all(), options).await?;
+            Ok(found.into_iter().map(acls::from_wire).collect())
+        }))
+    }
+
     fn allow<'a>(&'a self, new: &'a [Acl]) -> Answer<'a, Results<()>> {
         let batch = Batch::new(new, Key, acls::check);
         Box::pin(self.run(batch, Effect::Write, move |admin, left, portion| async move {
@@ -163,6 +171,16 @@ impl Broker for Direct {
             let results = admin.alter_user_scram_credentials(remove.collect(), Vec::new(), options).await?;
             Ok(in_order(results, names.into_iter().cloned()))
         }))
+    }
+
+    fn log_in<'a>(&'a self, credential: &'a Credential) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let call = self.begin().await?;
+            // Its own text is scrubbed of this password too.
+            let secrets = call.settings.secrets().into_iter().chain([credential.password.clone()]);
+            let (scrub, settings) = (Scrub::new(secrets), &call.settings);
+            log_in::log_in(&call.admin, settings, credential, &scrub, call.deadline).await
+        })
     }
 }
 

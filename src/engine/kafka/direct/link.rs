@@ -134,7 +134,8 @@ impl Failure {
     }
 }
 
-async fn connect(settings: &Settings) -> krafka::Result<Kafka> {
+/// A new connection.
+pub async fn connect(settings: &Settings) -> krafka::Result<Kafka> {
     builder(settings).connect().await
 }
 

@@ -30,7 +30,7 @@ impl Scene {
         scene
     }
 
-    fn ledger(&self) -> Ledger {
+    fn ledger(&self) -> Ledger<Recorded> {
         Ledger::new(self.maps.client(), "operator")
     }
 

@@ -32,7 +32,7 @@ impl Scene {
         (outcomes, news.map(|(_, news)| news.what).collect())
     }
 
-    async fn round_with(&mut self, ledger: &Ledger) -> BTreeMap<String, Outcome> {
+    async fn round_with(&mut self, ledger: &Ledger<Recorded>) -> BTreeMap<String, Outcome> {
         let fence = Fence::always();
         let round = Round { broker: &self.broker, ledger, cluster_id: "cluster", fence: &fence };
         round.run(&mut self.items).await.unwrap()
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     async fn record(&self, topic: &str) -> Option<Recorded> {
-        let ledger = Ledger::new(self.maps.client(), "operator");
+        let ledger = Ledger::<Recorded>::new(self.maps.client(), "operator");
         let names = [topic.to_owned()];
         ledger.records("cluster", names.iter()).await.unwrap().remove(topic).unwrap().unwrap()
     }

@@ -10,7 +10,11 @@ fn key(name: &str) -> Key {
 
 fn want(service: &str, topic: &str, created: i64) -> Want {
     let owner = Owner { namespace: "shop".into(), name: service.into(), uid: format!("uid-{service}") };
-    Want { declared: Declared { name: topic.into(), owner, ..Declared::default() }, created }
+    Want {
+        declared: Declared { name: topic.into(), owner, ..Declared::default() },
+        consents: Default::default(),
+        created,
+    }
 }
 
 fn ready(key: &Key, topic: &str) -> Outcome {
@@ -21,7 +25,7 @@ fn ready(key: &Key, topic: &str) -> Outcome {
 
 fn worked(outcomes: Vec<(&str, Outcome)>) -> Result<Worked, Trouble> {
     let outcomes = outcomes.into_iter().map(|(name, outcome)| (name.to_owned(), outcome)).collect();
-    Ok(Worked { outcomes, left: BTreeMap::new() })
+    Ok(Worked { outcomes, ..Worked::default() })
 }
 
 fn away() -> Trouble {
@@ -37,6 +41,7 @@ fn state() -> State {
     let mut state = State::default();
     state.begin_sweep(SWEEP);
     state.leave = None;
+    state.logins = Default::default();
     state
 }
 
@@ -48,28 +53,28 @@ fn names(items: &BTreeMap<String, Item>) -> Vec<&str> {
 async fn what_is_declared_is_due_once_and_the_same_again_is_no_news() {
     let mut state = state();
     assert!(state.declare(&key("a"), vec![want("a", "t", 1)]));
-    let (items, _) = state.take();
-    assert_eq!(names(&items), ["t"]);
-    let told = state.finish(items, None, worked(vec![("t", ready(&key("a"), "t"))]));
+    let batch = state.take();
+    assert_eq!(names(&batch.items), ["t"]);
+    let told = state.finish(batch, worked(vec![("t", ready(&key("a"), "t"))]));
     assert_eq!(told, [key("a")].into());
     assert!(!state.declare(&key("a"), vec![want("a", "t", 1)]));
-    assert!(state.take().0.is_empty());
+    assert!(state.take().items.is_empty());
     assert!(state.next() >= Instant::now() + SWEEP.mul_f64(0.9), "nothing but the sweep is left");
     state.declare(&key("a"), vec![want("a", "t", 1), want("a", "u", 1)]);
-    assert_eq!(names(&state.take().0), ["u"], "its neighbour is not looked at again");
+    assert_eq!(names(&state.take().items), ["u"], "its neighbour is not looked at again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_same_outcome_tells_nobody() {
     let mut state = state();
     state.declare(&key("a"), vec![want("a", "t", 1)]);
-    let (items, _) = state.take();
-    state.finish(items, None, worked(vec![("t", ready(&key("a"), "t"))]));
+    let batch = state.take();
+    state.finish(batch, worked(vec![("t", ready(&key("a"), "t"))]));
     tokio::time::advance(SWEEP * 2).await;
     state.begin_sweep(SWEEP);
-    let (items, _) = state.take();
-    assert_eq!(names(&items), ["t"], "the sweep looks at everything");
-    assert_eq!(state.finish(items, None, worked(vec![("t", ready(&key("a"), "t"))])), HashSet::new());
+    let batch = state.take();
+    assert_eq!(names(&batch.items), ["t"], "the sweep looks at everything");
+    assert_eq!(state.finish(batch, worked(vec![("t", ready(&key("a"), "t"))])), HashSet::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,8 +83,8 @@ async fn the_older_object_comes_first_and_the_uid_decides_between_equals() {
     state.declare(&key("young"), vec![want("young", "t", 9)]);
     state.declare(&key("b"), vec![want("b", "t", 1)]);
     state.declare(&key("a"), vec![want("a", "t", 1)]);
-    let (items, _) = state.take();
-    let claims: Vec<&str> = items["t"].claims.iter().map(|(key, _)| key.name.as_str()).collect();
+    let batch = state.take();
+    let claims: Vec<&str> = batch.items["t"].claims.iter().map(|(key, _)| key.name.as_str()).collect();
     assert_eq!(claims, ["a", "b", "young"]);
 }
 
@@ -87,13 +92,13 @@ async fn the_older_object_comes_first_and_the_uid_decides_between_equals() {
 async fn what_changes_while_a_batch_is_under_way_is_looked_at_again() {
     let mut state = state();
     state.declare(&key("a"), vec![want("a", "t", 1)]);
-    let (items, _) = state.take();
+    let batch = state.take();
     let mut more = want("a", "t", 1);
     more.declared.partitions = Some(9);
     state.declare(&key("a"), vec![more]);
-    state.finish(items, None, worked(vec![("t", ready(&key("a"), "t"))]));
+    state.finish(batch, worked(vec![("t", ready(&key("a"), "t"))]));
     assert!(!state.views[&key("a")]["t"].compared, "the outcome is that of the old declaration");
-    assert_eq!(names(&state.take().0), ["t"]);
+    assert_eq!(names(&state.take().items), ["t"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,26 +110,26 @@ async fn an_outage_is_retried_with_patience_and_lasts_after_five_minutes() {
     while begin.elapsed() < Duration::from_secs(400) {
         tokio::time::sleep_until(state.next()).await;
         state.begin_sweep(Duration::from_secs(3600));
-        let (items, leaving) = state.take();
+        let batch = state.take();
         attempts += 1;
         let other_words = Trouble { text: format!("attempt {attempts}"), ..away() };
-        if !state.finish(items, leaving.as_ref(), Err(other_words)).is_empty() {
+        if !state.finish(batch, Err(other_words)).is_empty() {
             told.push((begin.elapsed().as_secs(), state.outage.as_ref().unwrap().trouble.lasting));
         }
     }
     assert!(attempts < 30, "{attempts} attempts");
     assert!(matches!(told[..], [(0, false), (300..340, true)]), "{told:?}");
     assert_eq!(state.outage.as_ref().unwrap().trouble.text, "attempt 1", "other words are no news");
-    let (items, _) = state.take();
-    assert_eq!(state.finish(items, None, worked(vec![])), [key("a")].into(), "its end is news");
+    let batch = state.take();
+    assert_eq!(state.finish(batch, worked(vec![])), [key("a")].into(), "its end is news");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_is_retried_slowly_while_the_secret_is_watched() {
     let mut state = state();
     state.declare(&key("a"), vec![want("a", "t", 1)]);
-    let (items, _) = state.take();
-    state.finish(items, None, Err(refused()));
+    let batch = state.take();
+    state.finish(batch, Err(refused()));
     assert!(state.next() <= Instant::now() + POLL, "the Secret is looked at");
     let retry = state.outage.as_ref().unwrap().retry;
     assert!(retry >= Instant::now() + Duration::from_secs(25), "the login is not");
@@ -138,15 +143,15 @@ async fn a_refused_topic_comes_back_later_each_time_and_is_asked_about_first() {
     let mut waits = Vec::new();
     for _ in 0..3 {
         tokio::time::sleep_until(state.next()).await;
-        let (items, _) = state.take();
-        waits.push(items["t"].careful);
-        state.finish(items, None, worked(vec![("t", bad())]));
+        let batch = state.take();
+        waits.push(batch.items["t"].careful);
+        state.finish(batch, worked(vec![("t", bad())]));
         let due = state.topics["t"].due.unwrap().duration_since(Instant::now());
         assert!(due >= Duration::from_secs(54), "{due:?}");
     }
     assert_eq!(waits, [false, true, true]);
     state.declare(&key("a"), vec![Want { created: 2, ..want("a", "t", 1) }]);
-    assert!(!state.take().0["t"].careful, "it is another declaration");
+    assert!(!state.take().items["t"].careful, "it is another declaration");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +175,7 @@ async fn who_adopts_is_the_successor_of_a_topic_that_is_let_go() {
     state.declare(&key("c"), vec![want("c", "t", 1)]);
     state.leaving.insert("t".into(), Leaving { owner, ..Leaving::default() });
     state.leave = Some(Instant::now());
-    let (_, leaving) = state.take();
+    let leaving = state.take().leaving;
     assert_eq!(leaving.unwrap()["t"].successor, Some(adopting.declared.owner));
 }
 
@@ -179,9 +184,9 @@ async fn a_batch_is_bounded_and_the_rest_is_next() {
     let mut state = state();
     let many = (0..BATCH + 7).map(|n| want("a", &format!("t{n:04}"), 1)).collect();
     state.declare(&key("a"), many);
-    assert_eq!(state.take().0.len(), BATCH);
+    assert_eq!(state.take().items.len(), BATCH);
     assert_eq!(state.next(), Instant::now());
-    assert_eq!(state.take().0.len(), 7);
+    assert_eq!(state.take().items.len(), 7);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,647 @@
+//! One batch of logins: look, decide, record, give rights, make users, try them, let old ones go. The
+//! ledger is written before the broker, and all calls are for all logins at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream;
+use tokio::time::Instant;
+
+use super::ledger::{Edit, Ledger};
+use super::round::{may_write, of_ledger};
+use super::trouble::{is_of_all, trouble};
+use super::{Broker, BrokerError, Credential};
+use crate::api::Reason;
+use crate::engine::lease::Fence;
+use crate::engine::live::Key;
+use crate::engine::request::Failure;
+use crate::kafka::account::{self, Account, Decision, Identity, Recorded, Seen, Standing, Stored, principal};
+use crate::kafka::consent::{Claims, Consents, Known, claims};
+use crate::kafka::model::Acl;
+use crate::kafka::rights::rights;
+use crate::kafka::topic::{self, Owner};
+use crate::kafka::view::{AccessView, Happened, News, Trouble};
+
+/// Up to this number principals are asked for one by one, beyond it all ACLs are read at once.
+const FEW: usize = 8;
+/// Logins that are tried at the same time.
+const TRIALS: usize = 8;
+/// A broker hears of new ACLs a moment after they are made: what it does not show before is not lost.
+const SHOWS: Duration = Duration::from_secs(2);
+/// How long the owner of a topic may be silent until that is told: after a start all are heard of in turn.
+const SILENT: Duration = Duration::from_secs(15);
+/// How often in a row ACLs have to be gone until somebody else is taken to remove them.
+const CONTESTED: u32 = 2;
+
+/// What is known of one login between two batches.
+#[derive(Clone, Debug, Default)]
+pub struct Carry {
+    /// A login that waits to be put into the Secret.
+    pub offered: Option<Credential>,
+    /// During which term of this replica it was made.
+    pub term: u64,
+    /// Digest of the rights that it was last seen with or given.
+    confirmed: Option<u64>,
+    /// When rights were last given.
+    given: Option<Instant>,
+    /// How often in a row they had gone.
+    vanished: u32,
+    /// Since when an owner of its topics is not heard of.
+    silent: Option<Instant>,
+}
+
+/// One login of a batch.
+#[derive(Clone, Debug)]
+pub struct Duty {
+    /// What is declared.
+    pub account: Account,
+    /// What was carried over from the last batch.
+    pub carry: Carry,
+    /// What happened, for Events.
+    pub news: Vec<News>,
+}
+
+/// What became of one login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What its object is told.
+    pub view: AccessView,
+    /// Why to look again before the next sweep.
+    pub failure: Option<Reason>,
+    /// When to look again although nothing failed.
+    pub again: Option<Duration>,
+}
+
+/// The logins of a batch.
+pub type Duties = BTreeMap<Key, Duty>;
+/// What those who declare a topic allow, by its name on the broker.
+pub type Allowed = BTreeMap<String, Vec<(Owner, Consents)>>;
+
+/// A cluster and its ledgers.
+pub struct Accounts<'a> {
+    /// The cluster.
+    pub broker: &'a dyn Broker,
+    /// Who has which users.
+    pub ledger: &'a Ledger<Recorded>,
+    /// Who owns which topics.
+    pub topics: &'a Ledger<topic::Recorded>,
+    /// The cluster's own id.
+    pub cluster_id: &'a str,
+    /// Whether this replica may write, asked before each request that changes something.
+    pub fence: &'a Fence,
+    /// How long a user is kept at least after the Secret has changed.
+    pub grace: Duration,
+    /// Now, seconds since 1970.
+    pub now: i64,
+}
+
+/// A login while its batch is under way.
+#[derive(Debug, Default)]
+struct Work {
+    /// As the ledger had it when the batch began.
+    before: Option<Recorded>,
+    /// As the ledger has it now.
+    stored: Option<Recorded>,
+    decision: Decision,
+    claims: Claims,
+    have: BTreeMap<String, BTreeSet<Acl>>,
+    contested: bool,
+    unsupported: Option<String>,
+    trouble: Option<Trouble>,
+}
+
+type Works = BTreeMap<Key, Work>;
+
+/// Name of a login in the ledger.
+pub fn ledger_name(key: &Key) -> String {
+    format!("{}.{}", key.namespace, key.name)
+}
+
+impl Accounts<'_> {
+    /// Brings the logins in line with what is declared.
+    ///
+    /// # Errors
+    /// What concerns the whole batch: no broker, no login, no ledger.
+    pub async fn run(
+        &self,
+        duties: &mut Duties,
+        allowed: &Allowed,
+    ) -> Result<BTreeMap<Key, Outcome>, Trouble> {
+        if duties.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        for duty in duties.values_mut().filter(|duty| duty.carry.term != self.fence.term()) {
+            // Another leader may have given the user another password.
+            duty.carry.offered = None;
+        }
+        let mut works = self.look(duties, allowed).await?;
+        self.record(&mut works).await?;
+        tell_of_turns(duties, &works);
+        self.find_acls(duties, &mut works).await?;
+        self.give_rights(duties, &mut works).await?;
+        self.make(duties, &mut works).await?;
+        self.retire(duties, &mut works).await?;
+        for (key, work) in &works {
+            if let Some(duty) = duties.get_mut(key) {
+                let silent = !work.claims.open.is_empty();
+                duty.carry.silent = duty.carry.silent.or_else(|| Some(Instant::now())).filter(|_| silent);
+            }
+        }
+        Ok(works.into_iter().map(|(key, work)| (key.clone(), self.outcome(work, duties.get(&key)))).collect())
+    }
+
+    async fn look(&self, duties: &Duties, allowed: &Allowed) -> Result<Works, Trouble> {
+        let names: Vec<String> = duties.keys().map(ledger_name).collect();
+        let records = self.ledger.records(self.cluster_id, names.iter()).await.map_err(of)?;
+        let used = duties.values().flat_map(|duty| &duty.account.uses).map(|used| &used.topic);
+        let used: BTreeSet<&String> = used.collect();
+        let topics = self.topics.records(self.cluster_id, used.into_iter()).await.map_err(of)?;
+        let record = |name: &String| records.get(name).and_then(|found| found.as_ref().ok()?.as_ref());
+        let asked: BTreeSet<String> = duties
+            .values()
+            .zip(&names)
+            .flat_map(|(duty, name)| account::candidates(&duty.account, record(name)))
+            .collect();
+        let (exist, refused) = self.existing(&asked.into_iter().collect::<Vec<_>>()).await?;
+        let mut works = Works::new();
+        for ((key, duty), name) in duties.iter().zip(&names) {
+            let mut work = Work::default();
+            if let Some(Err(failure)) = records.get(name) {
+                work.trouble = Some(of(failure.clone()));
+            } else {
+                work.before = record(name).cloned();
+                work.stored.clone_from(&work.before);
+                work.claims = judged(&duty.account, &topics, allowed);
+            }
+            // Without users of ours nothing is concluded from those that exist.
+            work.trouble = work.trouble.or_else(|| refused.clone().filter(|_| makes_users(&duty.account)));
+            if work.trouble.is_none() {
+                work.decision =
+                    account::decide(&duty.account, work.before.as_ref(), &self.seen(duty, &exist));
+            }
+            works.insert(key.clone(), work);
+        }
+        Ok(works)
+    }
+
+    fn seen<'s>(&self, duty: &'s Duty, exist: &'s BTreeSet<String>) -> Seen<'s> {
+        Seen {
+            exist,
+            offered: duty.carry.offered.as_ref().map(|offered| offered.user.as_str()),
+            now: self.now,
+            grace: i64::try_from(self.grace.as_secs()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Which users exist, or why nobody may ask.
+    async fn existing(&self, names: &[String]) -> Result<(BTreeSet<String>, Option<Trouble>), Trouble> {
+        if names.is_empty() {
+            return Ok((BTreeSet::new(), None));
+        }
+        match self.broker.users(names).await.map_err(|error| trouble(&error)) {
+            Ok(exist) => Ok((exist, None)),
+            Err(trouble) if is_of_all(trouble.reason) => Err(trouble),
+            Err(trouble) => Ok((BTreeSet::new(), Some(trouble))),
+        }
+    }
+
+    /// Writes what the decisions want to have recorded. Nothing is sent for a login that is not.
+    async fn record(&self, works: &mut Works) -> Result<(), Trouble> {
+        let changed = |work: &Work| work.trouble.is_none() && work.decision.record != work.stored;
+        let edit = |work: &Work| Edit { from: work.stored.clone(), to: work.decision.record.clone() };
+        let edits: BTreeMap<String, Edit<Recorded>> = works
+            .iter()
+            .filter(|(_, work)| changed(work))
+            .map(|(key, work)| (ledger_name(key), edit(work)))
+            .collect();
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let failed = self.ledger.write(self.cluster_id, edits).await.map_err(of)?;
+        for (key, work) in works.iter_mut().filter(|(_, work)| work.trouble.is_none()) {
+            match failed.get(&ledger_name(key)) {
+                Some(failure) => work.stop(of(failure.clone())),
+                None => work.stored.clone_from(&work.decision.record),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the principals in question have now.
+    async fn find_acls(&self, duties: &Duties, works: &mut Works) -> Result<(), Trouble> {
+        let concerned = |(key, work): &(&Key, &Work)| {
+            work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
+        };
+        let users: BTreeSet<String> = works
+            .iter()
+            .filter(concerned)
+            .flat_map(|(_, work)| work.decision.grant.union(&work.decision.retire).cloned())
+            .collect();
+        let found = self.acls_of(&users).await;
+        let of_works = works.iter_mut().filter(|(key, work)| {
+            work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
+        });
+        match found {
+            Ok(found) => {
+                for (_, work) in of_works {
+                    let mine = work.decision.grant.union(&work.decision.retire);
+                    let have = |user: &String| (user.clone(), found.get(user).cloned().unwrap_or_default());
+                    work.have = mine.map(have).collect();
+                }
+            }
+            Err(BrokerError::Unsupported(text)) => {
+                of_works.for_each(|(_, work)| work.unsupported = Some(text.clone()));
+            }
+            Err(error) => {
+                let trouble = trouble(&error);
+                if is_of_all(trouble.reason) {
+                    return Err(trouble);
+                }
+                of_works.for_each(|(_, work)| work.stop(trouble.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// ACLs by user.
+    async fn acls_of(
+        &self,
+        users: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, BTreeSet<Acl>>, BrokerError> {
+        if users.len() <= FEW {
+            let ask = |user: &String| {
+                let (user, principal) = (user.clone(), principal(user));
+                async move { Ok((user, self.broker.acls(&principal).await?)) }
+            };
+            return join_all(users.iter().map(ask)).await.into_iter().collect();
+        }
+        let mut found: BTreeMap<String, BTreeSet<Acl>> = BTreeMap::new();
+        for acl in self.broker.all_acls().await? {
+            if let Some(user) = acl.principal.strip_prefix("User:").filter(|user| users.contains(*user)) {
+                found.entry(user.to_owned()).or_default().insert(acl);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn give_rights(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
+        let (mut allow, mut revoke) = (Batch::default(), Batch::default());
+        for (key, work) in works.iter_mut().filter(|(_, work)| work.is_open()) {
+            let Some(duty) = duties.get_mut(key) else { continue };
+            let wanted = work.wanted();
+            let gone = duty.carry.confirmed == Some(wanted) && work.lost();
+            if duty.carry.confirmed != Some(wanted) {
+                (duty.carry.vanished, duty.carry.given) = (0, None);
+            } else if !gone {
+                duty.carry.vanished = 0;
+            } else if duty.carry.given.is_none_or(|given| given.elapsed() >= SHOWS) {
+                duty.carry.vanished += 1;
+            }
+            work.contested = duty.carry.vanished >= CONTESTED;
+            if work.contested {
+                continue;
+            }
+            for (user, have) in &work.have {
+                let none = Claims::default();
+                let claims = if work.decision.retire.contains(user) { &none } else { &work.claims };
+                let change = claims.difference(&principal(user), have);
+                allow.extend(key, change.allow);
+                revoke.extend(key, change.revoke);
+            }
+            if gone && duty.carry.vanished > 0 {
+                let user = work.stored.as_ref().and_then(Recorded::active).cloned().unwrap_or_default();
+                duty.news.push(News { topic: user, what: Happened::AclsRepaired });
+            }
+        }
+        self.send(&revoke, works, false).await?;
+        self.send(&allow, works, true).await?;
+        let given: BTreeSet<&Key> = allow.keys.iter().collect();
+        for (key, work) in works.iter().filter(|(_, work)| work.is_open() && !work.contested) {
+            let Some(duty) = duties.get_mut(key) else { continue };
+            duty.carry.confirmed = Some(work.wanted());
+            if given.contains(key) {
+                duty.carry.given = Some(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, batch: &Batch, works: &mut Works, allow: bool) -> Result<(), Trouble> {
+        if batch.acls.is_empty() {
+            return Ok(());
+        }
+        may_write(self.fence)?;
+        let sent =
+            if allow { self.broker.allow(&batch.acls).await } else { self.broker.revoke(&batch.acls).await };
+        for (key, answer) in batch.keys.iter().zip(sent.map_err(|error| trouble(&error))?) {
+            let Some(work) = works.get_mut(key) else { continue };
+            match answer {
+                Ok(()) => {}
+                Err(BrokerError::Unsupported(text)) => work.unsupported = Some(text),
+                Err(error) => work.stop(trouble(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives new passwords to users that no Secret holds, and tries them.
+    async fn make(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
+        let wanted = works.iter().filter_map(|(key, work)| Some((key.clone(), work.decision.make.clone()?)));
+        let new: Vec<(Key, Credential)> =
+            wanted.map(|(key, user)| (key, Credential::random(&user))).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        may_write(self.fence)?;
+        let term = self.fence.term();
+        let salted: Vec<_> = new.iter().map(|(_, credential)| credential.salted()).collect();
+        let answers = self.broker.set_users(&salted).await.map_err(|error| trouble(&error))?;
+        let mut made = Vec::new();
+        for ((key, credential), answer) in new.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => made.push((key, credential)),
+                Err(error) => works.entry(key).or_default().stop(trouble(&error)),
+            }
+        }
+        let tries = stream::iter(made).map(|(key, credential)| async move {
+            let tried = self.broker.log_in(&credential).await;
+            (key, credential, tried)
+        });
+        let tried: Vec<_> = tries.buffer_unordered(TRIALS).collect().await;
+        for (key, credential, tried) in tried {
+            let (Some(duty), Some(work)) = (duties.get_mut(&key), works.get_mut(&key)) else { continue };
+            (duty.carry.offered, duty.carry.term) = (None, term);
+            match tried {
+                Ok(()) => duty.carry.offered = Some(credential),
+                Err(BrokerError::LoginRefused(text)) => {
+                    work.stop(Trouble { reason: Reason::CredentialRefused, text, lasting: true });
+                }
+                Err(error) => work.stop(trouble(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the credentials of users away whose ACLs are gone, and forgets them.
+    async fn retire(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
+        let going = works.iter().filter(|(_, work)| work.trouble.is_none() && !work.contested);
+        let going: BTreeMap<Key, BTreeSet<String>> = going
+            .map(|(key, work)| (key.clone(), work.decision.retire.clone()))
+            .filter(|(_, retire)| !retire.is_empty())
+            .collect();
+        if going.is_empty() {
+            return Ok(());
+        }
+        let ours = |key: &Key, user: &String| {
+            let stored = works.get(key).and_then(|work| work.stored.as_ref());
+            stored.and_then(|record| record.users.get(user)).is_some_and(|standing| standing.is_ours())
+        };
+        let names: Vec<(Key, String)> = going
+            .iter()
+            .flat_map(|(key, users)| users.iter().map(|user| (key.clone(), user.clone())))
+            .filter(|(key, user)| ours(key, user))
+            .collect();
+        let failed = self.remove(&names.iter().map(|(_, user)| user.clone()).collect::<Vec<_>>()).await?;
+        for (key, retired) in &going {
+            let Some(work) = works.get_mut(key) else { continue };
+            if let Some(trouble) = retired.iter().find_map(|user| failed.get(user)) {
+                work.stop(trouble.clone());
+                continue;
+            }
+            work.decision.record = work.stored.as_ref().and_then(|record| record.without(retired));
+        }
+        self.record(works).await?;
+        for (key, user) in names {
+            let gone = works.get(&key).is_some_and(|work| work.trouble.is_none());
+            if let Some(duty) = duties.get_mut(&key).filter(|_| gone) {
+                duty.news.push(News { topic: user, what: Happened::LoginRetired });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes users; those that could not be, each with why.
+    async fn remove(&self, names: &[String]) -> Result<BTreeMap<String, Trouble>, Trouble> {
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        may_write(self.fence)?;
+        let answers = self.broker.remove_users(names).await.map_err(|error| trouble(&error))?;
+        let failed = names.iter().zip(answers).filter_map(|(name, answer)| match answer {
+            Ok(()) | Err(BrokerError::Missing) => None,
+            Err(error) => Some((name.clone(), trouble(&error))),
+        });
+        Ok(failed.collect())
+    }
+
+    /// Removes the users and ACLs of Microservices that are gone, by their names in the ledger; `true` =
+    /// their pods are still there. Returns those that still wait.
+    ///
+    /// # Errors
+    /// What concerns all of them.
+    pub async fn let_go(&self, leaving: &BTreeMap<String, bool>) -> Result<BTreeSet<String>, Trouble> {
+        let records = self.ledger.records(self.cluster_id, leaving.keys()).await.map_err(of)?;
+        let doomed = |name: &String| {
+            let record = records.get(name)?.as_ref().ok()?.as_ref()?;
+            record.doomed.is_some().then(|| record.clone())
+        };
+        let all: BTreeMap<&String, (Recorded, bool)> =
+            leaving.iter().filter_map(|(name, in_use)| Some((name, (doomed(name)?, *in_use)))).collect();
+        let mut waits: BTreeSet<String> =
+            all.iter().filter(|(_, (_, in_use))| *in_use).map(|(name, _)| (*name).clone()).collect();
+        let free: BTreeMap<&String, Recorded> = all
+            .into_iter()
+            .filter(|(_, (_, in_use))| !in_use)
+            .map(|(name, (record, _))| (name, record))
+            .collect();
+        let failed = self.strip(free.values()).await?;
+        let gone = |record: &Recorded| record.users.keys().all(|user| !failed.contains_key(user));
+        let (gone, stuck): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            free.into_iter().partition(|(_, record)| gone(record));
+        for trouble in failed.values() {
+            tracing::warn!(
+                error = trouble.text,
+                "a Kafka user of a deleted Microservice cannot be removed yet"
+            );
+        }
+        waits.extend(stuck.into_keys().cloned());
+        let edits =
+            gone.into_iter().map(|(name, record)| (name.clone(), Edit { from: Some(record), to: None }));
+        let failed = self.ledger.write(self.cluster_id, edits.collect()).await.map_err(of)?;
+        waits.extend(failed.into_keys());
+        Ok(waits)
+    }
+
+    /// Takes all ACLs of these users away and then the credentials of those that are ours. Returns those
+    /// that could not be removed.
+    async fn strip(
+        &self,
+        records: impl Iterator<Item = &Recorded>,
+    ) -> Result<BTreeMap<String, Trouble>, Trouble> {
+        let users: BTreeMap<String, Standing> = records.flat_map(|record| record.users.clone()).collect();
+        let mut failed = BTreeMap::new();
+        let have = match self.acls_of(&users.keys().cloned().collect()).await {
+            Ok(have) => have,
+            Err(BrokerError::Unsupported(_)) => BTreeMap::new(),
+            Err(error) => return Err(trouble(&error)),
+        };
+        let (mut acls, mut of_users) = (Vec::new(), Vec::new());
+        for (user, have) in have {
+            for acl in Claims::default().difference(&principal(&user), &have).revoke {
+                acls.push(acl);
+                of_users.push(user.clone());
+            }
+        }
+        if !acls.is_empty() {
+            may_write(self.fence)?;
+            let answers = self.broker.revoke(&acls).await.map_err(|error| trouble(&error))?;
+            for (user, answer) in of_users.into_iter().zip(answers) {
+                if let Err(error) = answer {
+                    failed.insert(user, trouble(&error));
+                }
+            }
+        }
+        let ours: Vec<String> = users
+            .into_iter()
+            .filter(|(user, standing)| standing.is_ours() && !failed.contains_key(user))
+            .map(|(user, _)| user)
+            .collect();
+        failed.extend(self.remove(&ours).await?);
+        Ok(failed)
+    }
+
+    fn outcome(&self, work: Work, duty: Option<&Duty>) -> Outcome {
+        let stored = work.stored.as_ref();
+        let granted = |record: &Recorded| {
+            record.users.iter().find(|(_, s)| **s == Standing::Granted).map(|(user, _)| user.clone())
+        };
+        let retiring: BTreeSet<String> =
+            stored.map(|record| record.retiring().cloned().collect()).unwrap_or_default();
+        let silent = duty.and_then(|duty| duty.carry.silent);
+        let patience = silent.and_then(|since| SILENT.checked_sub(since.elapsed()));
+        let rests = stored.zip(duty).and_then(|(record, duty)| self.again(record, duty));
+        Outcome {
+            // For what only a person can change, the sweep is soon enough.
+            failure: work.trouble.as_ref().map(|trouble| trouble.reason),
+            again: rests.into_iter().chain(patience).min(),
+            view: AccessView {
+                compared: work.trouble.is_none() && patience.is_none(),
+                user: stored.and_then(|record| record.active().cloned().or_else(|| granted(record))),
+                retiring,
+                looks_at_pods: work.decision.look,
+                obstacle: work.decision.obstacle,
+                lacks: work.claims.lacks,
+                open: work.claims.open,
+                asks: BTreeSet::new(),
+                contested: work.contested,
+                unsupported: work.unsupported,
+                trouble: work.trouble,
+            },
+        }
+    }
+
+    /// When the next user that no pod carries has rested long enough.
+    fn again(&self, record: &Recorded, duty: &Duty) -> Option<Duration> {
+        let grace = i64::try_from(self.grace.as_secs()).unwrap_or(i64::MAX);
+        let carried = duty.account.carried.as_ref();
+        let since = record.users.iter().filter_map(|(user, standing)| match standing {
+            Standing::Retiring(since) => carried.is_some_and(|all| !all.contains(user)).then_some(*since),
+            Standing::Leaving(since) => Some(*since),
+            _ => None,
+        });
+        let wait = since.map(|since| since.saturating_add(grace).saturating_sub(self.now)).min()?;
+        Some(Duration::from_secs(u64::try_from(wait.max(1)).unwrap_or(1)))
+    }
+}
+
+impl Work {
+    fn stop(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
+        self.decision.make = None;
+        self.decision.retire.clear();
+    }
+
+    /// Whether rights can be given.
+    fn is_open(&self) -> bool {
+        self.trouble.is_none() && self.unsupported.is_none() && !self.have.is_empty()
+    }
+
+    /// Digest of the rights that are wanted for users that are there already.
+    fn wanted(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for user in &self.decision.grant {
+            rights(&principal(user), &self.claims.uses).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Whether some of the wanted rights are not there.
+    fn lost(&self) -> bool {
+        let lacks = |user: &String| {
+            let have = self.have.get(user);
+            have.is_some_and(|have| !rights(&principal(user), &self.claims.uses).is_subset(have))
+        };
+        self.decision.grant.iter().any(lacks)
+    }
+}
+
+/// ACLs of one call, each with the login that it is of.
+#[derive(Default)]
+struct Batch {
+    acls: Vec<Acl>,
+    keys: Vec<Key>,
+}
+
+impl Batch {
+    fn extend(&mut self, key: &Key, acls: Vec<Acl>) {
+        self.keys.extend(acls.iter().map(|_| key.clone()));
+        self.acls.extend(acls);
+    }
+}
+
+/// What was offered has arrived; another user in use is news.
+fn tell_of_turns(duties: &mut Duties, works: &Works) {
+    for (key, work) in works.iter().filter(|(_, work)| work.trouble.is_none()) {
+        let Some(duty) = duties.get_mut(key) else { continue };
+        let (before, now) = (
+            work.before.as_ref().and_then(Recorded::active),
+            work.stored.as_ref().and_then(Recorded::active),
+        );
+        let Some(user) = now else { continue };
+        duty.carry.offered.take_if(|offered| offered.user == *user);
+        if before != now {
+            let what = if before.is_some() { Happened::LoginRotated } else { Happened::LoginMade };
+            duty.news.push(News { topic: user.clone(), what });
+        }
+    }
+}
+
+fn makes_users(account: &Account) -> bool {
+    matches!(account.identity, Identity::Managed(_)) && account.stored != Stored::Foreign
+}
+
+type Records = BTreeMap<String, Result<Option<topic::Recorded>, Failure>>;
+
+fn judged(account: &Account, topics: &Records, allowed: &Allowed) -> Claims {
+    let known = |topic: &str| match topics.get(topic) {
+        Some(Err(_)) => Known::Unreadable,
+        Some(Ok(Some(record))) => {
+            let declared = allowed.get(topic).into_iter().flatten();
+            let of_owner = declared.into_iter().find(|(owner, _)| record.owner.continues(owner));
+            Known::Ledger(Some(record), of_owner.map(|(_, consents)| consents))
+        }
+        Some(Ok(None)) | None => Known::Ledger(None, None),
+    };
+    claims(&account.owner, &account.uses, account.streams.as_deref(), known)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as errors come
+fn of(failure: Failure) -> Trouble {
+    of_ledger(&failure)
+}
+
+#[cfg(test)]
+mod tests;
