@@ -60,6 +60,8 @@ pub struct Options {
     pub max_rolling: usize,
     /// Between two looks at Kafka topics of which nothing was heard.
     pub kafka_sweep: Duration,
+    /// Between two looks at which optional APIs the cluster serves.
+    pub api_pace: Duration,
     /// Logs, metrics, health.
     pub telemetry: Arc<Telemetry>,
     /// Whether this replica may write.
@@ -122,6 +124,7 @@ pub async fn run(
         world: Arc::clone(&world),
         queue,
         fleet,
+        api_pace: options.api_pace,
         telemetry: Arc::clone(&options.telemetry),
     };
     let context = Arc::new(Context {

@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Between two looks at Kafka topics of which nothing was heard: what others changed is repaired then
     #[arg(long, env = "KAFKA_SWEEP", default_value = "5m", value_parser = duration)]
     kafka_sweep: Duration,
+    /// Between two looks at which optional APIs the cluster serves, KEDA's for example
+    #[arg(long, env = "API_PACE", default_value = "1m", value_parser = duration)]
+    api_pace: Duration,
     /// Level, or directives such as info,microservice_operator=debug
     #[arg(long, env = "LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     log_level: String,
@@ -124,6 +127,7 @@ async fn operate(arguments: Arguments, level: LogLevel) -> anyhow::Result<()> {
         class_rate: arguments.class_rate,
         max_rolling: arguments.max_rolling,
         kafka_sweep: arguments.kafka_sweep,
+        api_pace: arguments.api_pace,
         telemetry,
         fence: leadership.fence(),
         leadership: leadership.changes(),

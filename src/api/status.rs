@@ -48,7 +48,8 @@ pub struct MicroserviceStatus {
     /// Digest of the last pod template that was rolled out completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_template: Option<String>,
-    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady.
+    /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady,
+    /// ScalingReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The objects the operator keeps for this one.

@@ -218,12 +218,17 @@ impl Requests {
         Ok(())
     }
 
-    /// Deletes exactly this object at exactly this version.
+    /// Deletes exactly this object at exactly this version; a ScaledObject after the autoscaler that KEDA
+    /// made of it.
     ///
     /// # Errors
     /// Any [`Failure`]; `Conflict` when it has changed or is another one, `Missing` when it is gone.
     pub async fn delete(&self, kind: &Kind, key: &Key, live: &Live) -> Result<(), Failure> {
-        let params = DeleteParams::background().preconditions(Preconditions {
+        let params = match kind.kind {
+            "ScaledObject" => DeleteParams::foreground(),
+            _ => DeleteParams::background(),
+        };
+        let params = params.preconditions(Preconditions {
             uid: Some(live.uid.to_string()),
             resource_version: Some(live.resource_version.to_string()),
         });
