@@ -8,8 +8,8 @@ use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, ObjectMeta, PartialObjectMeta};
-use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
+use kube::core::{DeserializeGuard, Status};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -467,12 +467,17 @@ fn report(telemetry: &Telemetry, stream: &'static str, error: &watcher::Error) {
     tracing::warn!(stream, %error, "a watch failed and will be tried again");
 }
 
+/// By the code alone: for a group that is not served at all the server answers in plain text.
+fn is_absent(status: &Status) -> bool {
+    status.code == 404
+}
+
 /// Whether the server says that it does not know the kind.
 fn is_unknown(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.is_not_found(),
+        | watcher::Error::WatchError(status) => is_absent(status),
         _ => false,
     }
 }
@@ -481,7 +486,7 @@ fn is_unknown(error: &watcher::Error) -> bool {
 fn is_refusal(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) => {
-            status.is_forbidden() || status.is_not_found()
+            status.is_forbidden() || is_absent(status)
         }
         _ => false,
     }
