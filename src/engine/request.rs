@@ -68,6 +68,20 @@ impl Failure {
         matches!(self, Self::Invalid(_) | Self::Forbidden(_) | Self::NotServed(_))
     }
 
+    /// The failure as it is for this child. KEDA's admission check may still know of the autoscaler that
+    /// has just made room for the ScaledObject of its name: that passes.
+    pub fn of_child(self, kind: &str, name: &str) -> Self {
+        match self {
+            Self::Forbidden(text)
+                if kind == "ScaledObject"
+                    && text.contains(&format!("already managed by the hpa '{name}'")) =>
+            {
+                Self::Transient(text)
+            }
+            other => other,
+        }
+    }
+
     /// The failure as a sentence about the object that it concerns.
     pub fn problem(&self, kind: &str, name: &str) -> Problem {
         let message = match self {
@@ -291,6 +305,15 @@ mod tests {
         assert_eq!(failure(404, "pods \"x\" not found"), Failure::Missing("pods \"x\" not found".to_owned()));
         assert!(!failure(503, "x").is_lasting());
         assert!(failure(422, "x").is_lasting());
+    }
+
+    #[test]
+    fn keda_is_asked_again_about_an_autoscaler_of_ours_that_has_just_gone() {
+        let text = "the workload 'web' of type 'apps/v1.Deployment' is already managed by the hpa 'web'";
+        let denied = Failure::Forbidden(text.to_owned());
+        assert!(!denied.clone().of_child("ScaledObject", "web").is_lasting());
+        assert_eq!(denied.clone().of_child("Deployment", "web"), denied);
+        assert_eq!(denied.clone().of_child("ScaledObject", "other"), denied, "somebody else's autoscaler");
     }
 
     #[test]
