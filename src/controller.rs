@@ -62,6 +62,8 @@ pub struct Options {
     pub kafka_sweep: Duration,
     /// How long a Kafka user is kept at least after its successor is in the Secret.
     pub kafka_grace: Duration,
+    /// Between two looks at which optional APIs the cluster serves.
+    pub api_pace: Duration,
     /// Logs, metrics, health.
     pub telemetry: Arc<Telemetry>,
     /// Whether this replica may write.
@@ -124,6 +126,7 @@ pub async fn run(
         world: Arc::clone(&world),
         queue,
         fleet,
+        api_pace: options.api_pace,
         telemetry: Arc::clone(&options.telemetry),
     };
     let context = Arc::new(Context {

@@ -181,6 +181,28 @@ pub struct Consumes {
     pub group: Option<String>,
 }
 
+/// A consumed topic whose lag asks for pods.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicLag {
+    /// Name of a topic in `spec.kafka.consumes`. The lag is that of the group named there.
+    pub topic: String,
+    /// Namespace of the topic's owner; needed when topics of one name of several owners are consumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The consumer group, or the applicationId of `spec.kafka.streams`; needed when the service has more
+    /// than one that may read the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Messages that one pod may be behind: a lag of n times as many asks for n pods, at most as many as
+    /// there are partitions. 1 to 1000000000.
+    pub lag_threshold: i32,
+    /// Lag above which KEDA shows the trigger as active, 0 to 1000000000. It does not change the number of
+    /// pods, which is never below `minReplicas`. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_lag_threshold: Option<i32>,
+}
+
 /// A Kafka Streams application.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -14,7 +14,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::kafka::Kafka;
+use super::kafka::{Kafka, TopicLag};
 use super::status::MicroserviceStatus;
 
 /// One service of a system: the operator keeps its Deployment, Service, ServiceAccount, autoscaler,
@@ -94,7 +94,7 @@ pub struct MicroserviceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
 
-    /// Lets a HorizontalPodAutoscaler choose the number of pods.
+    /// Lets an autoscaler choose the number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Box<Autoscaling>>,
 
@@ -258,7 +258,7 @@ impl Protocol {
     }
 }
 
-/// Bounds and targets of the HorizontalPodAutoscaler.
+/// Bounds and targets of the autoscaler.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Autoscaling {
@@ -268,15 +268,21 @@ pub struct Autoscaling {
     /// Most pods, 1 to 1000.
     pub max_replicas: i32,
     /// Wanted CPU use of the service's container in percent of its request. Default 70 when no other
-    /// target or metric is given.
+    /// target, metric or topic is given.
     #[serde(default, rename = "targetCPUUtilizationPercentage", skip_serializing_if = "Option::is_none")]
     pub target_cpu_utilization_percentage: Option<i32>,
     /// Wanted memory use of the service's container in percent of its request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_memory_utilization_percentage: Option<i32>,
-    /// Further metrics, as in autoscaling/v2.
+    /// Further metrics, as in autoscaling/v2; beside `kafka` only CPU and memory, of types Resource and
+    /// ContainerResource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<MetricSpec>>,
+    /// Consumed topics whose lag asks for pods too, at most 16. With one, KEDA's ScaledObject takes the
+    /// place of the HorizontalPodAutoscaler, with all metrics. On a cluster without KEDA the latter stays
+    /// on its other metrics, or on CPU, and the condition ScalingReady says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Vec<TopicLag>>,
     /// Scaling speed, as in autoscaling/v2. Default: up at once, down after 300 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<HorizontalPodAutoscalerBehavior>,

@@ -92,6 +92,8 @@ reasons! {
     PodsUnavailable,
     /// A live replica count of 0 keeps the autoscaler switched off.
     AutoscalerIdle,
+    /// The number of pods follows the lag of topics too.
+    ScalingReady,
     /// Every own topic is on the cluster as described, and the service has its rights.
     TopicsReady,
     /// An own topic is not on the cluster yet.

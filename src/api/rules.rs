@@ -214,6 +214,24 @@ const WORKLOAD: &[Rule] = &[
         "a metric's target needs the field of its type: averageUtilization, value or averageValue",
     ),
     rule(
+        "lag-metrics",
+        &["spec.autoscaling"],
+        "!has(self.kafka) || self.kafka.size() == 0 || !has(self.metrics) || self.metrics.all(m, has(m.resource) ? m.resource.name in ['cpu', 'memory'] : has(m.containerResource) && m.containerResource.name in ['cpu', 'memory'])",
+        "beside autoscaling.kafka, which KEDA serves, metrics may only be of type Resource or ContainerResource for cpu or memory: remove the other ones, or kafka",
+    ),
+    rule(
+        "lag-topic-twice",
+        &["autoscaling.kafka"],
+        "self.all(t, self.exists_one(u, u.topic == t.topic && has(u.__namespace__) == has(t.__namespace__) && (!has(u.__namespace__) || u.__namespace__ == t.__namespace__) && has(u.group) == has(t.group) && (!has(u.group) || u.group == t.group)))",
+        "autoscaling.kafka names each topic and group once: remove the second entry",
+    ),
+    rule(
+        "lag-consumed",
+        &["Microservice.spec"],
+        "!has(self.autoscaling) || !has(self.autoscaling.kafka) || self.autoscaling.kafka.all(t, has(self.kafka) && has(self.kafka.consumes) && self.kafka.consumes.exists(c, c.topic == t.topic))",
+        "autoscaling.kafka names a topic that the service does not consume: add it to kafka.consumes or correct the name",
+    ),
+    rule(
         "resource-quantity",
         &[
             "spec.resources.requests{}",

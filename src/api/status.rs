@@ -49,7 +49,7 @@ pub struct MicroserviceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_template: Option<String>,
     /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady,
-    /// KafkaAccessReady.
+    /// KafkaAccessReady, ScalingReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The objects the operator keeps for this one.

@@ -21,7 +21,7 @@ use crate::engine::publish::Published;
 use crate::engine::request::Failure;
 use crate::engine::sentinels::Obstacle;
 use crate::intent::{Intent, Violation};
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, keda, plan};
 use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
 
@@ -96,6 +96,7 @@ impl Look<'_> {
         let mut observation = observer.observe(object, class).await?;
         let observed = &mut observation.observed;
         observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
+        observed.keda_missing = !self.context.world.serves(keda::API_VERSION);
         observed.operator_namespace = Some(self.context.operator_namespace.clone());
         observed.class_wanted = self.context.world.class_of_namespace(&self.key.namespace);
         Ok(observation)

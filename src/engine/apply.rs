@@ -98,7 +98,8 @@ impl Applier<'_> {
                 Step::Done(outcome) => return outcome,
                 Step::Send => {}
             }
-            match self.send(planned, key, live.as_deref()).await {
+            let sent = self.send(planned, key, live.as_deref()).await;
+            match sent.map_err(|failure| failure.of_child(planned.kind.kind, &planned.name)) {
                 Ok(stored) => {
                     if let Some(trace) = loss(recorded, live.as_deref()) {
                         self.repaired(planned, live.as_deref(), &trace);

@@ -122,6 +122,14 @@ impl<V: PartialEq> Index<V> {
         self.write().entries.remove(key).map(|entry| entry.value)
     }
 
+    /// Nothing is known any more, as before the first listing. Returns what was.
+    pub fn clear(&self) -> Vec<(Key, Arc<V>)> {
+        let mut state = self.write();
+        state.listing.clear();
+        state.synced.clear();
+        state.entries.drain().map(|(key, entry)| (key, entry.value)).collect()
+    }
+
     /// A watch begins to list again. The listing will hold whatever was written before and still exists.
     pub fn begin(&self, scope: &str) {
         let mut state = self.write();

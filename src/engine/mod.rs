@@ -15,6 +15,7 @@ pub mod managed_fields;
 pub mod memory;
 pub mod metadata;
 pub mod observe;
+mod optional;
 pub mod pass;
 pub mod probes;
 pub mod project;

@@ -41,8 +41,9 @@ pub async fn execute(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus
     let unknown = prune::search(applier, plan, children).await;
     let (first, last): (Vec<Leftover>, Vec<Leftover>) =
         prune::leftovers(applier, plan, children).into_iter().partition(prune::goes_first);
-    let mut outcomes = remove(applier, &first).await;
-    let mut blocked = outcomes.first().and_then(|outcome| outcome.problem.clone());
+    let mut outcomes = prune::leaving(applier, plan, children).await;
+    outcomes.extend(remove(applier, &first).await);
+    let mut blocked = outcomes.iter().find_map(|outcome| outcome.problem.clone());
     for stage in [Stage::Identity, Stage::Policy, Stage::Service, Stage::Workload, Stage::Scaling] {
         let of_stage = plan.children.iter().filter(|planned| planned.kind.stage == stage);
         let results = join_all(of_stage.map(|planned| {
@@ -81,7 +82,7 @@ fn waits(applier: &Applier<'_>, planned: &Planned) -> bool {
     let key = Key::new(&applier.owner.namespace, &planned.name);
     match planned.kind.kind {
         "Deployment" => true,
-        "HorizontalPodAutoscaler" => applier.world.child(&planned.kind, &key).is_none(),
+        "HorizontalPodAutoscaler" | "ScaledObject" => applier.world.child(&planned.kind, &key).is_none(),
         _ => false,
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::apply::Applier;
 use super::live::{Belongs, Key, Live};
 use super::request::Failure;
+use crate::api::Reason;
 use crate::api::status::ChildStatus;
-use crate::plan::{Kind, Plan, Stage};
-use crate::status::views::ChildOutcome;
+use crate::plan::{self, Kind, Plan, Stage, keda};
+use crate::status::views::{ChildOutcome, Problem};
 
 /// A child that is ours and no longer planned.
 pub struct Leftover {
@@ -46,7 +47,12 @@ pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]
         let Some(kind) = applier.world.kind_of(child) else { continue };
         let key = Key::new(&applier.owner.namespace, &child.name);
         let planned = plan.children.iter().any(|planned| planned.kind == kind && planned.name == child.name);
-        if planned || child.uid.is_none() || applier.world.child(&kind, &key).is_some() {
+        // What an API held that is gone went with it.
+        if planned
+            || !applier.world.has_kind(&kind)
+            || child.uid.is_none()
+            || applier.world.child(&kind, &key).is_some()
+        {
             continue;
         }
         if let Err(failure) = applier.look(&kind, &key).await {
@@ -68,14 +74,28 @@ pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]
 
 /// Everything that is ours and not planned, last stage first.
 pub fn leftovers(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
+    unplanned(applier, plan, recorded).into_iter().filter(|leftover| !leftover.live.deleting).collect()
+}
+
+/// Autoscalers on their way out that still scale: what a finalizer keeps was deleted in an earlier pass.
+pub async fn leaving(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<ChildOutcome> {
+    let mut outcomes = Vec::new();
+    let all = unplanned(applier, plan, recorded);
+    for leftover in all.iter().filter(|leftover| leftover.live.deleting && is_autoscaler(leftover)) {
+        let problem = confirm(applier, leftover).await.err();
+        outcomes.push(ChildOutcome { problem, ..leftover.outcome() });
+    }
+    outcomes
+}
+
+fn unplanned(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]) -> Vec<Leftover> {
     let mut found: Vec<Leftover> = applier
         .world
         .candidates(applier.owner, recorded)
         .into_iter()
         .filter(|(kind, key, live)| {
             let record = recorded.iter().find(|child| child.kind == kind.kind && child.name == key.name);
-            !live.deleting
-                && !plan.children.iter().any(|child| child.kind == *kind && child.name == key.name)
+            !plan.children.iter().any(|child| child.kind == *kind && child.name == key.name)
                 && live.belongs(applier.uid, &applier.owner.name, record) == Belongs::Ours
                 && applier.world.children(kind).is_some_and(|index| index.synced(&key.namespace))
         })
@@ -98,19 +118,15 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
     if matches!(result, Err(Failure::Conflict(_))) {
         result = retry(applier, leftover).await;
     }
-    if result.is_ok() {
-        result = confirm(applier, leftover).await;
+    let problem = match result {
+        Ok(()) | Err(Failure::Missing(_)) => confirm(applier, leftover).await.err(),
+        Err(failure) => Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
+    };
+    if problem.is_none() {
+        applier.world.forget_child(&leftover.kind, &leftover.key);
+        return None;
     }
-    match result {
-        Ok(()) | Err(Failure::Missing(_)) => {
-            applier.world.forget_child(&leftover.kind, &leftover.key);
-            None
-        }
-        Err(failure) => {
-            let problem = Some(failure.problem(leftover.kind.kind, &leftover.key.name));
-            Some(ChildOutcome { problem, ..leftover.outcome() })
-        }
-    }
+    Some(ChildOutcome { problem, ..leftover.outcome() })
 }
 
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
@@ -129,15 +145,42 @@ async fn retry(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure
     applier.requests.delete(&leftover.kind, &leftover.key, &live).await
 }
 
-/// An autoscaler is waited for: only when it is really gone may the count be taken back.
-async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Failure> {
-    if leftover.kind.kind != "HorizontalPodAutoscaler" {
+/// An autoscaler is waited for: only when it is really gone may the count be taken back. A ScaledObject
+/// scales by the HorizontalPodAutoscaler that KEDA made of it, which the garbage collector takes away
+/// before it; the finalizer that may keep it longer, for want of a KEDA that runs, scales nothing.
+async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Problem> {
+    let (kind, key) = (&leftover.kind, &leftover.key);
+    if !is_autoscaler(leftover) {
         return Ok(());
     }
-    match applier.requests.live::<()>(&leftover.kind, &leftover.key).await? {
-        Some(seen) if seen.object.head().uid == leftover.live.uid => {
-            Err(Failure::Transient("it is still being deleted".to_owned()))
+    match scaler(applier, leftover).await {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => {
+            let message = format!("{} {}: the autoscaler {name} is still being deleted", kind.kind, key.name);
+            Err(Problem { reason: Reason::WaitingForDeletion, message })
         }
-        _ => Ok(()),
+        Err(failure) => Err(failure.problem(kind.kind, &key.name)),
     }
+}
+
+fn is_autoscaler(leftover: &Leftover) -> bool {
+    matches!(leftover.kind.kind, "HorizontalPodAutoscaler" | "ScaledObject")
+}
+
+/// Name of the HorizontalPodAutoscaler by which a leftover still scales.
+async fn scaler(applier: &Applier<'_>, leftover: &Leftover) -> Result<Option<String>, Failure> {
+    let (name, of_keda) = match leftover.kind.kind {
+        "ScaledObject" => (keda::autoscaler_name(&leftover.key.name), true),
+        _ => (leftover.key.name.to_string(), false),
+    };
+    let kinds = plan::kinds();
+    let Some(kind) = kinds.iter().find(|kind| kind.kind == "HorizontalPodAutoscaler") else {
+        return Ok(None);
+    };
+    let found = applier.requests.live::<()>(kind, &Key::new(&leftover.key.namespace, &name)).await?;
+    let uid = found.as_ref().and_then(|seen| {
+        let live = seen.object.head();
+        if of_keda { live.owner.as_ref().map(|owner| &owner.uid) } else { Some(&live.uid) }
+    });
+    Ok((uid == Some(&leftover.live.uid)).then_some(name))
 }

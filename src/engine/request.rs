@@ -68,6 +68,20 @@ impl Failure {
         matches!(self, Self::Invalid(_) | Self::Forbidden(_) | Self::NotServed(_))
     }
 
+    /// The failure as it is for this child. KEDA's admission check may still know of the autoscaler that
+    /// has just made room for the ScaledObject of its name: that passes.
+    pub fn of_child(self, kind: &str, name: &str) -> Self {
+        match self {
+            Self::Forbidden(text)
+                if kind == "ScaledObject"
+                    && text.contains(&format!("already managed by the hpa '{name}'")) =>
+            {
+                Self::Transient(text)
+            }
+            other => other,
+        }
+    }
+
     /// The failure as a sentence about the object that it concerns.
     pub fn problem(&self, kind: &str, name: &str) -> Problem {
         let message = match self {
@@ -220,12 +234,17 @@ impl Requests {
         Ok(())
     }
 
-    /// Deletes exactly this object at exactly this version.
+    /// Deletes exactly this object at exactly this version; a ScaledObject after the autoscaler that KEDA
+    /// made of it.
     ///
     /// # Errors
     /// Any [`Failure`]; `Conflict` when it has changed or is another one, `Missing` when it is gone.
     pub async fn delete(&self, kind: &Kind, key: &Key, live: &Live) -> Result<(), Failure> {
-        let params = DeleteParams::background().preconditions(Preconditions {
+        let params = match kind.kind {
+            "ScaledObject" => DeleteParams::foreground(),
+            _ => DeleteParams::background(),
+        };
+        let params = params.preconditions(Preconditions {
             uid: Some(live.uid.to_string()),
             resource_version: Some(live.resource_version.to_string()),
         });
@@ -288,6 +307,15 @@ mod tests {
         assert_eq!(failure(404, "pods \"x\" not found"), Failure::Missing("pods \"x\" not found".to_owned()));
         assert!(!failure(503, "x").is_lasting());
         assert!(failure(422, "x").is_lasting());
+    }
+
+    #[test]
+    fn keda_is_asked_again_about_an_autoscaler_of_ours_that_has_just_gone() {
+        let text = "the workload 'web' of type 'apps/v1.Deployment' is already managed by the hpa 'web'";
+        let denied = Failure::Forbidden(text.to_owned());
+        assert!(!denied.clone().of_child("ScaledObject", "web").is_lasting());
+        assert_eq!(denied.clone().of_child("Deployment", "web"), denied);
+        assert_eq!(denied.clone().of_child("ScaledObject", "other"), denied, "somebody else's autoscaler");
     }
 
     #[test]

@@ -2,19 +2,20 @@
 //! API or right never starves the others. They fill the caches and name the objects to reconcile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, ObjectMeta, PartialObjectMeta};
-use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
+use kube::core::{DeserializeGuard, Status};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
@@ -48,12 +49,14 @@ pub struct Watches {
     pub queue: Queue,
     /// Told when a class or a namespace's class label changes: every object is concerned.
     pub fleet: UnboundedSender<()>,
+    /// Between two looks at which optional APIs the cluster serves.
+    pub api_pace: Duration,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
 }
 
 /// Resolves when a stream has listed once, or has learned that it may not or cannot.
-type Listed = oneshot::Receiver<()>;
+pub(super) type Listed = oneshot::Receiver<()>;
 
 impl Watches {
     /// Starts all streams but that of the Microservices. They run until the set is dropped; the second
@@ -62,11 +65,12 @@ impl Watches {
         let mut tasks = JoinSet::new();
         let mut listed = Vec::new();
         for scope in self.scopes() {
-            for kind in plan::kinds() {
-                listed.push(self.children(&mut tasks, &kind, &scope));
+            for kind in plan::kinds().iter().filter(|kind| !kind.optional) {
+                listed.push(self.children(&mut tasks, kind, &scope, None));
             }
             listed.push(self.pods(&mut tasks, &scope));
         }
+        listed.extend(self.optional(&mut tasks));
         listed.push(self.namespace_labels(&mut tasks));
         listed.push(self.classes(&mut tasks));
         (tasks, async move {
@@ -82,7 +86,15 @@ impl Watches {
         if self.namespaces.is_empty() { vec![String::new()] } else { self.namespaces.clone() }
     }
 
-    fn children(&self, tasks: &mut JoinSet<()>, kind: &Kind, scope: &str) -> Listed {
+    /// Watches one kind of children. `lost` is told when the server does not know the kind; for one
+    /// without it that is an error like any other.
+    pub(super) fn children(
+        &self,
+        tasks: &mut JoinSet<()>,
+        kind: &Kind,
+        scope: &str,
+        lost: Option<Arc<Notify>>,
+    ) -> Listed {
         let (this, kind, name) = (self.clone(), *kind, scope.to_owned());
         let resource = api_resource(&kind);
         if kind.kind == "Deployment" {
@@ -97,8 +109,14 @@ impl Watches {
             (_, None) => base().labels(LABEL_NAME),
         };
         let api: Api<Seen<()>> = dynamic(&self.client, &resource, scope);
-        self.run(tasks, kind.kind, api, config, move |event| {
-            this.child_event(&kind, &name, event, |()| false);
+        let handle = move |event| this.child_event(&kind, &name, event, |()| false);
+        let Some(lost) = lost else { return self.run(tasks, kind.kind, api, config, handle) };
+        self.run_unless(tasks, kind.kind, api, config, handle, move |error| {
+            let unknown = is_unknown(error);
+            if unknown {
+                lost.notify_one();
+            }
+            unknown
         })
     }
 
@@ -302,7 +320,8 @@ impl Watches {
         self.world.classes.observe("", key, &version, class) && !same
     }
 
-    fn announce(&self, changed: bool) {
+    /// Has every Microservice looked at.
+    pub(super) fn announce(&self, changed: bool) {
         if changed {
             let _ = self.fleet.unbounded_send(());
         }
@@ -315,6 +334,23 @@ impl Watches {
         api: Api<K>,
         config: watcher::Config,
         handle: impl Fn(Event<K>) + Send + 'static,
+    ) -> Listed
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+        K::DynamicType: Send + Sync,
+    {
+        self.run_unless(tasks, name, api, config, handle, |_| false)
+    }
+
+    /// The same, where some errors are told to somebody who knows more.
+    fn run_unless<K>(
+        &self,
+        tasks: &mut JoinSet<()>,
+        name: &'static str,
+        api: Api<K>,
+        config: watcher::Config,
+        handle: impl Fn(Event<K>) + Send + 'static,
+        told: impl Fn(&watcher::Error) -> bool + Send + 'static,
     ) -> Listed
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
@@ -333,7 +369,9 @@ impl Watches {
                         settled
                     }
                     Err(error) => {
-                        report(&telemetry, name, &error);
+                        if !told(&error) {
+                            report(&telemetry, name, &error);
+                        }
                         is_refusal(&error)
                     }
                 };
@@ -429,11 +467,26 @@ fn report(telemetry: &Telemetry, stream: &'static str, error: &watcher::Error) {
     tracing::warn!(stream, %error, "a watch failed and will be tried again");
 }
 
+/// By the code alone: for a group that is not served at all the server answers in plain text.
+fn is_absent(status: &Status) -> bool {
+    status.code == 404
+}
+
+/// Whether the server says that it does not know the kind.
+fn is_unknown(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => is_absent(status),
+        _ => false,
+    }
+}
+
 /// Whether the server answered and will not serve this list: waiting for it would wait for ever.
 fn is_refusal(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) => {
-            status.is_forbidden() || status.is_not_found()
+            status.is_forbidden() || is_absent(status)
         }
         _ => false,
     }

@@ -38,6 +38,8 @@ pub struct World {
     /// Writes of children that wait for an answer.
     pub under_way: UnderWay,
     relations: Mutex<Relations>,
+    /// Optional APIs that the cluster serves, as `group/version`.
+    served: Mutex<BTreeSet<String>>,
 }
 
 /// Who belongs to whom.
@@ -71,6 +73,7 @@ impl World {
             classes: Index::default(),
             under_way: UnderWay::default(),
             relations: Mutex::default(),
+            served: Mutex::default(),
         }
     }
 
@@ -81,6 +84,29 @@ impl World {
     /// The cache of one kind; `None` only for a kind outside the plan's table.
     pub fn children(&self, kind: &Kind) -> Option<&Index<Live>> {
         self.children.iter().find(|(known, _)| known == kind).map(|(_, index)| index)
+    }
+
+    /// Whether the cluster serves this optional API.
+    pub fn serves(&self, api_version: &str) -> bool {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner).contains(api_version)
+    }
+
+    /// Keeps whether the cluster serves this optional API. Returns whether that is news.
+    pub fn set_served(&self, api_version: &str, served: bool) -> bool {
+        let mut known = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if served { known.insert(api_version.to_owned()) } else { known.remove(api_version) }
+    }
+
+    /// Whether there can be children of this kind.
+    pub fn has_kind(&self, kind: &Kind) -> bool {
+        !kind.optional || self.serves(&kind.api_version())
+    }
+
+    /// The kind is not served any more: nothing is known of it.
+    pub fn forget_kind(&self, kind: &Kind) {
+        for (key, gone) in self.children(kind).map(Index::clear).unwrap_or_default() {
+            self.unclaim(kind, &key, &gone);
+        }
     }
 
     /// The live child of this kind and key.

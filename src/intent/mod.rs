@@ -3,6 +3,7 @@
 
 pub mod duration;
 pub mod kafka;
+pub mod lag;
 pub mod quantity;
 pub mod references;
 mod resolve;
@@ -28,6 +29,7 @@ use crate::api::microservice::{
 use crate::api::{Microservice, MicroserviceClass, Reason};
 
 pub use kafka::{KafkaIntent, KafkaLogin};
+pub use lag::LagScaling;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
 /// A rule that the spec breaks. Bad input is data, not an error.
@@ -55,6 +57,8 @@ pub struct Observed {
     pub deployment_exists: bool,
     /// Name of the class that the namespace's label `microservice.dev/class` asks for.
     pub class_wanted: Option<String>,
+    /// Whether the cluster does not serve KEDA's API: lag scales nothing then.
+    pub keda_missing: bool,
     /// The operator's own namespace; services in it are refused unless a class allows them.
     pub operator_namespace: Option<String>,
 }
@@ -90,6 +94,16 @@ pub struct AutoScaling {
     pub metrics: Vec<MetricSpec>,
     /// Complete in both directions.
     pub behavior: HorizontalPodAutoscalerBehavior,
+    /// Scaling by lag too.
+    pub lag: Option<Box<LagScaling>>,
+}
+
+impl AutoScaling {
+    /// The part that KEDA serves, if the cluster has KEDA: its autoscaler then stands in the place of a
+    /// plain one.
+    pub fn served_lag(&self) -> Option<&LagScaling> {
+        self.lag.as_deref().filter(|lag| lag.served)
+    }
 }
 
 impl Scaling {
@@ -108,6 +122,14 @@ impl Scaling {
             Self::Static(n) => *n,
             Self::Stopped => 0,
             Self::Auto(auto) => count.max(auto.min).min(auto.max),
+        }
+    }
+
+    /// Scaling by lag, whether or not the cluster serves it.
+    pub fn lag(&self) -> Option<&LagScaling> {
+        match self {
+            Self::Auto(auto) => auto.lag.as_deref(),
+            Self::Static(_) | Self::Stopped => None,
         }
     }
 

@@ -16,6 +16,9 @@ impl Child for Table {
 
     fn build(intent: &Intent) -> Vec<HorizontalPodAutoscaler> {
         let Scaling::Auto(auto) = &intent.scaling else { return Vec::new() };
+        if auto.served_lag().is_some() {
+            return Vec::new(); // KEDA makes one
+        }
         vec![HorizontalPodAutoscaler {
             metadata: meta::object_meta(intent, &intent.name),
             spec: Some(HorizontalPodAutoscalerSpec {

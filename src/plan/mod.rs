@@ -4,6 +4,7 @@
 
 mod body;
 mod container;
+pub mod keda;
 pub mod meta;
 mod pod;
 mod ports;
@@ -44,6 +45,8 @@ pub trait Child {
     type Object: Resource<DynamicType = ()> + Serialize;
     /// When it is applied.
     const STAGE: Stage;
+    /// Whether clusters may lack its API; it is then planned only where that is served.
+    const OPTIONAL: bool = false;
     /// The objects of this kind that the intent wants; none = not wanted. Reads only the intent,
     /// cannot fail, does not log.
     fn build(intent: &Intent) -> Vec<Self::Object>;
@@ -77,6 +80,8 @@ pub struct Kind {
     pub kind: &'static str,
     /// Resource name, as in URLs and RBAC rules.
     pub plural: &'static str,
+    /// Whether clusters may lack its API.
+    pub optional: bool,
 }
 
 impl Kind {
@@ -153,7 +158,17 @@ macro_rules! children {
     };
 }
 
-children![service_account, config_map, secret, service, deployment, hpa, pdb];
+children![
+    service_account,
+    config_map,
+    secret,
+    trigger_authentication,
+    service,
+    deployment,
+    hpa,
+    scaled_object,
+    pdb,
+];
 
 /// Plans all children of the intent.
 pub fn plan(intent: &Intent) -> Plan {
@@ -164,7 +179,7 @@ pub fn plan(intent: &Intent) -> Plan {
 
 fn kind_of<C: Child>() -> Kind {
     // `DynamicType = ()` means that the type alone tells these, and every one of them is a borrowed
-    // constant of k8s-openapi; an owned value would be leaked once per process start.
+    // constant; an owned value would be leaked once per process start.
     fn constant(text: std::borrow::Cow<'static, str>) -> &'static str {
         match text {
             std::borrow::Cow::Borrowed(text) => text,
@@ -177,10 +192,11 @@ fn kind_of<C: Child>() -> Kind {
         version: constant(C::Object::version(&())),
         kind: constant(C::Object::kind(&())),
         plural: constant(C::Object::plural(&())),
+        optional: C::OPTIONAL,
     }
 }
 
-/// Completes one object; `None` cannot happen for k8s-openapi types, which always serialize.
+/// Completes one object; `None` cannot happen for the types of the table, which always serialize.
 fn finish<C: Child>(intent: &Intent, object: &C::Object) -> Option<Planned> {
     let kind = kind_of::<C>();
     let name = object.meta().name.clone()?;

@@ -21,6 +21,7 @@ use crate::api::microservice::{
     ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretEnv, SecretUse, SecurityProfile,
     ServiceOptions, SessionAffinity,
 };
+use crate::intent::lag::{LagLogin, LagScaling, LagTopic};
 use crate::intent::{
     AccountIntent, AutoScaling, GeneratedSecret, Intent, MissingReference, PodIntent, Probes, ReferenceKey,
     ReferenceKind, Scaling,
@@ -94,7 +95,34 @@ pub fn auto(min: i32, max: i32) -> Scaling {
             scale_down: Some(rules(300, 100)),
             scale_up: Some(rules(0, 100)),
         },
+        lag: None,
     }))
+}
+
+/// The same, where lag scales too and clients log in as users of the operator's.
+pub fn lagging(min: i32, max: i32) -> Scaling {
+    let mut scaling = auto(min, max);
+    let Scaling::Auto(auto) = &mut scaling else { return scaling };
+    let topic = |name: &str, threshold| LagTopic {
+        name: name.to_owned(),
+        physical_name: format!("shop.{name}"),
+        group: "shop.user-service".to_owned(),
+        threshold,
+        activation: 5,
+    };
+    auto.lag = Some(Box::new(LagScaling {
+        topics: vec![topic("orders", 100), topic("payments", 20)],
+        metrics: auto.metrics.clone(),
+        bootstrap_servers: vec!["kafka-0:9093".to_owned(), "kafka-1:9093".to_owned()],
+        tls: true,
+        login: Some(LagLogin {
+            secret: "user-service-kafka".to_owned(),
+            mechanism: "SCRAM-SHA-512",
+            ca: true,
+        }),
+        served: true,
+    }));
+    scaling
 }
 
 /// What `metadata.name` and `spec.image` alone resolve to.
@@ -350,6 +378,7 @@ pub fn every() -> Vec<Intent> {
         Intent { ports: Vec::new(), probes: Probes::default(), ..intent() },
         Intent { scaling: Scaling::Stopped, drain_seconds: 0, owner: None, ..full() },
         Intent { scaling: Scaling::Static(1), ..intent() },
+        Intent { scaling: lagging(2, 10), ..full() },
         Intent { pod: baseline, ..full() },
         Intent { service_account: foreign, ..full() },
     ]

@@ -1,6 +1,7 @@
 //! What every plan keeps; the rules of single children are in the files beside this one.
 
 mod children;
+mod lag;
 mod pods;
 
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde_json::{Value, json};
 
-use super::sample::{every, full, intent, text_map, waiting};
+use super::sample::{every, full, intent, lagging, text_map, waiting};
 use super::{Plan, Planned, Stage, kinds, meta, plan};
 use crate::api::names;
 use crate::intent::Intent;
@@ -218,12 +219,21 @@ fn kinds_are_those_of_the_server_in_order_of_application() {
         "/api/v1/namespaces/shop/configmaps/x",
         "/api/v1/namespaces/shop/secrets/x",
         "/api/v1/namespaces/shop/serviceaccounts/x",
+        "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/x",
         "/api/v1/namespaces/shop/services/x",
         "/apis/apps/v1/namespaces/shop/deployments/x",
         "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/x",
+        "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/x",
         "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/x",
     ];
     assert_eq!(paths, expected);
-    let planned: BTreeSet<_> = plan(&full()).children.iter().map(|child| child.kind).collect();
-    assert_eq!(planned, kinds().into_iter().collect(), "the full sample has every kind");
+    let kinds_of =
+        |intent: &Intent| -> BTreeSet<_> { plan(intent).children.iter().map(|child| child.kind).collect() };
+    let plain = kinds_of(&full());
+    let always: BTreeSet<_> = kinds().into_iter().filter(|kind| !kind.optional).collect();
+    assert_eq!(plain, always, "the full sample has every kind that all clusters serve");
+    let lagging = kinds_of(&Intent { scaling: lagging(2, 10), ..full() });
+    let gone: Vec<_> = plain.difference(&lagging).map(|kind| kind.kind).collect();
+    assert_eq!(gone, ["HorizontalPodAutoscaler"]);
+    assert_eq!(&plain | &lagging, kinds().into_iter().collect());
 }

@@ -29,12 +29,13 @@ pub struct EventDraft {
 }
 
 /// Conditions that give Events, causes before consequences, with what the operator does for them.
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     ("Accepted", "Validate"),
     ("SecretsReady", "ResolveSecrets"),
     ("Applied", "Apply"),
     ("TopicsReady", "ReconcileTopics"),
     ("KafkaAccessReady", "ReconcileAccess"),
+    ("ScalingReady", "Scale"),
     ("Available", "RollOut"),
     ("Stalled", "Reconcile"),
     ("Ready", "Reconcile"),
@@ -73,7 +74,9 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         // An ordinary rollout is no news until it ends.
         ("Available", "False") if now.reason == "RolloutInProgress" => None,
         // What is there from the start is no news either.
-        ("SecretsReady", "True") => normal(before.is_some_and(|before| before.status == "False")),
+        ("SecretsReady" | "ScalingReady", "True") => {
+            normal(before.is_some_and(|before| before.status == "False"))
+        }
         // Work that has just begun is no news; its Events tell what was done.
         ("TopicsReady" | "KafkaAccessReady", "False") if is_under_way(&now.reason) => None,
         // A service that asks for a consent is news to the owner.

@@ -8,6 +8,7 @@ mod conditions;
 pub mod events;
 mod facts;
 mod fields;
+mod scaling;
 mod text;
 mod topic_events;
 mod topics;

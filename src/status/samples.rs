@@ -106,7 +106,7 @@ pub(super) fn intent() -> Intent {
 
 pub(super) fn autoscaled(min: i32, max: i32) -> Scaling {
     let behavior = Default::default();
-    Scaling::Auto(Box::new(AutoScaling { min, max, metrics: Vec::new(), behavior }))
+    Scaling::Auto(Box::new(AutoScaling { min, max, metrics: Vec::new(), behavior, lag: None }))
 }
 
 pub(super) fn child(kind: &str) -> ChildOutcome {

@@ -10,6 +10,7 @@ mod classes;
 mod contest;
 mod drift;
 mod faults;
+mod lag;
 mod leader;
 mod ownership;
 mod poison;

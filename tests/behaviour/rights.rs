@@ -19,7 +19,7 @@ use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Request, alw
 type Right = (String, String, String);
 
 /// Granted, and not seen in the life below.
-const UNUSED: [(&str, &str, &str); 10] = [
+const UNUSED: [(&str, &str, &str); 22] = [
     // An apply that makes an object needs them; the audit log calls the request a patch. Secrets are
     // not among them, since the hash key is created in the plain way.
     ("", "configmaps", "create"),
@@ -36,6 +36,19 @@ const UNUSED: [(&str, &str, &str); 10] = [
     ("", "serviceaccounts", "get"),
     // Admission asks for it where OwnerReferencesPermissionEnforcement runs, as it does here.
     ("microservice.dev", "microservices/finalizers", "update"),
+    // Used where the cluster serves KEDA's API, as in the tests of scaling by lag.
+    ("keda.sh", "scaledobjects", "get"),
+    ("keda.sh", "scaledobjects", "list"),
+    ("keda.sh", "scaledobjects", "watch"),
+    ("keda.sh", "scaledobjects", "create"),
+    ("keda.sh", "scaledobjects", "patch"),
+    ("keda.sh", "scaledobjects", "delete"),
+    ("keda.sh", "triggerauthentications", "get"),
+    ("keda.sh", "triggerauthentications", "list"),
+    ("keda.sh", "triggerauthentications", "watch"),
+    ("keda.sh", "triggerauthentications", "create"),
+    ("keda.sh", "triggerauthentications", "patch"),
+    ("keda.sh", "triggerauthentications", "delete"),
 ];
 
 #[tokio::test]

@@ -35,14 +35,14 @@ fn scaled(min: i32, max: i32) -> Value {
 }
 
 /// Every value that `spec.replicas` of a Deployment takes, in order, without repetitions.
-struct Recorder {
+pub(crate) struct Recorder {
     seen: Arc<Mutex<Vec<i64>>>,
     last: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
 
 impl Recorder {
-    fn start(namespace: &Namespace, name: &str) -> Self {
+    pub(crate) fn start(namespace: &Namespace, name: &str) -> Self {
         let (seen, last) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(String::new())));
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let stream = watcher(namespace.api::<Deployment>(), config).default_backoff().applied_objects();
@@ -62,7 +62,7 @@ impl Recorder {
     }
 
     /// Waits until everything up to now is recorded.
-    async fn catch_up(&self, namespace: &Namespace, name: &str) -> Vec<i64> {
+    pub(crate) async fn catch_up(&self, namespace: &Namespace, name: &str) -> Vec<i64> {
         eventually(PATIENCE, &format!("the recorder of {name} has caught up"), || async {
             let object = namespace.get::<Deployment>(name).await;
             let version = object.metadata.resource_version.unwrap_or_default();
@@ -81,14 +81,14 @@ impl Drop for Recorder {
 }
 
 /// `kubectl scale deployment`, or what an autoscaler does.
-async fn scale_deployment(namespace: &Namespace, name: &str, count: i32) {
+pub(crate) async fn scale_deployment(namespace: &Namespace, name: &str, count: i32) {
     let params = PatchParams { field_manager: Some("kubectl".to_owned()), ..Default::default() };
     let patch = Patch::Merge(json!({"spec": {"replicas": count}}));
     namespace.api::<Deployment>().patch_scale(name, &params, &patch).await.expect("a Deployment scales");
 }
 
 /// Waits until only those hold the count who should.
-async fn wait_owners(namespace: &Namespace, name: &str, main: bool) {
+pub(crate) async fn wait_owners(namespace: &Namespace, name: &str, main: bool) {
     eventually(PATIENCE, &format!("the count of {name} is in the right hands"), || async {
         let object = namespace.get::<Deployment>(name).await;
         let entries = object.metadata.managed_fields.unwrap_or_default();

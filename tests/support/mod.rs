@@ -8,6 +8,7 @@ mod audit;
 mod cluster;
 mod history;
 mod kafka;
+pub mod keda;
 mod kubectl;
 mod namespace;
 mod operator;

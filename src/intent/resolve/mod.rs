@@ -4,6 +4,7 @@
 mod class;
 mod environment;
 pub(super) mod kafka;
+pub(super) mod lag;
 mod pod;
 pub(super) mod ports;
 pub(super) mod probes;
@@ -104,7 +105,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         working_dir: spec.working_dir.clone(),
         ports,
         metrics_port,
-        scaling: scaling::scaling(inputs),
+        scaling: scaling::scaling(inputs, kafka.as_deref()),
         resources: resources::main(inputs),
         probes,
         drain_seconds,

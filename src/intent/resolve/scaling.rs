@@ -5,17 +5,17 @@ use k8s_openapi::api::autoscaling::v2::{
     MetricSpec, MetricTarget,
 };
 
-use super::Inputs;
+use super::{Inputs, lag};
 use crate::api::defaults::Defaults;
 use crate::api::microservice::Autoscaling;
-use crate::intent::{AutoScaling, Scaling};
+use crate::intent::{AutoScaling, KafkaIntent, Scaling};
 
 /// Replicas that the spec gives stand; then its autoscaling, then the class's, then a fixed number.
-pub(super) fn scaling(inputs: &Inputs<'_>) -> Scaling {
+pub(super) fn scaling(inputs: &Inputs<'_>, kafka: Option<&KafkaIntent>) -> Scaling {
     let Inputs { spec, class, defaults, .. } = *inputs;
     match (spec.replicas, spec.autoscaling.as_deref().or(class.autoscaling.as_ref())) {
         (Some(n), _) => fixed(n),
-        (None, Some(_)) => autoscaled(inputs),
+        (None, Some(_)) => autoscaled(inputs, kafka),
         (None, None) => fixed(at_most(class.replicas.unwrap_or(defaults.replicas), inputs)),
     }
 }
@@ -29,7 +29,7 @@ fn at_most(n: i32, inputs: &Inputs<'_>) -> i32 {
     inputs.guardrails.max_replicas.map_or(n, |max| n.min(max.max(1)))
 }
 
-fn autoscaled(inputs: &Inputs<'_>) -> Scaling {
+fn autoscaled(inputs: &Inputs<'_>, kafka: Option<&KafkaIntent>) -> Scaling {
     let Inputs { spec, class, defaults, .. } = *inputs;
     let layers = [spec.autoscaling.as_deref(), class.autoscaling.as_ref()];
     let max = match layers {
@@ -45,16 +45,22 @@ fn autoscaled(inputs: &Inputs<'_>) -> Scaling {
         return fixed(max);
     }
     let layers: Vec<&Autoscaling> = layers.into_iter().flatten().collect();
-    let metrics = metrics(inputs.name(), &layers, defaults);
-    Scaling::Auto(Box::new(AutoScaling { min, max, metrics, behavior: behavior(&layers, defaults) }))
+    let given = metrics(inputs.name(), &layers);
+    let lag = lag::lag(inputs, kafka, given.clone());
+    let metrics = or_cpu(given, inputs.name(), defaults);
+    Scaling::Auto(Box::new(AutoScaling { min, max, metrics, behavior: behavior(&layers, defaults), lag }))
 }
 
-/// Targets first, then the metrics given; CPU when there is none at all.
-fn metrics(container: &str, layers: &[&Autoscaling], defaults: &Defaults) -> Vec<MetricSpec> {
+/// CPU when no other target or metric is given.
+fn or_cpu(given: Vec<MetricSpec>, container: &str, defaults: &Defaults) -> Vec<MetricSpec> {
+    if given.is_empty() { vec![container_resource(container, "cpu", defaults.target_cpu)] } else { given }
+}
+
+/// Targets first, then the metrics given.
+fn metrics(container: &str, layers: &[&Autoscaling]) -> Vec<MetricSpec> {
     let cpu = layers.iter().find_map(|layer| layer.target_cpu_utilization_percentage);
     let memory = layers.iter().find_map(|layer| layer.target_memory_utilization_percentage);
     let further = layers.iter().find_map(|layer| layer.metrics.clone()).unwrap_or_default();
-    let cpu = if memory.is_none() && further.is_empty() { cpu.or(Some(defaults.target_cpu)) } else { cpu };
     let targets = [("cpu", cpu), ("memory", memory)];
     let mut metrics: Vec<MetricSpec> = targets
         .into_iter()

@@ -5,6 +5,7 @@ mod data;
 mod guardrails;
 mod health;
 mod kafka;
+mod lag;
 mod mounts;
 mod pod;
 mod workload;
@@ -18,6 +19,7 @@ use crate::api::microservice::{ExtraContainer, MicroserviceSpec};
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     let mut found = Violations::default();
     workload::check(inputs, intent, &mut found);
+    lag::check(inputs, intent, &mut found);
     health::check(inputs, intent, &mut found);
     data::check(inputs, &mut found);
     mounts::check(inputs, &mut found);

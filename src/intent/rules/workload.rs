@@ -174,7 +174,9 @@ fn autoscaling_bounds(auto: &Autoscaling, found: &mut Violations) {
 /// A target in percent of the request says nothing without a request (a limit stands in for it).
 fn utilization_needs_a_request(intent: &Intent, found: &mut Violations) {
     let Scaling::Auto(auto) = &intent.scaling else { return };
-    let own = auto.metrics.iter().filter_map(|metric| metric.container_resource.as_ref());
+    // Beside lag, CPU is only what is left on a cluster without KEDA.
+    let metrics = auto.lag.as_ref().map_or(&auto.metrics, |lag| &lag.metrics);
+    let own = metrics.iter().filter_map(|metric| metric.container_resource.as_ref());
     for metric in own.filter(|m| m.container == intent.name && m.target.average_utilization.is_some()) {
         let ResourceRequirements { requests, limits, .. } = &intent.resources;
         if ![requests, limits].into_iter().flatten().any(|amounts| amounts.contains_key(&metric.name)) {

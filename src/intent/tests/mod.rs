@@ -4,6 +4,7 @@
 
 mod defaults;
 mod kafka;
+mod lag;
 mod precedence;
 mod properties;
 mod references;

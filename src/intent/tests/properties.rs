@@ -41,6 +41,10 @@ fn candidates() -> Vec<(&'static str, Vec<Value>)> {
                 json!({"maxReplicas": 10}),
                 json!({"maxReplicas": 1}),
                 json!({"maxReplicas": i32::MIN, "minReplicas": i32::MAX, "targetCPUUtilizationPercentage": i32::MIN}),
+                json!({"maxReplicas": 5, "minReplicas": 2, "kafka": [{"topic": "a", "lagThreshold": 1}]}),
+                json!({"maxReplicas": 5, "kafka": [
+                    {"topic": hostile, "namespace": hostile, "group": hostile, "lagThreshold": i32::MIN},
+                ]}),
                 json!({"maxReplicas": 5, "minReplicas": 2, "behavior": {"scaleDown": {"policies": []}}, "metrics": [{"type": hostile}]}),
             ],
         ),
