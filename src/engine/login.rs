@@ -94,7 +94,7 @@ impl Observer<'_> {
         if let (Some(record), Some(status)) = (old.record.filter(same), old.status)
             && !wanted.differs(status)
         {
-            result.keep_login(record.clone(), status.clone(), None, true);
+            result.keep_login(record.clone(), status.clone(), true);
             return Ok(());
         }
         let absent = trusted && live.is_none();
@@ -122,24 +122,7 @@ impl Observer<'_> {
             status.user == held && record.hash != hash_key.hash(&found) && !wanted.is_new_revision(status)
         });
         if wanted.login.is_none() && (held.is_none() || spoilt) {
-            if let (Some(record), Some(status)) = (old.record, old.status) {
-                // The pods keep what they have until there is another login.
-                result.keep_login(record.clone(), status.clone(), None, there);
-                result.made.insert(
-                    key.name.clone(),
-                    Seen { resource_version: data.resource_version, unsaved: false },
-                );
-            } else {
-                result.missing.push(MissingReference { reference: key.clone(), key: None });
-                if there {
-                    result.observed.kafka_login = Some(KafkaLogin { kept: true, ..KafkaLogin::default() });
-                    result.made.insert(
-                        key.name.clone(),
-                        Seen { resource_version: data.resource_version, unsaved: false },
-                    );
-                }
-            }
-            result.stored = Stored::Nothing;
+            result.wait_for_login(key, old, there.then_some(data.resource_version));
             return Ok(());
         }
         // What the Secret holds now counts until the new one is stored.
@@ -280,18 +263,29 @@ fn whole(now: Timestamp) -> Time {
 }
 
 impl Observation {
+    /// There is no login, and none to put there: the pods keep what they have until there is one. The
+    /// version is that of a Secret that is there and holds none.
+    fn wait_for_login(&mut self, key: &ReferenceKey, old: &Old<'_>, version: Option<String>) {
+        let there = version.is_some();
+        if let (Some(record), Some(status)) = (old.record, old.status) {
+            self.keep_login(record.clone(), status.clone(), there);
+        } else {
+            self.missing.push(MissingReference { reference: key.clone(), key: None });
+            let kept = KafkaLogin { kept: true, ..KafkaLogin::default() };
+            self.observed.kafka_login = there.then_some(kept);
+        }
+        if let Some(resource_version) = version {
+            self.made.insert(key.name.clone(), Seen { resource_version, unsaved: false });
+        }
+        self.stored = Stored::Nothing;
+    }
+
     /// The Secret is as it was recorded, or nothing better is known.
-    fn keep_login(
-        &mut self,
-        record: ReferenceStatus,
-        status: SecretStatus,
-        data: Option<BTreeMap<String, ByteString>>,
-        kept: bool,
-    ) {
+    fn keep_login(&mut self, record: ReferenceStatus, status: SecretStatus, kept: bool) {
         self.stored = status.user.clone().map_or(Stored::Nothing, Stored::User);
         let seen = Seen { resource_version: record.resource_version.clone(), unsaved: false };
         self.made.insert(record.name.clone(), seen);
-        self.note_login(record, status, data, kept);
+        self.note_login(record, status, None, kept);
     }
 
     fn note_login(

@@ -1,12 +1,13 @@
 //! One batch of logins: look, decide, record, give rights, make users, try them, let old ones go. The
 //! ledger is written before the broker, and all calls are for all logins at once.
 
+mod leave;
+mod rights;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::join_all;
 use futures::stream;
 use tokio::time::Instant;
 
@@ -18,23 +19,16 @@ use crate::api::Reason;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
-use crate::kafka::account::{self, Account, Decision, Identity, Recorded, Seen, Standing, Stored, principal};
+use crate::kafka::account::{self, Account, Decision, Identity, Recorded, Seen, Standing, Stored};
 use crate::kafka::consent::{Claims, Consents, Known, claims};
 use crate::kafka::model::Acl;
-use crate::kafka::rights::rights;
 use crate::kafka::topic::{self, Owner};
 use crate::kafka::view::{AccessView, Happened, News, Trouble};
 
-/// Up to this number principals are asked for one by one, beyond it all ACLs are read at once.
-const FEW: usize = 8;
 /// Logins that are tried at the same time.
 const TRIALS: usize = 8;
-/// A broker hears of new ACLs a moment after they are made: what it does not show before is not lost.
-const SHOWS: Duration = Duration::from_secs(2);
 /// How long the owner of a topic may be silent until that is told: after a start all are heard of in turn.
 const SILENT: Duration = Duration::from_secs(15);
-/// How often in a row ACLs have to be gone until somebody else is taken to remove them.
-const CONTESTED: u32 = 2;
 
 /// What is known of one login between two batches.
 #[derive(Clone, Debug, Default)]
@@ -230,123 +224,6 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    /// What the principals in question have now.
-    async fn find_acls(&self, duties: &Duties, works: &mut Works) -> Result<(), Trouble> {
-        let concerned = |(key, work): &(&Key, &Work)| {
-            work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
-        };
-        let users: BTreeSet<String> = works
-            .iter()
-            .filter(concerned)
-            .flat_map(|(_, work)| work.decision.grant.union(&work.decision.retire).cloned())
-            .collect();
-        let found = self.acls_of(&users).await;
-        let of_works = works.iter_mut().filter(|(key, work)| {
-            work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
-        });
-        match found {
-            Ok(found) => {
-                for (_, work) in of_works {
-                    let mine = work.decision.grant.union(&work.decision.retire);
-                    let have = |user: &String| (user.clone(), found.get(user).cloned().unwrap_or_default());
-                    work.have = mine.map(have).collect();
-                }
-            }
-            Err(BrokerError::Unsupported(text)) => {
-                of_works.for_each(|(_, work)| work.unsupported = Some(text.clone()));
-            }
-            Err(error) => {
-                let trouble = trouble(&error);
-                if is_of_all(trouble.reason) {
-                    return Err(trouble);
-                }
-                of_works.for_each(|(_, work)| work.stop(trouble.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    /// ACLs by user.
-    async fn acls_of(
-        &self,
-        users: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, BTreeSet<Acl>>, BrokerError> {
-        if users.len() <= FEW {
-            let ask = |user: &String| {
-                let (user, principal) = (user.clone(), principal(user));
-                async move { Ok((user, self.broker.acls(&principal).await?)) }
-            };
-            return join_all(users.iter().map(ask)).await.into_iter().collect();
-        }
-        let mut found: BTreeMap<String, BTreeSet<Acl>> = BTreeMap::new();
-        for acl in self.broker.all_acls().await? {
-            if let Some(user) = acl.principal.strip_prefix("User:").filter(|user| users.contains(*user)) {
-                found.entry(user.to_owned()).or_default().insert(acl);
-            }
-        }
-        Ok(found)
-    }
-
-    async fn give_rights(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
-        let (mut allow, mut revoke) = (Batch::default(), Batch::default());
-        for (key, work) in works.iter_mut().filter(|(_, work)| work.is_open()) {
-            let Some(duty) = duties.get_mut(key) else { continue };
-            let wanted = work.wanted();
-            let gone = duty.carry.confirmed == Some(wanted) && work.lost();
-            if duty.carry.confirmed != Some(wanted) {
-                (duty.carry.vanished, duty.carry.given) = (0, None);
-            } else if !gone {
-                duty.carry.vanished = 0;
-            } else if duty.carry.given.is_none_or(|given| given.elapsed() >= SHOWS) {
-                duty.carry.vanished += 1;
-            }
-            work.contested = duty.carry.vanished >= CONTESTED;
-            if work.contested {
-                continue;
-            }
-            for (user, have) in &work.have {
-                let none = Claims::default();
-                let claims = if work.decision.retire.contains(user) { &none } else { &work.claims };
-                let change = claims.difference(&principal(user), have);
-                allow.extend(key, change.allow);
-                revoke.extend(key, change.revoke);
-            }
-            if gone && duty.carry.vanished > 0 {
-                let user = work.stored.as_ref().and_then(Recorded::active).cloned().unwrap_or_default();
-                duty.news.push(News { topic: user, what: Happened::AclsRepaired });
-            }
-        }
-        self.send(&revoke, works, false).await?;
-        self.send(&allow, works, true).await?;
-        let given: BTreeSet<&Key> = allow.keys.iter().collect();
-        for (key, work) in works.iter().filter(|(_, work)| work.is_open() && !work.contested) {
-            let Some(duty) = duties.get_mut(key) else { continue };
-            duty.carry.confirmed = Some(work.wanted());
-            if given.contains(key) {
-                duty.carry.given = Some(Instant::now());
-            }
-        }
-        Ok(())
-    }
-
-    async fn send(&self, batch: &Batch, works: &mut Works, allow: bool) -> Result<(), Trouble> {
-        if batch.acls.is_empty() {
-            return Ok(());
-        }
-        may_write(self.fence)?;
-        let sent =
-            if allow { self.broker.allow(&batch.acls).await } else { self.broker.revoke(&batch.acls).await };
-        for (key, answer) in batch.keys.iter().zip(sent.map_err(|error| trouble(&error))?) {
-            let Some(work) = works.get_mut(key) else { continue };
-            match answer {
-                Ok(()) => {}
-                Err(BrokerError::Unsupported(text)) => work.unsupported = Some(text),
-                Err(error) => work.stop(trouble(&error)),
-            }
-        }
-        Ok(())
-    }
-
     /// Gives new passwords to users that no Secret holds, and tries them.
     async fn make(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
         let wanted = works.iter().filter_map(|(key, work)| Some((key.clone(), work.decision.make.clone()?)));
@@ -437,82 +314,6 @@ impl Accounts<'_> {
         Ok(failed.collect())
     }
 
-    /// Removes the users and ACLs of Microservices that are gone, by their names in the ledger; `true` =
-    /// their pods are still there. Returns those that still wait.
-    ///
-    /// # Errors
-    /// What concerns all of them.
-    pub async fn let_go(&self, leaving: &BTreeMap<String, bool>) -> Result<BTreeSet<String>, Trouble> {
-        let records = self.ledger.records(self.cluster_id, leaving.keys()).await.map_err(of)?;
-        let doomed = |name: &String| {
-            let record = records.get(name)?.as_ref().ok()?.as_ref()?;
-            record.doomed.is_some().then(|| record.clone())
-        };
-        let all: BTreeMap<&String, (Recorded, bool)> =
-            leaving.iter().filter_map(|(name, in_use)| Some((name, (doomed(name)?, *in_use)))).collect();
-        let mut waits: BTreeSet<String> =
-            all.iter().filter(|(_, (_, in_use))| *in_use).map(|(name, _)| (*name).clone()).collect();
-        let free: BTreeMap<&String, Recorded> = all
-            .into_iter()
-            .filter(|(_, (_, in_use))| !in_use)
-            .map(|(name, (record, _))| (name, record))
-            .collect();
-        let failed = self.strip(free.values()).await?;
-        let gone = |record: &Recorded| record.users.keys().all(|user| !failed.contains_key(user));
-        let (gone, stuck): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            free.into_iter().partition(|(_, record)| gone(record));
-        for trouble in failed.values() {
-            tracing::warn!(
-                error = trouble.text,
-                "a Kafka user of a deleted Microservice cannot be removed yet"
-            );
-        }
-        waits.extend(stuck.into_keys().cloned());
-        let edits =
-            gone.into_iter().map(|(name, record)| (name.clone(), Edit { from: Some(record), to: None }));
-        let failed = self.ledger.write(self.cluster_id, edits.collect()).await.map_err(of)?;
-        waits.extend(failed.into_keys());
-        Ok(waits)
-    }
-
-    /// Takes all ACLs of these users away and then the credentials of those that are ours. Returns those
-    /// that could not be removed.
-    async fn strip(
-        &self,
-        records: impl Iterator<Item = &Recorded>,
-    ) -> Result<BTreeMap<String, Trouble>, Trouble> {
-        let users: BTreeMap<String, Standing> = records.flat_map(|record| record.users.clone()).collect();
-        let mut failed = BTreeMap::new();
-        let have = match self.acls_of(&users.keys().cloned().collect()).await {
-            Ok(have) => have,
-            Err(BrokerError::Unsupported(_)) => BTreeMap::new(),
-            Err(error) => return Err(trouble(&error)),
-        };
-        let (mut acls, mut of_users) = (Vec::new(), Vec::new());
-        for (user, have) in have {
-            for acl in Claims::default().difference(&principal(&user), &have).revoke {
-                acls.push(acl);
-                of_users.push(user.clone());
-            }
-        }
-        if !acls.is_empty() {
-            may_write(self.fence)?;
-            let answers = self.broker.revoke(&acls).await.map_err(|error| trouble(&error))?;
-            for (user, answer) in of_users.into_iter().zip(answers) {
-                if let Err(error) = answer {
-                    failed.insert(user, trouble(&error));
-                }
-            }
-        }
-        let ours: Vec<String> = users
-            .into_iter()
-            .filter(|(user, standing)| standing.is_ours() && !failed.contains_key(user))
-            .map(|(user, _)| user)
-            .collect();
-        failed.extend(self.remove(&ours).await?);
-        Ok(failed)
-    }
-
     fn outcome(&self, work: Work, duty: Option<&Duty>) -> Outcome {
         let stored = work.stored.as_ref();
         let granted = |record: &Recorded| {
@@ -562,43 +363,6 @@ impl Work {
         self.trouble = Some(trouble);
         self.decision.make = None;
         self.decision.retire.clear();
-    }
-
-    /// Whether rights can be given.
-    fn is_open(&self) -> bool {
-        self.trouble.is_none() && self.unsupported.is_none() && !self.have.is_empty()
-    }
-
-    /// Digest of the rights that are wanted for users that are there already.
-    fn wanted(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for user in &self.decision.grant {
-            rights(&principal(user), &self.claims.uses).hash(&mut hasher);
-        }
-        hasher.finish()
-    }
-
-    /// Whether some of the wanted rights are not there.
-    fn lost(&self) -> bool {
-        let lacks = |user: &String| {
-            let have = self.have.get(user);
-            have.is_some_and(|have| !rights(&principal(user), &self.claims.uses).is_subset(have))
-        };
-        self.decision.grant.iter().any(lacks)
-    }
-}
-
-/// ACLs of one call, each with the login that it is of.
-#[derive(Default)]
-struct Batch {
-    acls: Vec<Acl>,
-    keys: Vec<Key>,
-}
-
-impl Batch {
-    fn extend(&mut self, key: &Key, acls: Vec<Acl>) {
-        self.keys.extend(acls.iter().map(|_| key.clone()));
-        self.acls.extend(acls);
     }
 }
 

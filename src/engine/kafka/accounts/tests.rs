@@ -162,7 +162,7 @@ async fn a_user_of_somebody_else_keeps_its_password_and_gets_no_rights() {
 async fn left_over_acls_of_a_name_are_removed_before_its_user_is_made() {
     let mut scene = Scene::new(&["one"]);
     let left = Acl {
-        principal: principal(&user("one", 'a')),
+        principal: account::principal(&user("one", 'a')),
         resource: crate::kafka::model::ResourceType::Topic,
         name: "secret".into(),
         pattern: Pattern::Literal,
