@@ -338,6 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_kind_that_is_not_served_any_more_nothing_is_known() {
+        let (world, owner) = (World::new(), Key::new("ns", "svc"));
+        let kind = plan::kinds().into_iter().find(|kind| kind.kind == "ScaledObject").unwrap();
+        assert!(!world.has_kind(&kind) && world.has_kind(&secret_kind()));
+        assert!(world.set_served("keda.sh/v1alpha1", true) && world.has_kind(&kind));
+        assert!(!world.set_served("keda.sh/v1alpha1", true), "no news");
+        let index = world.children(&kind).unwrap();
+        index.begin("");
+        world.observe_child(&kind, "", Key::new("ns", "svc"), live("svc", "1"));
+        index.finish("");
+        assert!(index.synced("ns") && !world.candidates(&owner, &[]).is_empty());
+        world.forget_kind(&kind);
+        assert!(!index.synced("ns"), "what is not listed may not be pruned");
+        assert!(world.candidates(&owner, &[]).is_empty() && world.relations().claims.is_empty());
+        assert!(world.set_served("keda.sh/v1alpha1", false) && !world.has_kind(&kind));
+    }
+
+    #[test]
     fn readers_follow_what_is_read() {
         let world = World::new();
         let (owner, read) = (Key::new("ns", "svc"), (ReferenceKind::Secret, Key::new("ns", "db")));

@@ -13,7 +13,7 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
 use super::quiet::{resource_versions, see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Requests, eventually};
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Request, Requests, eventually};
 
 const FLEET: usize = 200;
 const REST: Duration = Duration::from_secs(60);
@@ -62,6 +62,12 @@ fn child_writes(requests: &Requests) -> Requests {
     requests.writes().without("microservices/status").without("events")
 }
 
+/// How often it was asked which optional APIs there are, and all other requests.
+fn discovery(seen: &Requests) -> (usize, Requests) {
+    let of_no_resource = |request: &Request| request.resource.is_empty();
+    (seen.only(of_no_resource).count(), seen.only(|request| !of_no_resource(request)))
+}
+
 #[tokio::test]
 async fn two_hundred_objects_cost_nothing_at_rest_nor_at_a_restart() {
     let cluster = Cluster::shared();
@@ -80,13 +86,16 @@ async fn two_hundred_objects_cost_nothing_at_rest_nor_at_a_restart() {
     wait_looks(&operator, FLEET).await;
     let seen = audit.since(mark).await.of(&operator.user());
     assert_eq!(seen.writes().count(), 0, "after a restart\n{}", seen.writes());
+    let (asked, seen) = discovery(&seen);
+    assert_eq!(asked, 1, "one question for each optional API");
     assert_eq!(seen.only(|request| request.verb == "get").count(), 0, "{seen}");
     println!("restart with {FLEET} objects: {} requests", seen.count());
     assert!(seen.reads().count() <= 12, "one list per kind\n{seen}");
 
     let mark = audit.mark().await;
     tokio::time::sleep(REST).await;
-    let seen = audit.since(mark).await.of(&operator.user());
+    let (asked, seen) = discovery(&audit.since(mark).await.of(&operator.user()));
+    assert!(asked <= 2, "one a minute, not {asked} in {REST:?}");
     assert_eq!(seen.writes().count(), 0, "in {REST:?} of rest\n{}", seen.writes());
     assert_eq!(seen.reads().count(), 0, "in {REST:?} of rest\n{}", seen.reads());
 

@@ -1,9 +1,12 @@
 //! The condition ScalingReady in every situation.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::api::Reason;
 use crate::api::status::{TopicState, TopicStatus};
 use crate::intent::lag::{LagScaling, LagTopic};
 use crate::intent::{AutoScaling, Scaling};
+use crate::status::events::{EventKind, transitions};
 use crate::status::samples::*;
 
 fn lagging(max: i32, served: bool) -> Scaling {
@@ -62,6 +65,20 @@ fn without_keda_it_says_what_to_install_and_the_service_stays_ready() {
     assert!(message.contains("install KEDA") && message.contains("keda.sh/v1alpha1"), "{message}");
     world.intent().scaling = lagging(5, true);
     assert_eq!(short(&world.step(), "ScalingReady"), "True ScalingReady");
+}
+
+#[test]
+fn that_keda_comes_and_goes_is_an_event() {
+    let events = |before: &[Condition], after: &[Condition]| -> Vec<(EventKind, String)> {
+        transitions(before, after).into_iter().map(|draft| (draft.kind, draft.reason)).collect()
+    };
+    let mut lagging_service = world(5, true);
+    let with = lagging_service.step().conditions;
+    lagging_service.intent().scaling = lagging(5, false);
+    let without = lagging_service.step().conditions;
+    assert_eq!(events(&with, &without), [(EventKind::Warning, "ApiNotServed".to_owned())]);
+    assert_eq!(events(&without, &with), [(EventKind::Normal, "ScalingReady".to_owned())]);
+    assert!(events(&with, &with).is_empty());
 }
 
 #[test]
