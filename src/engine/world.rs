@@ -346,7 +346,7 @@ mod tests {
         assert!(!world.set_served("keda.sh/v1alpha1", true), "no news");
         let index = world.children(&kind).unwrap();
         index.begin("");
-        world.observe_child(&kind, "", Key::new("ns", "svc"), live("svc", "1"));
+        world.observe_child(&kind, "", Key::new("ns", "svc"), seen(Some("svc"), "1"));
         index.finish("");
         assert!(index.synced("ns") && !world.candidates(&owner, &[]).is_empty());
         world.forget_kind(&kind);
