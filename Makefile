@@ -99,11 +99,11 @@ $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.s
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@
 
-$(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-broker.sh
-	@scripts/build-broker.sh $@
+$(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/broker $@ "the Kafka brokers of the demo"
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@
 
-$(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-score.sh
-	@scripts/build-score.sh $@
+$(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/scan $@ "kube-score"

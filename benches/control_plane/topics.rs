@@ -216,7 +216,12 @@ impl Bench {
         let sent = audit.since(mark).await.of(&self.operator.user()).writes();
         let old = sent.only(|request| request.name.starts_with("shop")).without("microservices/status");
         report.count("M16", "writes to the workload of the others", 0.0, old.count() as f64);
-        report.count("M16", "operator restarts", 0.0, f64::from(u8::from(!self.is_alive().await)));
+        report.count(
+            "M16",
+            "operators that do not answer afterwards",
+            0.0,
+            f64::from(u8::from(!self.is_alive().await)),
+        );
     }
 
     async fn is_alive(&self) -> bool {

@@ -71,8 +71,7 @@ pub fn status(
 ) -> SecretStatus {
     let rotated_at = match before.and_then(|before| before.rotated_at.clone()) {
         Some(at) if !rotated => at,
-        // Whole seconds: that is what the API server stores.
-        _ => Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
+        _ => whole_seconds(now),
     };
     let period = secret
         .generate
@@ -87,6 +86,11 @@ pub fn status(
         rotate_token: rotate_token(object),
         ..SecretStatus::default()
     }
+}
+
+/// The time as the API server stores it.
+pub fn whole_seconds(now: Timestamp) -> Time {
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
 fn after(time: &Time, period: Duration) -> Option<Time> {

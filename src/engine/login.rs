@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use super::generate;
 use super::kafka::cluster::Offer;
 use super::live::Key;
-use super::observe::{Data, Observation, Observer, Seen, is_foreign, record, recorded, secret_status};
+use super::observe::{Data, Observation, Observer, Seen, is_at, is_foreign, record, recorded, secret_status};
 use super::request::Failure;
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, names};
@@ -86,12 +85,8 @@ impl Observer<'_> {
             status: secret_status(object, secret).filter(|status| status.user.is_some()),
         };
         let wanted = Wanting::of(cluster, &offer, old.status);
-        let same = |record: &&ReferenceStatus| {
-            live.as_ref().is_some_and(|live| {
-                live.uid == *record.uid && live.resource_version == record.resource_version
-            })
-        };
-        if let (Some(record), Some(status)) = (old.record.filter(same), old.status)
+        let unchanged = old.record.filter(|record| is_at(live.as_deref(), record));
+        if let (Some(record), Some(status)) = (unchanged, old.status)
             && !wanted.differs(status)
         {
             result.keep_login(record.clone(), status.clone(), true);
@@ -137,7 +132,7 @@ impl Observer<'_> {
                 .status
                 .filter(|old| old.user == user)
                 .and_then(|old| old.rotated_at.clone())
-                .or_else(|| Some(whole(self.now))),
+                .or_else(|| Some(generate::whole_seconds(self.now))),
             user,
             revision: Some(wanted.revision),
             ..SecretStatus::default()
@@ -255,11 +250,6 @@ fn user_of(data: &BTreeMap<String, ByteString>) -> Option<String> {
     let complete = LOGIN.iter().all(|key| data.get(*key).is_some_and(|value| !value.0.is_empty()));
     let user = data.get("username").filter(|_| complete)?;
     String::from_utf8(user.0.clone()).ok()
-}
-
-/// Whole seconds: that is what the API server stores.
-fn whole(now: Timestamp) -> Time {
-    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
 impl Observation {

@@ -77,6 +77,11 @@ pub(super) struct Data {
     pub(super) data: BTreeMap<String, ByteString>,
 }
 
+/// Whether the live object is the recorded one at the recorded version: what is in it is known then.
+pub(super) fn is_at(live: Option<&Live>, record: &ReferenceStatus) -> bool {
+    live.is_some_and(|live| live.uid == *record.uid && live.resource_version == record.resource_version)
+}
+
 impl Observer<'_> {
     /// Gathers everything for one Microservice.
     ///
@@ -141,12 +146,9 @@ impl Observer<'_> {
     ) -> Result<(), Failure> {
         let recorded = recorded(object, key.kind, &key.name);
         let (live, trusted) = self.world.reference(key.kind, &Key::new(namespace, &key.name));
-        let unchanged = recorded.filter(|_| !spec_changed(object)).filter(|record| {
-            had(record, &wanted.required)
-                && live.as_ref().is_some_and(|live| {
-                    live.uid == *record.uid && live.resource_version == record.resource_version
-                })
-        });
+        let unchanged = recorded
+            .filter(|_| !spec_changed(object))
+            .filter(|record| had(record, &wanted.required) && is_at(live.as_deref(), record));
         if let Some(record) = unchanged {
             result.keep(key, record);
             return Ok(());
@@ -200,11 +202,9 @@ impl Observer<'_> {
         let before = secret_status(object, &secret.name);
         let rotate = generate::due(object, before, self.now);
         let recorded = recorded(object, key.kind, &key.name);
-        let unchanged = recorded.filter(|_| !rotate && !spec_changed(object)).filter(|record| {
-            live.as_ref().is_some_and(|live| {
-                live.uid == *record.uid && live.resource_version == record.resource_version
-            })
-        });
+        let unchanged = recorded
+            .filter(|_| !rotate && !spec_changed(object))
+            .filter(|record| is_at(live.as_deref(), record));
         let (record, new) = if let Some(record) = unchanged {
             (record.clone(), None)
         } else {

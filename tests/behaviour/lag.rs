@@ -11,7 +11,7 @@ use microservice_operator::api::MicroserviceClass;
 use microservice_operator::plan::keda::{ScaledObject, TriggerAuthentication};
 use serde_json::{Value, json};
 
-use crate::scaling::{Recorder, scale_deployment, wait_owners};
+use crate::scaling::{Case, Recorder, scale_deployment, wait_owners};
 use crate::steps::{PATIENCE, condition, deployment, exists, secret, wait_replicas};
 use crate::support::keda::{self, Keda};
 use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
@@ -165,17 +165,6 @@ async fn keda_gets_one_object_with_everything_and_keeps_it() {
     let requests = cluster.audit().await.since(mark).await.of(&operator.user());
     let refused = requests.only(|request| matches!(request.code, 401 | 403));
     assert_eq!(refused.count(), 0, "the rights do not suffice: {refused}");
-}
-
-/// One transition, as in the tests of scaling.
-struct Case {
-    name: &'static str,
-    from: Value,
-    /// Somebody scales the Deployment before the change.
-    live: Option<i32>,
-    to: Value,
-    /// The values of the count, from the moment before the change.
-    counts: &'static [i64],
 }
 
 async fn transition(namespace: &Namespace, case: &Case) {

@@ -107,14 +107,14 @@ pub(crate) async fn wait_owners(namespace: &Namespace, name: &str, main: bool) {
 }
 
 /// One transition and what it must look like.
-struct Case {
-    name: &'static str,
-    from: Value,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) from: Value,
     /// Somebody scales the Deployment before the change.
-    live: Option<i32>,
-    to: Value,
+    pub(crate) live: Option<i32>,
+    pub(crate) to: Value,
     /// The values of the count, from the moment before the change.
-    counts: &'static [i64],
+    pub(crate) counts: &'static [i64],
 }
 
 fn cases() -> Vec<Case> {

@@ -14,8 +14,6 @@ use tokio::sync::watch;
 
 /// API keys of the requests that tests count.
 pub mod api {
-    /// Metadata
-    pub const METADATA: i16 = 3;
     /// CreateTopics
     pub const CREATE_TOPICS: i16 = 19;
     /// DeleteTopics
@@ -24,8 +22,6 @@ pub mod api {
     pub const CREATE_ACLS: i16 = 30;
     /// DeleteAcls
     pub const DELETE_ACLS: i16 = 31;
-    /// DescribeConfigs
-    pub const DESCRIBE_CONFIGS: i16 = 32;
     /// AlterConfigs
     pub const ALTER_CONFIGS: i16 = 33;
     /// CreatePartitions

@@ -29,18 +29,16 @@ const CONTESTED: u32 = 2;
 impl Accounts<'_> {
     /// What the principals in question have now.
     pub(super) async fn find_acls(&self, duties: &Duties, works: &mut Works) -> Result<(), Trouble> {
-        let concerned = |(key, work): &(&Key, &Work)| {
+        let concerned = |key: &Key, work: &Work| {
             work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
         };
         let users: BTreeSet<String> = works
             .iter()
-            .filter(concerned)
+            .filter(|(key, work)| concerned(key, work))
             .flat_map(|(_, work)| work.decision.grant.union(&work.decision.retire).cloned())
             .collect();
         let found = self.acls_of(&users).await;
-        let of_works = works.iter_mut().filter(|(key, work)| {
-            work.trouble.is_none() && duties.get(key).is_some_and(|duty| duty.account.acls)
-        });
+        let of_works = works.iter_mut().filter(|(key, work)| concerned(key, work));
         match found {
             Ok(found) => {
                 for (_, work) in of_works {

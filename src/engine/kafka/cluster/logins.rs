@@ -208,8 +208,7 @@ impl Logins {
                 told.insert(key.clone());
             }
             if login.view.lacks != outcome.view.lacks {
-                let service = (key.namespace.to_string(), key.name.to_string());
-                told.extend(ask(&mut self.asks, &key, &service, &outcome.view.lacks));
+                told.extend(ask(&mut self.asks, &key, &outcome.view.lacks));
             }
             login.view = outcome.view;
         }
@@ -248,13 +247,13 @@ impl Login {
 fn ask(
     asks: &mut BTreeMap<Key, BTreeMap<Key, BTreeSet<Ask>>>,
     service: &Key,
-    name: &(String, String),
     lacks: &BTreeSet<Lack>,
 ) -> Vec<Key> {
     let mut wanted: BTreeMap<Key, BTreeSet<Ask>> = BTreeMap::new();
     for lack in lacks {
         if let Lack::Consent { namespace, owner, topic, list } = lack {
-            let ask = Ask { topic: topic.clone(), list, namespace: name.0.clone(), name: name.1.clone() };
+            let (asking, name) = (service.namespace.to_string(), service.name.to_string());
+            let ask = Ask { topic: topic.clone(), list, namespace: asking, name };
             wanted.entry(Key::new(namespace, owner)).or_default().insert(ask);
         }
     }
