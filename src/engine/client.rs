@@ -135,7 +135,9 @@ pub fn is_fenced(error: &kube::Error) -> bool {
         if error.is::<Fenced>() {
             return true;
         }
-        cause = error.source();
+        // An I/O error passes over what it was made of when it is asked for its source.
+        let made_of = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = made_of.map(|error| error as _).or_else(|| error.source());
     }
     false
 }

@@ -1,83 +1,92 @@
-//! The connections themselves, as kube builds them, with one difference: the fence is asked once more
-//! while a write goes out, since it may have waited for a connection in between.
+//! The connections themselves, as kube builds them, with one difference: those that carry writes ask the
+//! fence each time that bytes go out. Any earlier question leaves room for a wait, for a connection, for
+//! the TLS handshake or for a stopped process, between the answer and the write.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use futures::future::BoxFuture;
+use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use tower::util::BoxService;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
-use super::{CONNECT_TIMEOUT, Fenced, READ_TIMEOUT, SOCKET_WRITE_TIMEOUT, mutates};
+use self::stream::FencedStream;
+use super::{CONNECT_TIMEOUT, READ_TIMEOUT, SOCKET_WRITE_TIMEOUT, mutates};
 use crate::engine::lease::Fence;
+
+mod stream;
 
 /// What sends a request and brings the answer.
 pub(super) type Transport = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
-/// Connections to the server of this configuration. There is no proxy: it would have to be trusted with
-/// every Secret.
+/// Connections to the server of this configuration: one pool for reads, one for writes. There is no
+/// proxy: it would have to be trusted with every Secret.
 ///
 /// # Errors
 /// Certificates, token file or server address cannot be used.
 pub(super) fn transport(config: &Config, fence: Fence) -> kube::Result<ClientBuilder<Transport>> {
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector()?);
+    let reads = pool(config, Fence::always())?;
+    let writes = pool(config, fence)?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service_fn(
+            move |request: Request<Body>| {
+                if mutates(request.method()) { writes(request) } else { reads(request) }
+            },
+        );
+    Ok(ClientBuilder::new(service.boxed(), config.default_namespace.clone()))
+}
+
+type Answer = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
+
+/// Connections of their own, that send only while the fence is open.
+fn pool(config: &Config, fence: Fence) -> kube::Result<impl Fn(Request<Body>) -> Answer + Clone + use<>> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    let tls = config.rustls_https_connector_with_connector(FencedConnector { tcp, fence })?;
+    let mut connector = TimeoutConnector::new(tls);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_read_timeout(Some(READ_TIMEOUT));
     connector.set_write_timeout(Some(SOCKET_WRITE_TIMEOUT));
     // Otherwise the time a pooled connection was idle counts against the next answer.
     connector.set_reset_reader_on_write(true);
     let connections = legacy::Builder::new(TokioExecutor::new()).build(connector);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_request(move |request: Request<Body>| {
-            let fence = mutates(request.method()).then(|| fence.clone());
-            request.map(|body| FencedBody { body, fence })
-        })
-        .map_err(BoxError::from)
-        .service(connections)
-        .map_response(|response: Response<_>| {
-            response.map(|body| Box::new(BodyExt::map_err(body, BoxError::from)) as Box<DynBody>)
-        });
-    Ok(ClientBuilder::new(service.boxed(), config.default_namespace.clone()))
+    Ok(move |request| {
+        let answer = connections.request(request);
+        let boxed = |body| Box::new(BodyExt::map_err(body, BoxError::from)) as Box<DynBody>;
+        Box::pin(async move { Ok(answer.await?.map(boxed)) }) as Answer
+    })
 }
 
-/// The body of a request, which is asked for in the moment in which the request is written: head and
-/// body go out together or not at all.
-struct FencedBody {
-    body: Body,
-    fence: Option<Fence>,
+/// Opens connections that ask the fence.
+#[derive(Clone)]
+struct FencedConnector {
+    tcp: HttpConnector,
+    fence: Fence,
 }
 
-impl http_body::Body for FencedBody {
-    type Data = Bytes;
-    type Error = BoxError;
+impl Service<Uri> for FencedConnector {
+    type Response = TokioIo<FencedStream>;
+    type Error = <HttpConnector as Service<Uri>>::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.fence.as_ref().is_some_and(|fence| !fence.permit()) {
-            return Poll::Ready(Some(Err(Fenced.into())));
-        }
-        Pin::new(&mut self.body).poll_frame(context).map_err(BoxError::from)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.tcp.poll_ready(context)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn call(&mut self, server: Uri) -> Self::Future {
+        let fence = self.fence.clone();
+        let connection = self.tcp.call(server);
+        Box::pin(async move { Ok(TokioIo::new(FencedStream::new(connection.await?.into_inner(), fence))) })
     }
 }
 
@@ -125,5 +134,35 @@ mod tests {
         };
         let (_, start) = tokio::join!(write, server);
         assert_eq!(&start, b"PATCH");
+    }
+
+    /// As a process finds itself that was stopped in the middle of a write: the head and a part of the body
+    /// are with the kernel, the rest is refused, and the server never gets a whole request.
+    #[tokio::test]
+    async fn a_write_that_is_half_sent_when_the_lease_is_lost_stays_half() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let fence = Fence::closed();
+        fence.open_until(Instant::now() + Duration::from_mins(1));
+        let client: Client = transport(&config, fence.clone()).unwrap().build();
+        let api: Api<k8s_openapi::api::core::v1::ConfigMap> = Api::namespaced(client, "default");
+        let size = 64 << 20;
+        let body = Patch::Merge(json!({"data": {"a": "x".repeat(size)}}));
+        let params = PatchParams::default();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut start = [0; 5];
+            stream.read_exact(&mut start).await.unwrap();
+            assert_eq!(&start, b"PATCH");
+            fence.open_until(Instant::now());
+            let mut rest = Vec::new();
+            // The connection may also end with a reset.
+            let _ = stream.read_to_end(&mut rest).await;
+            rest.len()
+        };
+        let both = async { tokio::join!(api.patch("a", &params, &body), server) };
+        let (write, received) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+        assert!(is_fenced(&write.unwrap_err()));
+        assert!(received < size, "{received} of {size} bytes were sent");
     }
 }
