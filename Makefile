@@ -7,6 +7,7 @@ DENY    := $(TOOLS)/bin/cargo-deny
 SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
 BROKER  := $(TOOLS)/broker
+HELM    := $(TOOLS)/helm
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -46,15 +47,15 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/broker tests/scan
+	gofmt -w tests/cluster tests/broker tests/scan tests/helm
 
 .PHONY: lint
-lint: $(DENY) $(SCORE) ## Format check, clippy, dependency rules, go vet
+lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
 	@scripts/test.sh lint
 
 .PHONY: scan
-scan: $(SCORE) ## kube-score over everything that the examples render to
-	@$(SCORE) tests/scan/exceptions.txt tests/golden/*.yaml
+scan: $(SCORE) $(HELM) ## kube-score over everything that the examples render to, and over the chart
+	@scripts/scan.sh
 
 .PHONY: docs
 docs: ## Build the documentation of the code, warnings denied
@@ -62,9 +63,12 @@ docs: ## Build the documentation of the code, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 .PHONY: crds
-crds: ## Write the custom resource definitions to crds/
+crds: ## Write what is generated from the code: the definitions in crds/, and the same and the rights in charts/
 	@scripts/toolchain.sh cargo
 	cargo run --quiet -- crd --write
+	cargo run --quiet -- crd --write charts/microservice-operator-crds/files
+	cargo run --quiet -- rbac --rules > $(TARGET)/rules.yaml
+	@mv $(TARGET)/rules.yaml charts/microservice-operator/files/rules.yaml
 
 .PHONY: demo
 demo: $(CLUSTER) $(BROKER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it running)
@@ -88,6 +92,9 @@ cluster-down: ## Stop it: no process and no data stays
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
+.PHONY: chart-tools
+chart-tools: $(HELM) ## Build Helm, for the tests of the charts
+
 .PHONY: kafka-tools
 kafka-tools: $(KAFKA) ## Get the Kafka broker of the tests without starting it
 
@@ -101,6 +108,9 @@ $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 
 $(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/broker $@ "the Kafka brokers of the demo"
+
+$(HELM): $(wildcard tests/helm/*.go tests/helm/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/helm $@ "Helm"
 
 $(DENY): Makefile scripts/build-deny.sh
 	@scripts/build-deny.sh $@

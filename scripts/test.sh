@@ -10,7 +10,7 @@ what=${1:-all}
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
 scripts/toolchain.sh cargo || exit 1
-[ "$what" = unit ] || [ -n "${TEST_KUBECONFIG:-}" ] || scripts/toolchain.sh go || exit 1
+[ "$what" = unit ] || scripts/toolchain.sh go || exit 1
 case $what in kafka | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
@@ -62,10 +62,10 @@ lint() {
   step "format" cargo fmt --check
   step "clippy" cargo clippy --quiet --locked --all-targets -- -D warnings
 }
-# Of the control plane only our two packages: vetting main.go would type-check all of Kubernetes for one
-# list of imports.
+# Of the control plane only our two packages, and of Helm nothing: vetting their main.go would type-check
+# all of them for one list of imports.
 go_checks() {
-  local ours=(tests/cluster tests/broker tests/scan)
+  local ours=(tests/cluster tests/broker tests/scan tests/helm)
   test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
   go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/scan .
@@ -76,7 +76,7 @@ unit() {
     cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
   step "documentation examples" cargo test --quiet --locked --doc
 }
-scan() { step "kube-score" "$TOOLS/score" tests/scan/exceptions.txt tests/golden/*.yaml; }
+scan() { step "kube-score" scripts/scan.sh; }
 rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
@@ -88,10 +88,8 @@ kafka() {
 case $what in
   unit) unit ;;
   cluster)
-    if [ -z "${TEST_KUBECONFIG:-}" ]; then
-      build_tools cluster-tools
-      await_tools
-    fi
+    if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools chart-tools; else build_tools chart-tools; fi
+    await_tools
     behaviour
     ;;
   kafka)
@@ -106,7 +104,7 @@ case $what in
     rules_of_dependencies
     ;;
   all)
-    build_tools cluster-tools kafka-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
+    build_tools cluster-tools kafka-tools chart-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
     docs

@@ -66,6 +66,9 @@ struct RbacArguments {
     /// Name of the Lease of the leader election
     #[arg(long, default_value = run::DEFAULT_LEASE)]
     lease_name: String,
+    /// Print the rules alone, as the Helm chart takes them
+    #[arg(long, conflicts_with_all = ["namespace", "namespaced"])]
+    rules: bool,
 }
 
 fn main() -> ExitCode {
@@ -89,6 +92,10 @@ fn main() -> ExitCode {
 }
 
 fn print_rights(arguments: RbacArguments) -> Result<ExitCode, Error> {
+    if arguments.rules {
+        rbac::print_rules(&mut std::io::stdout().lock(), &arguments.lease_name)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let options = rbac::Options {
         operator_namespace: arguments.namespace,
         namespaces: arguments.namespaced,

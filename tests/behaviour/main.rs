@@ -5,6 +5,7 @@
 mod support;
 
 mod causes;
+mod charts;
 mod children;
 mod classes;
 mod contest;

@@ -156,12 +156,13 @@ fn launcher() -> PathBuf {
     tool("cluster")
 }
 
-/// A program that `make cluster-tools` builds.
+/// A program that `make cluster-tools` or `make chart-tools` builds.
 pub fn tool(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join(name);
     assert!(
         path.exists(),
-        "{} is missing: run `make cluster-tools`, or set TEST_KUBECONFIG to a cluster for tests",
+        "{} is missing: run `make cluster-tools chart-tools`; TEST_KUBECONFIG, a cluster for tests, replaces the \
+         first",
         path.display()
     );
     path

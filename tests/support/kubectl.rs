@@ -41,23 +41,7 @@ impl Kubectl {
         let mut command = Command::new(tool("kubectl"));
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--namespace", &self.namespace]);
         command.args(line.split(' '));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let run = move || {
-            let mut process = command.spawn()?;
-            let mut input = process.stdin.take().expect("stdin is a pipe");
-            // A command that does not read its input closes the pipe.
-            let _ = input.write_all(stdin.as_bytes());
-            drop(input);
-            process.wait_with_output()
-        };
-        let output = tokio::task::spawn_blocking(run).await.expect("the thread ends");
-        let output = output.expect("kubectl runs: build it with `make cluster-tools`");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Printed {
-            code: output.status.code().expect("kubectl ends by itself"),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        run(command, stdin).await
     }
 
     /// Runs a command that must succeed, and returns what it printed.
@@ -65,5 +49,26 @@ impl Kubectl {
         let printed = self.run(line).await;
         assert_eq!(printed.code, 0, "kubectl {line}: {}{}", printed.out, printed.err);
         printed.out
+    }
+}
+
+/// Runs a tool to its end, in a thread of its own.
+pub(super) async fn run(mut command: Command, stdin: String) -> Printed {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = move || {
+        let mut process = command.spawn()?;
+        let mut input = process.stdin.take().expect("stdin is a pipe");
+        // A command that does not read its input closes the pipe.
+        let _ = input.write_all(stdin.as_bytes());
+        drop(input);
+        process.wait_with_output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("the thread ends");
+    let output = output.expect("the tool runs: build it with `make cluster-tools chart-tools`");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Printed {
+        code: output.status.code().expect("it ends by itself"),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
     }
 }

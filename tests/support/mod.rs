@@ -6,6 +6,7 @@
 
 mod audit;
 mod cluster;
+pub mod helm;
 mod history;
 mod kafka;
 pub mod keda;
@@ -18,12 +19,13 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
-pub use cluster::Cluster;
+pub use cluster::{Cluster, scratch};
+pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Kafka, Proxy, Weather, api};
 pub use kubectl::{Kubectl, Printed};
-pub use namespace::{Namespace, apply_as_given};
-pub use operator::{Installation, Operator, OperatorOptions, install_crds, manifests};
+pub use namespace::{Namespace, apply_as_given, create_namespace};
+pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";
@@ -66,6 +68,6 @@ where
 }
 
 /// A suffix that no other object has.
-fn suffix() -> String {
+pub fn suffix() -> String {
     format!("{:08x}", rand::random::<u32>())
 }

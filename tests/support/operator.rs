@@ -239,7 +239,12 @@ impl Installation {
         let namespace = format!("operator-{}", suffix());
         create_namespace(&client, &namespace).await;
         let account = install_rights(&client, &namespace, &options.namespaces).await;
+        Self::of_account(cluster, &namespace, &account).await
+    }
 
+    /// An operator that somebody else has installed: its namespace and account.
+    pub async fn of_account(cluster: &Cluster, namespace: &str, account: &str) -> Self {
+        let (client, namespace, account) = (cluster.client().await, namespace.to_owned(), account.to_owned());
         let dir = scratch().join(&namespace);
         std::fs::create_dir_all(&dir).expect("the scratch directory is writable");
         let (kubeconfig, token) = (dir.join("kubeconfig"), dir.join("token"));
@@ -392,12 +397,16 @@ pub fn manifests(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(BINARY).args(arguments).output().expect("the operator's binary runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "microservice-operator {arguments:?}: {errors}");
-    let text = String::from_utf8(output.stdout).expect("YAML is UTF-8");
-    let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
-    let documents: Vec<Value> = documents.collect::<Result<_, _>>().expect("the output is YAML");
-    let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    let documents = documents(&String::from_utf8(output.stdout).expect("YAML is UTF-8"));
     assert!(!documents.is_empty(), "microservice-operator {arguments:?} printed nothing");
     documents
+}
+
+/// The objects of a YAML stream.
+pub fn documents(text: &str) -> Vec<Value> {
+    let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    let documents: Vec<Value> = documents.collect::<Result<_, _>>().expect("the output is YAML");
+    documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
 /// A port that was free a moment ago, outside the range that outgoing connections use.

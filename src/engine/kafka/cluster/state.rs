@@ -188,9 +188,14 @@ impl State {
 
     fn take_topics(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
         let now = Instant::now();
-        let due = self.topics.iter_mut().filter(|(_, topic)| topic.due.is_some_and(|due| due <= now));
         let views = &self.views;
+        let is_due = |topic: &Topic| topic.due.is_some_and(|due| due <= now);
+        let mut due: Vec<(&String, &mut Topic)> =
+            self.topics.iter_mut().filter(|(_, topic)| is_due(topic)).collect();
+        // What is new does not wait behind a sweep of all the others.
+        due.sort_by_key(|(name, topic)| topic.claims.keys().any(|key| is_settled(views, key, name)));
         let items = due
+            .into_iter()
             .take(BATCH)
             .map(|(name, topic)| {
                 topic.due = None;

@@ -190,6 +190,21 @@ async fn a_batch_is_bounded_and_the_rest_is_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_topic_does_not_wait_behind_a_sweep() {
+    let mut state = state();
+    let old: Vec<Want> = (0..BATCH).map(|n| want("a", &format!("t{n:04}"), 1)).collect();
+    state.declare(&key("a"), old);
+    let batch = state.take();
+    let known = batch.items.keys().map(|name| (name.as_str(), ready(&key("a"), name))).collect();
+    let worked = worked(known);
+    state.finish(batch, worked);
+    tokio::time::advance(SWEEP * 2).await;
+    state.begin_sweep(SWEEP);
+    state.declare(&key("z"), vec![want("z", "z", 1)]);
+    assert!(state.take().items.contains_key("z"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unused_cluster_is_left_alone() {
     let mut state = state();
     state.declare(&key("a"), vec![want("a", "t", 1)]);
