@@ -8,6 +8,7 @@ SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
 BROKER  := $(TOOLS)/broker
 HELM    := $(TOOLS)/helm
+SBOM    := $(TOOLS)/bin/cargo-cyclonedx
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -70,6 +71,18 @@ crds: ## Write what is generated from the code: the definitions in crds/, and th
 	cargo run --quiet -- rbac --rules > $(TARGET)/rules.yaml
 	@mv $(TARGET)/rules.yaml charts/microservice-operator/files/rules.yaml
 
+.PHONY: image
+image: ## Build the image without a container engine, as an OCI archive (Linux)
+	@scripts/image.sh $(TARGET)/image/microservice-operator-oci.tar
+
+.PHONY: release-check
+release-check: ## Say what is missing for a release
+	@scripts/release.sh check
+
+.PHONY: release
+release: $(HELM) $(DENY) $(SBOM) ## Build what is published: image, charts, definitions, rights, SBOM, licences
+	@scripts/release.sh build
+
 .PHONY: demo
 demo: $(CLUSTER) $(BROKER) ## See it work: a shop of eight services (DEMO_KEEP=1 leaves it running)
 	@scripts/toolchain.sh cargo
@@ -112,8 +125,11 @@ $(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/buil
 $(HELM): $(wildcard tests/helm/*.go tests/helm/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/helm $@ "Helm"
 
-$(DENY): Makefile scripts/build-deny.sh
-	@scripts/build-deny.sh $@
+$(DENY): Makefile scripts/build-crate.sh
+	@scripts/build-crate.sh cargo-deny 0.20.2 $@
+
+$(SBOM): Makefile scripts/build-crate.sh
+	@scripts/build-crate.sh cargo-cyclonedx 0.5.9 $@
 
 $(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/scan $@ "kube-score"
