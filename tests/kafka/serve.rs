@@ -3,14 +3,19 @@
 mod access;
 mod consent;
 mod counter;
+mod cuts;
 mod drift;
 mod faults;
 mod gone;
 mod letting_go;
+mod lines;
+mod moves;
 mod outage;
 mod owners;
+mod refused;
 mod rotation;
 mod shop;
+mod stuck;
 
 use std::time::Duration;
 

@@ -23,6 +23,7 @@ use super::{eventually, suffix};
 use authority::Authority;
 use node::Node;
 
+pub use node::Odd;
 pub use proxy::{Proxy, Weather, api};
 
 /// A cluster of brokers. Tests of one process share one; a test that disturbs it starts its own.
@@ -53,17 +54,22 @@ impl Kafka {
 
     /// A broker for one test alone, and the proxy in front of its listener that takes logins without TLS.
     pub async fn proxied() -> (Self, Proxy) {
-        let kafka = Self::with_ports(vec![node::Ports::proxied()]).await;
+        let kafka = Self::with_ports(vec![node::Ports::proxied()], Odd::default()).await;
         let proxy = kafka.proxies[0].clone();
         (kafka, proxy)
     }
 
     /// So many brokers, each a controller too.
     pub async fn cluster(brokers: usize) -> Self {
-        Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect()).await
+        Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect(), Odd::default()).await
     }
 
-    async fn with_ports(ports: Vec<node::Ports>) -> Self {
+    /// A broker for one test alone with something that others have not.
+    pub async fn odd(odd: Odd) -> Self {
+        Self::with_ports(vec![node::Ports::free()], odd).await
+    }
+
+    async fn with_ports(ports: Vec<node::Ports>, odd: Odd) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
@@ -76,8 +82,9 @@ impl Kafka {
         let password = format!("admin-{}-{}", suffix(), suffix());
         // As Kafka writes ids: 16 bytes in base64, so that the last digit ends in four zero bits.
         let id = format!("test{}AAAAAAAAAA", suffix());
-        let mut nodes: Vec<Node> =
-            (0..ports.len()).map(|index| Node::new(&dir, index, &ports, &authority, &password)).collect();
+        let mut nodes: Vec<Node> = (0..ports.len())
+            .map(|index| Node::new(&dir, index, &ports, &authority, &password, &odd))
+            .collect();
         let proxy = |ports: &node::Ports| Some(Proxy::start(ports.sasl, ports.behind?));
         let proxies = ports.iter().filter_map(proxy).collect();
         // The tool that formats runs two seconds each, so all at once.

@@ -13,7 +13,8 @@ use super::counter::{Tried, becomes, login_in, produces};
 use super::shop::Shop;
 use crate::support::{Kafka, eventually};
 
-const QUICK: [&str; 2] = ["--kafka-sweep=2s", "--kafka-grace=2s"];
+/// Short times.
+pub const QUICK: [&str; 2] = ["--kafka-sweep=2s", "--kafka-grace=2s"];
 
 /// The logins of all pods that there are, used as the pods do.
 struct Clients<'a> {
@@ -70,12 +71,14 @@ impl<'a> Clients<'a> {
     }
 }
 
-async fn rotate(shop: &Shop, word: &str) {
+/// Asks for another password.
+pub async fn rotate(shop: &Shop, word: &str) {
     let annotations = json!({"metadata": {"annotations": {"microservice.dev/rotate": word}}});
     shop.namespace.patch::<Microservice>("order", annotations).await;
 }
 
-async fn open(name: &str, kafka: &Kafka) -> Shop {
+/// A service that has its login and writes.
+pub async fn open(name: &str, kafka: &Kafka) -> Shop {
     let shop = Shop::open_with(name, kafka, &QUICK).await;
     shop.give_users().await;
     shop.service("order", json!({"topics": [{"name": "a"}]})).await;
