@@ -12,10 +12,12 @@ mod lines;
 mod moves;
 mod outage;
 mod owners;
+mod partial;
 mod refused;
 mod rotation;
 mod shop;
 mod stuck;
+mod weak;
 
 use std::time::Duration;
 

@@ -64,6 +64,12 @@ impl Kafka {
         Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect(), Odd::default()).await
     }
 
+    /// So many brokers of which the last has never joined: `revive` starts it.
+    pub async fn incomplete(brokers: usize) -> Self {
+        let ports = (0..brokers).map(|_| node::Ports::free()).collect();
+        Self::with_ports(ports, Odd { late: true, ..Odd::default() }).await
+    }
+
     /// A broker for one test alone with something that others have not.
     pub async fn odd(odd: Odd) -> Self {
         Self::with_ports(vec![node::Ports::free()], odd).await
@@ -93,7 +99,8 @@ impl Kafka {
                 scope.spawn(|| node.format(&id, ADMIN, &password));
             }
         });
-        nodes.iter_mut().for_each(Node::start);
+        let started = nodes.len() - usize::from(odd.late);
+        nodes.iter_mut().take(started).for_each(Node::start);
         let kafka = Self { nodes, authority, password, id, proxies };
         kafka.wait_ready().await;
         kafka
@@ -126,6 +133,12 @@ impl Kafka {
     /// A client that logs in with SCRAM-SHA-512 without TLS, as the pods of a service do.
     pub async fn client_of(&self, user: &str, password: &str) -> krafka::Result<Client> {
         self.connect(self.sasl(), Some(AuthConfig::sasl_scram_sha512(user, password))).await
+    }
+
+    /// The same at this broker and no other.
+    pub async fn client_at(&self, node: usize, user: &str, password: &str) -> krafka::Result<Client> {
+        let auth = AuthConfig::sasl_scram_sha512(user, password);
+        self.connect(vec![self.sasl()[node].clone()], Some(auth)).await
     }
 
     async fn connect(&self, bootstrap: Vec<String>, auth: Option<AuthConfig>) -> krafka::Result<Client> {

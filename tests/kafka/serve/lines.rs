@@ -95,7 +95,7 @@ async fn an_external_topic_is_used_as_the_class_says_and_in_no_other_way() {
         let reason = Some("GuardrailViolated");
         let told = namespace.wait_condition(service, "Accepted", "False", reason).await;
         let text = message(&told, "Accepted");
-        assert!(text.contains(&readable) && text.contains("externalTopics"), "{text}");
+        assert!(text.contains("legacy-") && text.contains("externalTopics"), "{text}");
         let user = format!("msvc.{}.{service}.a", namespace.name());
         assert!(!shop.has_user(&user).await && shop.acls(&user).await.is_empty());
     }

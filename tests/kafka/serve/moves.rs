@@ -89,15 +89,21 @@ async fn a_lost_status_and_a_new_object_of_the_name_keep_login_and_topic() {
     // As Git, or a restored backup, puts it back.
     shop.namespace.delete::<Microservice>("order").await;
     shop.service("order", json!({"topics": [{"name": "a"}]})).await;
-    let third = shop.namespace.wait_ready("order").await;
+    let third = shop.namespace.get::<Microservice>("order").await;
     assert_ne!(third.metadata.uid, ready.metadata.uid);
-    assert_eq!(shop.topic("a").await, before);
     let topic = shop.name("a");
     // The garbage collector takes the Secret of the old object, at a time of its own.
     eventually(Duration::from_secs(120), "the login of the new object stands and works", || async {
         let login = shop.login_of("order").await;
-        let owner = shop.namespace.get::<Secret>("order-kafka").await.metadata.owner_references;
-        if owner.unwrap_or_default().iter().all(|owner| Some(&owner.uid) != third.metadata.uid.as_ref()) {
+        let secret = shop.namespace.api::<Secret>().get_opt("order-kafka").await;
+        let secret = secret.map_err(|error| error.to_string())?.ok_or("it is gone")?;
+        if secret
+            .metadata
+            .owner_references
+            .unwrap_or_default()
+            .iter()
+            .all(|owner| Some(&owner.uid) != third.metadata.uid.as_ref())
+        {
             return Err("the Secret is of the old object".to_owned());
         }
         match produces(kafka, &login, &topic).await {
@@ -106,6 +112,8 @@ async fn a_lost_status_and_a_new_object_of_the_name_keep_login_and_topic() {
         }
     })
     .await;
+    shop.namespace.wait_ready("order").await;
+    assert_eq!(shop.topic("a").await, before);
     let record = shop.login_record("order").await.expect("it is recorded");
     assert_eq!((Some(record.owner.uid), record.doomed), (third.metadata.uid, None));
 }

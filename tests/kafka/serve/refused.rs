@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use krafka::admin::{AlterClientQuotasOptions, ClientQuotaAlteration, ClientQuotaEntity};
 use microservice_operator::api::Microservice;
-use microservice_operator::engine::kafka::{Broker, Settings, scram};
-use microservice_operator::kafka::model::{Acl, Operation, Pattern, ResourceType};
+use microservice_operator::engine::kafka::Settings;
 use serde_json::{Value, json};
 
-use super::shop::{Shop, is_true, message};
-use crate::fixtures::{all_ok, create, plain};
+use super::shop::{Shop, message};
 use crate::support::{ADMIN, Kafka, Odd, eventually};
 
 #[tokio::test]
@@ -44,7 +41,7 @@ async fn a_service_that_is_called_admin_is_not_the_brokers_admin() {
 
 #[tokio::test]
 async fn where_deletion_is_switched_off_a_topic_stays_and_its_owner_goes() {
-    let kafka = Kafka::odd(Odd { properties: &[("delete.topic.enable", "false")], expired: false }).await;
+    let kafka = Kafka::odd(Odd { properties: &[("delete.topic.enable", "false")], ..Odd::default() }).await;
     let shop = Shop::open_with("kept", &kafka, &[]).await;
     let annotations = json!({"microservice.dev/confirm-delete": shop.name("a")});
     shop.order_with("order", json!([{"name": "a", "deletionPolicy": "Delete"}]), annotations).await;
@@ -64,7 +61,7 @@ async fn where_deletion_is_switched_off_a_topic_stays_and_its_owner_goes() {
 async fn a_cluster_without_an_authorizer_gives_logins_and_says_that_it_keeps_no_rights() {
     let properties =
         &[("authorizer.class.name", ""), ("super.users", ""), ("allow.everyone.if.no.acl.found", "")];
-    let kafka = Kafka::odd(Odd { properties, expired: false }).await;
+    let kafka = Kafka::odd(Odd { properties, ..Odd::default() }).await;
     let shop = Shop::open_with("lawless", &kafka, &[]).await;
     shop.give_users_of(&kafka).await;
     shop.service("order", json!({"topics": [{"name": "a"}]})).await;
@@ -90,7 +87,7 @@ fn ca(settings: &Settings) -> Value {
 
 #[tokio::test]
 async fn each_kind_of_wrong_encryption_is_told_by_its_name_and_heals() {
-    let (kafka, expired) = tokio::join!(Kafka::start(), Kafka::odd(Odd { properties: &[], expired: true }));
+    let (kafka, expired) = tokio::join!(Kafka::start(), Kafka::odd(Odd { expired: true, ..Odd::default() }));
     let shop = Shop::open_with("tls", &kafka, &["--kafka-sweep=2s"]).await;
     let template = "{namespace}.{name}";
     let told = |reason: &'static str| {
@@ -118,11 +115,12 @@ async fn each_kind_of_wrong_encryption_is_told_by_its_name_and_heals() {
     let mut plaintext = over_tls(&kafka);
     plaintext.as_object_mut().expect("it is an object").remove("tls");
     shop.describe_cluster(template, plaintext).await;
-    let seen = eventually(Duration::from_secs(40), "it is told what the port is", || async {
-        let object = shop.namespace.get::<Microservice>("order").await;
-        let text = message(&object, "TopicsReady").to_owned();
-        if text.to_lowercase().contains("expired") { Err(text) } else { Ok(text) }
+    eventually(Duration::from_secs(40), "it is told what the port is", || async {
+        let text = told("TlsRefused").await;
+        if text.contains("the port speaks TLS") { Ok(()) } else { Err(text) }
     })
     .await;
-    panic!("{seen}");
+
+    shop.describe_cluster(template, over_tls(&kafka)).await;
+    shop.namespace.wait_ready("order").await;
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::counter::{Tried, becomes, login_in, produces};
 use super::shop::Shop;
-use crate::support::{Kafka, eventually};
+use crate::support::{Kafka, always, eventually};
 
 /// Short times.
 pub const QUICK: [&str; 2] = ["--kafka-sweep=2s", "--kafka-grace=2s"];
@@ -169,6 +169,41 @@ async fn a_secret_that_is_lost_or_spoilt_gets_another_login() {
     .await;
     let (login, topic) = (shop.login_of("order").await, shop.name("a"));
     becomes("it works", Tried::Done, || produces(kafka, &login, &topic)).await;
+}
+
+/// The age is that of the record: while the operator is away, the record is made old.
+#[tokio::test]
+async fn a_password_that_is_old_is_changed_without_being_asked_for_and_then_rests() {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open_with("aged", kafka, &QUICK).await;
+    let mut cluster = shop.reached(kafka);
+    cluster["users"] = json!({"rotateAfter": "1h"});
+    shop.describe_cluster("{namespace}.{name}", cluster).await;
+    for service in ["order", "young"] {
+        shop.service(service, json!({"topics": [{"name": service}]})).await;
+        shop.namespace.wait_ready(service).await;
+    }
+    let (first, young) = (shop.login_of("order").await, shop.login_of("young").await);
+    let switched = shop.login_record("order").await.and_then(|record| record.switched);
+    let switched = switched.expect("it is noted since when");
+    shop.operator.kill().await;
+    shop.change_login_record("order", |record| record.switched = Some(switched - 3600)).await;
+    shop.operator.restart().await;
+
+    let (a, b) = (shop.user("order", 'a'), shop.user("order", 'b'));
+    let mut clients = Clients { topic: shop.name("order"), ..Clients::new(&shop, kafka, &first) };
+    clients.until("the old user is gone", || async { !shop.has_user(&a).await }).await;
+    let second = shop.login_of("order").await;
+    assert_eq!(second["username"], b);
+    assert_ne!(first["password"], second["password"]);
+    assert!(clients.written[&a] > 0, "{:?}", clients.written);
+    let record = shop.login_record("order").await.expect("it is recorded");
+    assert!(record.switched >= Some(switched), "its age begins anew: {record:?}");
+    assert_eq!(shop.login_of("young").await, young, "the other one is not old enough");
+    let keeps = || async {
+        if shop.login_of("order").await == second { Ok(()) } else { Err("it was changed again") }
+    };
+    always(Duration::from_secs(5), "it rests", keeps).await;
 }
 
 /// Everything that the operator says, at the finest level.

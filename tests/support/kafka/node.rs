@@ -13,6 +13,8 @@ pub struct Odd {
     pub properties: &'static [(&'static str, &'static str)],
     /// Its certificate is valid no more.
     pub expired: bool,
+    /// The last one is not started.
+    pub late: bool,
 }
 
 /// Common name of the client certificate that is a super user.
