@@ -92,6 +92,20 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every word of [`Standing::word`].
+    pub const WORDS: [&str; 5] = ["Reserved", "Active", "Retiring", "Granted", "Leaving"];
+
+    /// Its name, without since when.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reserved => "Reserved",
+            Self::Active => "Active",
+            Self::Retiring(_) => "Retiring",
+            Self::Granted => "Granted",
+            Self::Leaving(_) => "Leaving",
+        }
+    }
+
     /// Whether its credential is ours too.
     pub fn is_ours(self) -> bool {
         !matches!(self, Self::Granted | Self::Leaving(_))

@@ -7,7 +7,7 @@ use microservice_operator::engine::kafka::{Broker, Direct, Login, Mechanism, Set
 use serde_json::json;
 
 use super::counter::{Tried, becomes, consumes, produces};
-use super::shop::{SECRET, Shop, message};
+use super::shop::{Shop, message, reached};
 use crate::fixtures::{create, kinds, plain};
 use crate::support::{Cluster, Kafka, Namespace};
 
@@ -69,12 +69,8 @@ async fn an_external_topic_is_used_as_the_class_says_and_in_no_other_way() {
         {"name": readable, "namespaces": [shop.namespace.name()], "access": "Read"},
         {"name": writable, "namespaces": [shop.namespace.name()], "access": "Write"},
     ]);
-    let cluster = json!({
-        "name": "main", "bootstrapServers": kafka.sasl(),
-        "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
-    });
     shop.describe_kafka(json!({
-        "topicNameTemplate": "{namespace}.{name}", "clusters": [cluster], "externalTopics": listed,
+        "topicNameTemplate": "{namespace}.{name}", "clusters": [reached(kafka)], "externalTopics": listed,
     }))
     .await;
     let external = |topic: &str| json!([{"topic": topic, "external": true}]);

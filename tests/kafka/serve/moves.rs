@@ -8,7 +8,7 @@ use microservice_operator::engine::kafka::{Broker, Direct};
 use serde_json::json;
 
 use super::counter::{Tried, becomes, produces};
-use super::shop::{Shop, message};
+use super::shop::{Shop, message, reached};
 use crate::support::{Kafka, eventually};
 use k8s_openapi::api::core::v1::{Namespace as CoreNamespace, Secret};
 
@@ -29,7 +29,7 @@ async fn a_move_to_another_cluster_makes_a_login_there_and_takes_the_old_one_awa
         "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": "admin-there"},
     });
     shop.describe_kafka(json!({
-        "topicNameTemplate": "{namespace}.{name}", "clusters": [shop.reached(here), other],
+        "topicNameTemplate": "{namespace}.{name}", "clusters": [reached(here), other],
     }))
     .await;
     let on = |cluster: &str| json!({"cluster": cluster, "streams": {"applicationId": "totals"}});

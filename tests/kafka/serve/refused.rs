@@ -6,7 +6,7 @@ use microservice_operator::api::Microservice;
 use microservice_operator::engine::kafka::Settings;
 use serde_json::{Value, json};
 
-use super::shop::{Shop, message};
+use super::shop::{Shop, message, reached};
 use crate::support::{ADMIN, Kafka, Odd, eventually};
 
 #[tokio::test]
@@ -74,10 +74,10 @@ async fn a_cluster_without_an_authorizer_gives_logins_and_says_that_it_keeps_no_
 
 /// A class that reaches the broker with TLS.
 fn over_tls(kafka: &Kafka) -> Value {
-    let mut cluster = json!({"tls": {"caSecretName": "kafka-ca"}, "users": {"mode": "None"}});
-    cluster["name"] = json!("main");
+    let mut cluster = reached(kafka);
     cluster["bootstrapServers"] = json!(kafka.tls());
-    cluster["sasl"] = json!({"mechanism": "SCRAM-SHA-512", "secretName": super::shop::SECRET});
+    cluster["tls"] = json!({"caSecretName": "kafka-ca"});
+    cluster["users"] = json!({"mode": "None"});
     cluster
 }
 

@@ -10,7 +10,7 @@ use microservice_operator::api::Microservice;
 use serde_json::json;
 
 use super::counter::{Tried, becomes, login_in, produces};
-use super::shop::Shop;
+use super::shop::{Shop, reached};
 use crate::support::{Kafka, always, eventually};
 
 /// Short times.
@@ -176,7 +176,7 @@ async fn a_secret_that_is_lost_or_spoilt_gets_another_login() {
 async fn a_password_that_is_old_is_changed_without_being_asked_for_and_then_rests() {
     let kafka = Kafka::shared().await;
     let mut shop = Shop::open_with("aged", kafka, &QUICK).await;
-    let mut cluster = shop.reached(kafka);
+    let mut cluster = reached(kafka);
     cluster["users"] = json!({"rotateAfter": "1h"});
     shop.describe_cluster("{namespace}.{name}", cluster).await;
     for service in ["order", "young"] {
@@ -228,6 +228,12 @@ async fn no_password_is_ever_told() {
     let object = serde_json::to_string(&object).expect("it is JSON");
     let record = format!("{:?}", shop.login_record("order").await);
     let metrics = shop.operator.http("/metrics").await.expect("it answers").1;
+    for expected in ["LoginMade", "LoginRotated", "LoginRetired"] {
+        let line = format!("microservice_operator_kafka_changes_total{{reason=\"{expected}\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    assert!(metrics.contains("kafka_users{standing=\"Active\"} 1"), "{metrics}");
+    assert!(!metrics.contains(shop.namespace.name()), "no name of an object is a label");
     let log = shop.operator.log();
     assert!(log.contains("TRACE") || log.contains("trace"), "the log is not at the finest level");
     for password in [first, second] {

@@ -48,6 +48,14 @@ pub fn is_true(object: &Microservice, condition: &str) -> bool {
     told(object, condition).is_some_and(|(status, _)| status == "True")
 }
 
+/// How a class reaches a broker without TLS, with the operator's usual login.
+pub fn reached(kafka: &Kafka) -> Value {
+    json!({
+        "name": "main", "bootstrapServers": kafka.sasl(),
+        "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
+    })
+}
+
 impl Shop {
     /// On the broker that all tests share.
     pub async fn open(name: &str) -> Self {
@@ -100,14 +108,6 @@ impl Shop {
             "stringData": data,
         });
         apply_as_given(&self.namespace.client(), &secret).await;
-    }
-
-    /// How the class reaches a broker without TLS, with the operator's usual login.
-    pub fn reached(&self, kafka: &Kafka) -> Value {
-        json!({
-            "name": "main", "bootstrapServers": kafka.sasl(),
-            "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
-        })
     }
 
     /// Takes the Secret away.
