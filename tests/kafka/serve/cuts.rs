@@ -17,6 +17,9 @@ use super::rotation::{QUICK, rotate};
 use super::shop::Shop;
 use crate::support::{Kafka, api};
 
+/// Brokers, control plane and clients share the processors of the machine with the other tests.
+const LONG: Duration = Duration::from_secs(180);
+
 /// What runs in one pod: it logged in with what the Secret held when it started, and keeps its connections.
 struct Pod {
     producer: Producer,
@@ -132,7 +135,7 @@ impl<'a> Pods<'a> {
     async fn until<F: Future<Output = bool>>(&mut self, what: &str, is: impl Fn() -> F) {
         let start = Instant::now();
         while !is().await {
-            assert!(start.elapsed() < Duration::from_secs(90), "not in time: {what}");
+            assert!(start.elapsed() < LONG, "not in time: {what}");
             self.work().await;
         }
     }
@@ -172,11 +175,14 @@ async fn no_message_is_lost_or_refused_while_all_connections_are_cut_at_each_ste
         pods.work().await;
     }
 
-    // 1: the rights of the idle user; 2: its password, and the logins that try it.
-    proxy.sever(&[api::CREATE_ACLS, api::ALTER_USERS, api::AUTHENTICATE, api::AUTHENTICATE]);
+    // 1: the rights of the idle user; 2: its password, and the logins that try it; 6: ACLs go, then the
+    // credential.
+    let mut severed = vec![api::CREATE_ACLS, api::ALTER_USERS, api::AUTHENTICATE, api::AUTHENTICATE];
+    severed.extend([api::DELETE_ACLS, api::ALTER_USERS]);
+    proxy.sever(&severed);
     rotate(&shop, "one").await;
     pods.until("3: the Secret has changed", || async { shop.login_of("order").await["username"] == b }).await;
-    assert_eq!(proxy.unsevered(), 0, "the first steps were cut");
+    assert!(proxy.unsevered() <= 2, "the first steps were cut");
     proxy.cut();
     let of_b = |user: BTreeSet<String>| user.contains(&b);
     while !of_b(pods.carried().await) {
@@ -184,8 +190,6 @@ async fn no_message_is_lost_or_refused_while_all_connections_are_cut_at_each_ste
     }
     // 4: pods roll.
     proxy.cut();
-    // 6: ACLs go, then the credential.
-    proxy.sever(&[api::DELETE_ACLS, api::ALTER_USERS]);
     while pods.carried().await.contains(&a) {
         pods.work().await;
     }
@@ -199,7 +203,7 @@ async fn no_message_is_lost_or_refused_while_all_connections_are_cut_at_each_ste
     let start = Instant::now();
     while pods.written.get(&b) <= written.get(&b) || !pods.acknowledged.is_subset(&pods.read) {
         let missing: Vec<&u32> = pods.acknowledged.difference(&pods.read).collect();
-        assert!(start.elapsed() < Duration::from_secs(60), "not read: {missing:?}");
+        assert!(start.elapsed() < LONG, "not read: {missing:?}");
         pods.work().await;
     }
     assert!(pods.written[&a] > 0 && pods.written[&b] > 0, "{:?}", pods.written);
