@@ -168,7 +168,7 @@ pub async fn run(
     }
     let everything = stream::select(
         everything(fleet_changes, options.leadership, Arc::clone(&context)),
-        census(store.clone(), Arc::clone(&options.telemetry)),
+        census(store.clone(), Arc::clone(&context)),
     );
     let telemetry = options.telemetry;
     Controller::for_stream(objects, store)
@@ -263,14 +263,15 @@ fn everything(
     stream::select(fleet, leading).inspect(move |()| context.classes_changed.notify_one())
 }
 
-/// Keeps the counts of objects; never fires.
-fn census(store: Store<Microservice>, telemetry: Arc<Telemetry>) -> impl Stream<Item = ()> + Send + 'static {
+/// Keeps the counts of objects, users and tombstones; never fires.
+fn census(store: Store<Microservice>, context: Arc<Context>) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold((), |()| async {
         tokio::time::sleep(CENSUS).await;
         Some(((), ()))
     })
     .filter_map(move |()| {
-        count_objects(&store, &telemetry);
+        count_objects(&store, &context.telemetry);
+        context.clusters.count(&context.telemetry);
         std::future::ready(None)
     })
 }

@@ -48,6 +48,9 @@ pub struct Telemetry {
     watch_errors: Family<Label<&'static str>, Counter>,
     api_requests: Family<(Label<&'static str>, Label<u32>), Counter>,
     objects: Family<Label<&'static str>, Gauge>,
+    kafka_changes: Family<Label<&'static str>, Counter>,
+    kafka_users: Family<Label<&'static str>, Gauge>,
+    kafka_tombstones: Family<Label<&'static str>, Gauge>,
     leader: Gauge,
     liveness: Arc<Liveness>,
     synced: AtomicBool,
@@ -73,6 +76,9 @@ impl Telemetry {
             watch_errors: Family::default(),
             api_requests: Family::default(),
             objects: Family::default(),
+            kafka_changes: Family::default(),
+            kafka_users: Family::default(),
+            kafka_tombstones: Family::default(),
             leader: Gauge::default(),
             liveness: Arc::default(),
             synced: AtomicBool::new(false),
@@ -110,6 +116,21 @@ impl Telemetry {
             self.api_requests.clone(),
         );
         registry.register("objects", "Microservices, by readiness", self.objects.clone());
+        registry.register(
+            "kafka_changes",
+            "What was done to topics and users of Kafka, by the reason of its Event, such as LoginRotated",
+            self.kafka_changes.clone(),
+        );
+        registry.register(
+            "kafka_users",
+            "Users in the ledger of Kafka, by what they are: Reserved, Active, Retiring, Granted or Leaving",
+            self.kafka_users.clone(),
+        );
+        registry.register(
+            "kafka_tombstones",
+            "Topics and logins of services that are gone whose removal is still due",
+            self.kafka_tombstones.clone(),
+        );
         registry.register("leader", "1 when this replica leads, else 0", self.leader.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
@@ -165,6 +186,23 @@ impl Telemetry {
     /// Number of Microservices of one readiness, for example `Ready`, `NotReady`, `Unknown`.
     pub fn objects(&self, readiness: &'static str, count: usize) {
         self.objects.get_or_create(&[("readiness", readiness)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Something was done to a topic or user of Kafka.
+    pub fn kafka_changed(&self, reason: &'static str) {
+        self.kafka_changes.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// Number of users in the ledger that are this.
+    pub fn kafka_users(&self, standing: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.kafka_users.get_or_create(&[("standing", standing)]).set(count);
+    }
+
+    /// Number of topics or logins (`kind`) whose removal is still due.
+    pub fn kafka_tombstones(&self, kind: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.kafka_tombstones.get_or_create(&[("kind", kind)]).set(count);
     }
 
     /// Whether this replica leads.
@@ -223,7 +261,8 @@ mod tests {
     use super::*;
 
     /// Everything that may be a label; a new one is added here after thought about its cardinality.
-    const LABELS: [&str; 8] = ["reason", "kind", "verb", "stream", "code", "readiness", "version", "le"];
+    const LABELS: [&str; 9] =
+        ["reason", "kind", "standing", "verb", "stream", "code", "readiness", "version", "le"];
 
     fn used() -> Telemetry {
         let telemetry = Telemetry::new();
@@ -233,6 +272,9 @@ mod tests {
         telemetry.watch_error("deployments");
         telemetry.api_request("patch", 409);
         telemetry.objects("Ready", 7);
+        telemetry.kafka_changed("LoginRotated");
+        telemetry.kafka_users("Retiring", 2);
+        telemetry.kafka_tombstones("topic", 3);
         telemetry.set_leader(true);
         telemetry
     }
@@ -267,6 +309,9 @@ mod tests {
             r#"microservice_operator_watch_errors_total{stream="deployments"} 1"#,
             r#"microservice_operator_api_requests_total{verb="patch",code="409"} 1"#,
             r#"microservice_operator_objects{readiness="Ready"} 7"#,
+            r#"microservice_operator_kafka_changes_total{reason="LoginRotated"} 1"#,
+            r#"microservice_operator_kafka_users{standing="Retiring"} 2"#,
+            r#"microservice_operator_kafka_tombstones{kind="topic"} 3"#,
             "microservice_operator_leader 1",
             concat!(r#"microservice_operator_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {

@@ -425,7 +425,7 @@ const CONFIGURATION: &[Rule] = &[
     ),
     rule(
         "rotate-after",
-        &["generate[].rotateAfter"],
+        &["generate[].rotateAfter", "users.rotateAfter"],
         r"self.matches('^([0-9]{1,5}(d|h|m|s|ms)){1,4}$') && (self.matches('[1-9][0-9]{0,4}d') || (!self.contains('d') && duration(self) >= duration('1h')))",
         "rotateAfter must be a duration of at least 1h, such as 30d, 720h or 1h30m",
     ),
@@ -661,6 +661,12 @@ const CLASS_KAFKA: &[Rule] = &[
         &["clusters[].users"],
         "[has(self.secretNameTemplate), has(self.principalTemplate)].all(given, given == (has(self.mode) && self.mode == 'Existing'))",
         "mode: Existing needs secretNameTemplate and principalTemplate, and no other mode takes them",
+    ),
+    rule(
+        "kafka-users-rotate",
+        &["clusters[].users"],
+        "!has(self.rotateAfter) || !has(self.mode) || self.mode == 'Managed'",
+        "rotateAfter is for users that the operator makes: set mode to Managed, or remove rotateAfter",
     ),
     rule(
         "kafka-users-template",

@@ -19,7 +19,7 @@ use crate::engine::live::Key;
 use crate::engine::request::{Failure, bounded};
 use crate::kafka::names;
 use crate::kafka::view::{Happened, News};
-use crate::status::topic_events;
+use crate::status::{counted, topic_events};
 
 /// When it is told that a topic which is to be deleted still waits for its cluster.
 const LATE: Duration = Duration::from_secs(30);
@@ -98,6 +98,7 @@ impl Departure {
         let result = context.clusters.let_go(&self.key, &terms).await?;
         let mut news = context.clusters.take_news(&self.key);
         news.extend(result.news);
+        news.iter().for_each(|news| context.telemetry.kafka_changed(counted(&news.what)));
         if self.since.elapsed() >= LATE && !std::mem::replace(&mut self.told, true) {
             let late = |topic: &String| News { topic: topic.clone(), what: Happened::Doomed };
             news.extend(result.waits.iter().map(late));

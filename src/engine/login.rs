@@ -165,7 +165,11 @@ struct Wanting {
 impl Wanting {
     fn of(cluster: &ClusterIntent, offer: &Offer, old: Option<&SecretStatus>) -> Self {
         let needs_ca = cluster.security_protocol.ends_with("SSL");
-        let known = offer.ca.is_some() || !needs_ca;
+        // A login that is not known there is of another cluster: both change together, or pods would be
+        // sent where they cannot log in.
+        let held = old.and_then(|old| old.user.as_ref());
+        let fits = offer.credential.is_some() || held.is_none() || held == offer.user.as_ref();
+        let known = fits && (offer.ca.is_some() || !needs_ca);
         let rest = known.then(|| rest(cluster, offer.ca.clone().flatten().as_deref()));
         let revision = match (&rest, old.and_then(|old| old.revision.clone())) {
             (None, Some(revision)) => revision,

@@ -72,6 +72,8 @@ pub enum UsersIntent {
         users: [String; 2],
         /// Secret with the credentials of the one in use.
         secret: String,
+        /// Age at which the password is changed, seconds; `None` = only on demand.
+        rotate_after: Option<i64>,
     },
     /// As a user that is made elsewhere.
     Existing {

@@ -26,6 +26,8 @@ pub struct Account {
     pub acls: bool,
     /// Value of the annotation that asks for another password.
     pub rotate: Option<String>,
+    /// Age at which it gets another password without being asked, seconds.
+    pub rotate_after: Option<i64>,
     /// What its Secret holds now.
     pub stored: Stored,
     /// Users that its pods and their templates carry; `None` = nobody has looked, so any may be in use.
@@ -66,6 +68,9 @@ pub struct Recorded {
     /// Value of the annotation that was last carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated: Option<String>,
+    /// Since when the Secret holds the active user, seconds since 1970; `None` = longer than is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switched: Option<i64>,
     /// Its owner is gone since then, seconds since 1970: users and ACLs are to be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doomed: Option<i64>,
@@ -87,6 +92,20 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every word of [`Standing::word`].
+    pub const WORDS: [&str; 5] = ["Reserved", "Active", "Retiring", "Granted", "Leaving"];
+
+    /// Its name, without since when.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reserved => "Reserved",
+            Self::Active => "Active",
+            Self::Retiring(_) => "Retiring",
+            Self::Granted => "Granted",
+            Self::Leaving(_) => "Leaving",
+        }
+    }
+
     /// Whether its credential is ours too.
     pub fn is_ours(self) -> bool {
         !matches!(self, Self::Granted | Self::Leaving(_))
@@ -136,6 +155,19 @@ pub struct Decision {
     pub look: bool,
 }
 
+/// The age, seconds, at which the password of this owner is changed: somewhere in the last tenth of
+/// `after`, always at the same place, so that those who got their passwords together do not roll together.
+pub fn age_to_rotate(owner: &Owner, after: i64) -> i64 {
+    // FNV-1a: the same in every release and on every machine.
+    let name = owner.namespace.bytes().chain([b'/']).chain(owner.name.bytes());
+    let hash = name.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let window = u64::try_from(after / 10).unwrap_or_default();
+    let early = i64::try_from(hash % (window + 1)).unwrap_or_default();
+    after.saturating_sub(early)
+}
+
 /// How an ACL names a user.
 pub fn principal(user: &str) -> String {
     format!("User:{user}")
@@ -161,6 +193,7 @@ pub fn decide(account: &Account, recorded: Option<&Recorded>, seen: &Seen<'_>) -
         seen,
         users: recorded.map(|record| record.users.clone()).unwrap_or_default(),
         rotated: recorded.and_then(|record| record.rotated.clone()),
+        switched: recorded.and_then(|record| record.switched),
         hurry: false,
         decision: Decision::default(),
     };
@@ -205,6 +238,7 @@ struct Turn<'a> {
     seen: &'a Seen<'a>,
     users: BTreeMap<String, Standing>,
     rotated: Option<String>,
+    switched: Option<i64>,
     /// Without a login new pods cannot start: a user that nobody carries goes at once.
     hurry: bool,
     decision: Decision,
@@ -242,7 +276,7 @@ impl Turn<'_> {
         let begun = self.reserved(pair).filter(|user| self.is_free(user));
         match begun {
             Some(user) => self.go_on(user),
-            None if !works || self.is_asked() => self.reserve(pair),
+            None if !works || self.is_asked() || self.is_due() => self.reserve(pair),
             None => {}
         }
     }
@@ -288,6 +322,11 @@ impl Turn<'_> {
     /// The Secret holds this user, so it is the one in use, also after somebody has brought an old
     /// Secret back.
     fn promote(&mut self, user: &str) {
+        let is_new = self.users.get(user) != Some(&Standing::Active);
+        // Of one whose age nobody noted, it counts from now on, once that matters.
+        if is_new || (self.switched.is_none() && self.account.rotate_after.is_some()) {
+            self.switched = Some(self.seen.now);
+        }
         for (other, standing) in &mut self.users {
             if other == user {
                 *standing = Standing::Active;
@@ -307,10 +346,20 @@ impl Turn<'_> {
         asked && !self.users.values().any(is_retiring)
     }
 
+    /// Whether the password is as old as it may get, and the last change of it is over.
+    fn is_due(&self) -> bool {
+        let times = self.account.rotate_after.zip(self.switched);
+        let old = times.is_some_and(|(after, since)| {
+            self.seen.now.saturating_sub(since) >= age_to_rotate(&self.account.owner, after)
+        });
+        old && !self.users.values().any(is_retiring)
+    }
+
     fn reserve(&mut self, pair: &[String; 2]) {
-        let free = pair.iter().find(|user| !self.users.contains_key(*user));
+        let free = pair.iter().find(|user| !self.users.contains_key(*user) && !self.is_elsewhere(user));
         let Some(user) = free.or_else(|| pair.iter().find(|user| self.is_left(user))) else {
             self.hurry = true;
+            self.decision.look = true;
             self.decision.obstacle = Some(Obstacle::BothInUse);
             return;
         };
@@ -321,6 +370,12 @@ impl Turn<'_> {
         self.users.insert(user.clone(), Standing::Reserved);
         self.rotated.clone_from(&self.account.rotate);
         self.decision.make = Some(user.clone());
+    }
+
+    /// Whether the Secret holds a user of this name that is of another cluster, from which the Microservice
+    /// has moved: with the same name here, nobody could tell which of them the Secret and the pods have.
+    fn is_elsewhere(&self, user: &str) -> bool {
+        matches!(&self.account.stored, Stored::User(stored) if stored == user)
     }
 
     /// Whether a user of ours was in use and is in no Secret and no pod any more.
@@ -348,6 +403,7 @@ impl Turn<'_> {
             place: self.account.place.clone(),
             users: self.users,
             rotated: self.rotated,
+            switched: self.switched,
             doomed: None,
         });
         self.decision

@@ -207,7 +207,7 @@ fn refusal(kafka: &KafkaIntent, trouble: &Trouble) -> String {
             "the platform team corrects the Secret with the operator's login; it is read again by itself".to_owned()
         }
         Reason::TlsRefused => {
-            "the platform team corrects the Secret with the certificate authorities that the class names".to_owned()
+            "the platform team corrects the cluster's tls in the class, or the Secret with the certificate authorities".to_owned()
         }
         Reason::NotAuthorized => {
             "the platform team gives the operator's user Describe and Alter on the cluster, or the class says who else \

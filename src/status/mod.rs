@@ -17,7 +17,7 @@ pub mod views;
 pub use class::{ClassInputs, class_status};
 pub use conditions::{compute, equal_ignoring_times};
 pub use facts::Inputs;
-pub use topic_events::topic_events;
+pub use topic_events::{counted, topic_events};
 
 #[cfg(test)]
 mod fixtures;

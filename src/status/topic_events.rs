@@ -26,6 +26,11 @@ pub fn topic_events(news: &[News]) -> Vec<EventDraft> {
     drafts.into_iter().map(draft).collect()
 }
 
+/// The word under which a metric counts what happened: the reason of its Event.
+pub fn counted(what: &Happened) -> &'static str {
+    kind(what).0.as_str()
+}
+
 fn action(reason: Reason) -> &'static str {
     match reason {
         Reason::LoginMade | Reason::LoginRotated | Reason::LoginRetired | Reason::AclsRepaired => {

@@ -126,7 +126,7 @@ fn refusal(topic: &TopicIntent, kafka: &KafkaIntent, trouble: &Trouble) -> Strin
                 .to_owned()
         }
         Reason::TlsRefused => {
-            "the platform team corrects the Secret with the certificate authorities that the class names"
+            "the platform team corrects the cluster's tls in the class, or the Secret with the certificate authorities"
                 .to_owned()
         }
         Reason::NotAuthorized => format!(

@@ -3,14 +3,21 @@
 mod access;
 mod consent;
 mod counter;
+mod cuts;
 mod drift;
 mod faults;
 mod gone;
 mod letting_go;
+mod lines;
+mod moves;
 mod outage;
 mod owners;
+mod partial;
+mod refused;
 mod rotation;
 mod shop;
+mod stuck;
+mod weak;
 
 use std::time::Duration;
 

@@ -23,6 +23,7 @@ use super::{eventually, suffix};
 use authority::Authority;
 use node::Node;
 
+pub use node::Odd;
 pub use proxy::{Proxy, Weather, api};
 
 /// A cluster of brokers. Tests of one process share one; a test that disturbs it starts its own.
@@ -53,17 +54,28 @@ impl Kafka {
 
     /// A broker for one test alone, and the proxy in front of its listener that takes logins without TLS.
     pub async fn proxied() -> (Self, Proxy) {
-        let kafka = Self::with_ports(vec![node::Ports::proxied()]).await;
+        let kafka = Self::with_ports(vec![node::Ports::proxied()], Odd::default()).await;
         let proxy = kafka.proxies[0].clone();
         (kafka, proxy)
     }
 
     /// So many brokers, each a controller too.
     pub async fn cluster(brokers: usize) -> Self {
-        Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect()).await
+        Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect(), Odd::default()).await
     }
 
-    async fn with_ports(ports: Vec<node::Ports>) -> Self {
+    /// So many brokers of which the last has never joined: `revive` starts it.
+    pub async fn incomplete(brokers: usize) -> Self {
+        let ports = (0..brokers).map(|_| node::Ports::free()).collect();
+        Self::with_ports(ports, Odd { late: true, ..Odd::default() }).await
+    }
+
+    /// A broker for one test alone with something that others have not.
+    pub async fn odd(odd: Odd) -> Self {
+        Self::with_ports(vec![node::Ports::free()], odd).await
+    }
+
+    async fn with_ports(ports: Vec<node::Ports>, odd: Odd) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         if number == 0 {
@@ -76,8 +88,9 @@ impl Kafka {
         let password = format!("admin-{}-{}", suffix(), suffix());
         // As Kafka writes ids: 16 bytes in base64, so that the last digit ends in four zero bits.
         let id = format!("test{}AAAAAAAAAA", suffix());
-        let mut nodes: Vec<Node> =
-            (0..ports.len()).map(|index| Node::new(&dir, index, &ports, &authority, &password)).collect();
+        let mut nodes: Vec<Node> = (0..ports.len())
+            .map(|index| Node::new(&dir, index, &ports, &authority, &password, &odd))
+            .collect();
         let proxy = |ports: &node::Ports| Some(Proxy::start(ports.sasl, ports.behind?));
         let proxies = ports.iter().filter_map(proxy).collect();
         // The tool that formats runs two seconds each, so all at once.
@@ -86,7 +99,8 @@ impl Kafka {
                 scope.spawn(|| node.format(&id, ADMIN, &password));
             }
         });
-        nodes.iter_mut().for_each(Node::start);
+        let started = nodes.len() - usize::from(odd.late);
+        nodes.iter_mut().take(started).for_each(Node::start);
         let kafka = Self { nodes, authority, password, id, proxies };
         kafka.wait_ready().await;
         kafka
@@ -119,6 +133,12 @@ impl Kafka {
     /// A client that logs in with SCRAM-SHA-512 without TLS, as the pods of a service do.
     pub async fn client_of(&self, user: &str, password: &str) -> krafka::Result<Client> {
         self.connect(self.sasl(), Some(AuthConfig::sasl_scram_sha512(user, password))).await
+    }
+
+    /// The same at this broker and no other.
+    pub async fn client_at(&self, node: usize, user: &str, password: &str) -> krafka::Result<Client> {
+        let auth = AuthConfig::sasl_scram_sha512(user, password);
+        self.connect(vec![self.sasl()[node].clone()], Some(auth)).await
     }
 
     async fn connect(&self, bootstrap: Vec<String>, auth: Option<AuthConfig>) -> krafka::Result<Client> {

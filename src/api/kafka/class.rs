@@ -134,6 +134,11 @@ pub struct Users {
     /// as `User:{namespace}-{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_template: Option<String>,
+    /// For Managed: age at which a service's password is changed, such as 90d or 720h, at least 1h. Each
+    /// service has a time of its own in the last tenth of it, so that not all pods roll at once. Default:
+    /// never, only on demand with the annotation `microservice.dev/rotate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_after: Option<String>,
 }
 
 /// Who makes the users.

@@ -268,6 +268,7 @@ fn kafka_sizes() -> Vec<Constraint> {
         ("clusters[].bootstrapServers[]", text(261)),
         ("users.secretNameTemplate", text(128)),
         ("users.principalTemplate", text(253)),
+        ("users.rotateAfter", text(32)),
         ("strimzi.namespace", text(63)),
         ("kafka.topicNameTemplate", text(128)),
         ("kafka.principalPrefix", text(20)),

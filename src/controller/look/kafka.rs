@@ -13,8 +13,8 @@ use crate::engine::observe::Observation;
 use crate::engine::request::Failure;
 use crate::intent::Intent;
 use crate::kafka::account::Stored;
-use crate::status::topic_events;
 use crate::status::views::ChildOutcome;
+use crate::status::{counted, topic_events};
 
 /// Between two looks at an object whose topics or users are being let go; what happens is told before.
 const WAIT: Duration = Duration::from_secs(5);
@@ -116,6 +116,7 @@ impl Look<'_> {
     pub(super) async fn tell_of_topics(&self, object: &Microservice, let_go: &LetGo) {
         let mut news = self.context.clusters.take_news(&self.key);
         news.extend(let_go.news.iter().cloned());
+        news.iter().for_each(|news| self.context.telemetry.kafka_changed(counted(&news.what)));
         self.context.publisher.events(object, topic_events(&news)).await;
     }
 }

@@ -78,6 +78,8 @@ pub struct Declaration {
 pub struct Offer {
     /// A new login.
     pub credential: Option<Credential>,
+    /// The user that is known to log in there.
+    pub user: Option<String>,
     /// The certificate authority to trust, if one is named; `None` = it is not known now.
     pub ca: Option<Option<String>>,
 }
@@ -143,7 +145,11 @@ impl Cluster {
     pub fn offer(&self, key: &Key) -> Offer {
         let state = self.state();
         let ca = |settings: &Settings| settings.tls.as_ref().and_then(|tls| tls.ca.clone());
-        Offer { credential: state.logins.offer(key, self.hub.fence.term()), ca: state.known.as_ref().map(ca) }
+        Offer {
+            credential: state.logins.offer(key, self.hub.fence.term()),
+            user: state.logins.view(key).and_then(|view| view.user),
+            ca: state.known.as_ref().map(ca),
+        }
     }
 
     /// The Secret of an object holds the login of this user now.

@@ -1,7 +1,7 @@
 //! All clusters that are used: made when a topic or login is first declared there. Objects declare what
 //! they need and learn what is known of it; nobody waits for a broker here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
 use crate::engine::world::World;
-use crate::kafka::account;
+use crate::kafka::account::{self, Standing};
 use crate::kafka::release::Kept;
 use crate::kafka::topic::{Owner, Place, Recorded};
 use crate::kafka::view::{AccessView, Happened, News, TopicView};
+use crate::telemetry::Telemetry;
 
 /// All clusters.
 pub struct Clusters {
@@ -295,6 +296,25 @@ impl Clusters {
         let logins = self.hub.principals.select(|_| true).await?;
         let owners = topics.iter().map(|entry| key(&entry.record.owner));
         Ok(owners.chain(logins.iter().map(|entry| key(&entry.record.owner))).collect())
+    }
+
+    /// Counts for metrics what the ledger holds, as far as it is in memory.
+    pub fn count(&self, telemetry: &Telemetry) {
+        let (mut users, mut topics, mut logins) = (BTreeMap::new(), 0, 0);
+        let seen = self.hub.principals.glance(|record| {
+            logins += usize::from(record.doomed.is_some());
+            for standing in record.users.values() {
+                *users.entry(standing.word()).or_insert(0) += 1;
+            }
+        });
+        if seen {
+            let count = |word| users.get(word).copied().unwrap_or_default();
+            Standing::WORDS.into_iter().for_each(|word| telemetry.kafka_users(word, count(word)));
+            telemetry.kafka_tombstones("login", logins);
+        }
+        if self.hub.ledger.glance(|record| topics += usize::from(record.doomed)) {
+            telemetry.kafka_tombstones("topic", topics);
+        }
     }
 
     /// Whether the object declares topics or a login.

@@ -126,6 +126,14 @@ impl<R: Record> Ledger<R> {
         Ok(all.filter(|(_, _, record)| fits(record)).map(entry).collect())
     }
 
+    /// Looks at the records that are in memory, without a request and without waiting; whether it could.
+    pub fn glance(&self, look: impl FnMut(&R)) -> bool {
+        let Ok(guard) = self.shards.try_lock() else { return false };
+        let Some(shards) = guard.as_ref() else { return false };
+        shards.values().flat_map(|shard| shard.records.values()).for_each(look);
+        true
+    }
+
     /// Every record of this owner.
     ///
     /// # Errors

@@ -88,6 +88,10 @@ fn account(
         streams: kafka.application_id.clone(),
         acls: kafka.cluster.acls,
         rotate: object.annotations().get(ANNOTATION_ROTATE).cloned(),
+        rotate_after: match &kafka.cluster.users {
+            UsersIntent::Managed { rotate_after, .. } => *rotate_after,
+            UsersIntent::Existing { .. } | UsersIntent::None => None,
+        },
         stored: login.stored,
         carried: login.carried,
     })

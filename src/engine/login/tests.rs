@@ -6,7 +6,11 @@ fn cluster(protocol: &'static str) -> ClusterIntent {
         bootstrap_servers: vec!["a:9092".into(), "b:9092".into()],
         security_protocol: protocol,
         mode: ModeIntent::Direct,
-        users: UsersIntent::Managed { users: ["u.a".into(), "u.b".into()], secret: "order-kafka".into() },
+        users: UsersIntent::Managed {
+            users: ["u.a".into(), "u.b".into()],
+            secret: "order-kafka".into(),
+            rotate_after: None,
+        },
         acls: true,
     }
 }
@@ -14,7 +18,7 @@ fn cluster(protocol: &'static str) -> ClusterIntent {
 fn offer(user: Option<&str>, ca: Option<Option<&str>>) -> Offer {
     use crate::engine::kafka::Credential;
     let credential = user.map(|user| Credential { user: user.into(), password: "p".into() });
-    Offer { credential, ca: ca.map(|ca| ca.map(str::to_owned)) }
+    Offer { credential, user: Some("u.a".into()), ca: ca.map(|ca| ca.map(str::to_owned)) }
 }
 
 fn text(data: &BTreeMap<String, ByteString>, key: &str) -> String {
@@ -61,6 +65,25 @@ fn an_unknown_certificate_authority_is_no_change() {
     assert!(login.differs(&status));
     let same = Wanting::of(&cluster("SASL_SSL"), &offer(Some("u.a"), None), Some(&status));
     assert!(!same.differs(&status), "it is stored already");
+}
+
+#[test]
+fn addresses_of_a_cluster_that_does_not_know_the_login_wait_for_one_that_it_knows() {
+    let here = Wanting::of(&cluster("SASL_PLAINTEXT"), &offer(None, None), None);
+    let status = SecretStatus {
+        user: Some("u.a".into()),
+        revision: Some(here.revision.clone()),
+        ..SecretStatus::default()
+    };
+    let there = ClusterIntent { bootstrap_servers: vec!["there:9092".into()], ..cluster("SASL_PLAINTEXT") };
+    let unknown = Offer { user: None, ..offer(None, None) };
+    assert!(!Wanting::of(&there, &unknown, Some(&status)).differs(&status));
+    let made = Offer { user: None, ..offer(Some("u.b"), None) };
+    assert!(Wanting::of(&there, &made, Some(&status)).differs(&status));
+    assert!(
+        Wanting::of(&there, &offer(None, None), Some(&status)).differs(&status),
+        "the same under other addresses"
+    );
 }
 
 #[test]

@@ -106,6 +106,7 @@ fn users(namespace: &str, name: &str, class: &ClassKafka, cluster: &Cluster) -> 
             UsersIntent::Managed {
                 users: [Slot::A, Slot::B].map(|slot| names::principal(prefix, namespace, name, slot)),
                 secret: names::secret(name),
+                rotate_after: given.rotate_after.as_deref().and_then(seconds),
             }
         }
         UsersMode::Existing => UsersIntent::Existing {
@@ -115,6 +116,10 @@ fn users(namespace: &str, name: &str, class: &ClassKafka, cluster: &Cluster) -> 
         },
         UsersMode::None => UsersIntent::None,
     }
+}
+
+fn seconds(text: &str) -> Option<i64> {
+    i64::try_from(duration::parse(text)?.as_secs()).ok()
 }
 
 fn topic(given: &Topic, template: &Template<'_>, class: &ClassKafka, namespace: &str) -> TopicIntent {

@@ -186,9 +186,16 @@ fn the_login_follows_the_cluster() {
         cluster.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         intent(json!({}), &kafka_class(&json!({"clusters": [cluster]})))
     };
-    let (kafka, of) = cluster(json!({"tls": {}}));
+    let (kafka, of) = cluster(json!({"tls": {}, "users": {"rotateAfter": "90d"}}));
     let users = ["msvc.shop.user-service.a", "msvc.shop.user-service.b"].map(str::to_owned);
-    assert_eq!(kafka.cluster.users, UsersIntent::Managed { users, secret: "user-service-kafka".to_owned() });
+    assert_eq!(
+        kafka.cluster.users,
+        UsersIntent::Managed {
+            users,
+            secret: "user-service-kafka".to_owned(),
+            rotate_after: Some(90 * 86_400)
+        }
+    );
     assert!(kafka.cluster.acls && kafka.cluster.security_protocol == "SASL_SSL");
     let keys: Vec<_> = of
         .env

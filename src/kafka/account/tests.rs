@@ -17,6 +17,7 @@ fn account(stored: Stored) -> Account {
         streams: None,
         acls: true,
         rotate: None,
+        rotate_after: None,
         stored,
         carried: None,
     }
@@ -179,7 +180,21 @@ fn each_state_has_one_next_step() {
             "a:Active SecretTaken",
         ),
         ("a ledger that was lost", holds("a"), None, &["a"], "Unrecorded(\"a\")"),
-        ("a Secret of long ago", holds("a"), None, &[], "a:Reserved make a"),
+        ("a move from another cluster", holds("a"), None, &[], "b:Reserved make b"),
+        (
+            "and back, before the pods were asked",
+            holds("b"),
+            Some(record(&[("a", Active)])),
+            &["a"],
+            "a:Active look BothInUse",
+        ),
+        (
+            "and back, once none carries it",
+            carrying(holds("b"), &["b"]),
+            Some(record(&[("a", Active)])),
+            &["a"],
+            "a:Reserved make a",
+        ),
         ("another prefix", holds("x"), Some(record(&[("x", Active)])), &["x"], "a:Reserved x:Active make a"),
     ];
     for (what, account, record, exist, expected) in table {
@@ -190,6 +205,65 @@ fn each_state_has_one_next_step() {
             decision.record.iter().flat_map(|r| r.users.keys()).filter(|u| !decision.retire.contains(*u));
         assert_eq!(decision.grant, stays.cloned().collect(), "{what}: all but those that go have the rights");
     }
+}
+
+#[test]
+fn a_password_that_is_old_enough_is_changed_once_and_never_while_one_is_retiring() {
+    use Standing::{Active, Reserved, Retiring};
+    let after = 100_000;
+    let due = age_to_rotate(&account(Stored::Nothing).owner, after);
+    let scheduled = |stored| Account { rotate_after: Some(after), ..holds(stored) };
+    let since = |switched, users: &[(&str, Standing)]| Recorded { switched: Some(switched), ..record(users) };
+    let exist = set(&["a"]);
+    let both = set(&["a", "b"]);
+    let step = |account: &Account, record: &Recorded, now| decide(account, Some(record), &at(now, &exist));
+    let active = since(5, &[("a", Active)]);
+    let table = [
+        ("a second too early", scheduled("a"), active.clone(), 4 + due, "a:Active"),
+        ("old enough", scheduled("a"), active.clone(), 5 + due, "a:Active b:Reserved make b"),
+        ("without a schedule", holds("a"), active.clone(), 5 + 10 * due, "a:Active"),
+        ("a clock that was set back", scheduled("a"), active, -due, "a:Active"),
+        (
+            "while one is retiring",
+            scheduled("b"),
+            since(5, &[("a", Retiring(5)), ("b", Active)]),
+            5 + due,
+            "a:Retiring(5) b:Active",
+        ),
+        (
+            "begun",
+            scheduled("a"),
+            since(5, &[("a", Active), ("b", Reserved)]),
+            5 + due,
+            "a:Active b:Reserved look",
+        ),
+    ];
+    for (what, account, record, now, expected) in table {
+        let exist = if record.users.len() == 2 { &both } else { &exist };
+        let decision = decide(&account, Some(&record), &at(now, exist));
+        assert_eq!(short(&decision), expected, "{what}");
+    }
+    let unknown = step(&scheduled("a"), &record(&[("a", Active)]), 1000);
+    assert_eq!((short(&unknown).as_str(), unknown.record.unwrap().switched), ("a:Active", Some(1000)));
+    let never = step(&holds("a"), &record(&[("a", Active)]), 1000);
+    assert_eq!(never.record.unwrap().switched, None, "nothing is written for it");
+    let switched = since(5, &[("a", Active), ("b", Reserved)]);
+    let switched = decide(&scheduled("b"), Some(&switched), &at(900, &both)).record.unwrap();
+    assert_eq!(switched.switched, Some(900), "its age begins when the Secret holds it");
+    let again = decide(&scheduled("b"), Some(&switched), &at(950, &both)).record.unwrap();
+    assert_eq!(again.switched, Some(900));
+}
+
+#[test]
+fn a_fleet_that_began_together_does_not_rotate_together() {
+    let after = 90 * 86_400;
+    let age = |n: i32| age_to_rotate(&Owner { name: format!("s{n}"), ..Owner::default() }, after);
+    let mut days = [0; 10];
+    for n in 0..1000 {
+        let early = usize::try_from(after - age(n)).unwrap();
+        days[(early / 86_400).min(9)] += 1;
+    }
+    assert!(days[..9].iter().all(|services| (60..=170).contains(services)), "{days:?}");
 }
 
 #[test]
@@ -257,6 +331,7 @@ struct World {
     pods: Vec<(String, u32)>,
     template: Option<String>,
     rotate: Option<String>,
+    rotate_after: Option<i64>,
     passwords: u32,
     now: i64,
 }
@@ -281,8 +356,12 @@ impl World {
         let carried: BTreeSet<String> =
             self.pods.iter().map(|(user, _)| user.clone()).chain(self.template.clone()).collect();
         let stored = self.secret.as_ref().map_or(Stored::Nothing, |(user, _)| Stored::User(user.clone()));
-        let account =
-            Account { rotate: self.rotate.clone(), carried: pods.then_some(carried), ..account(stored) };
+        let account = Account {
+            rotate: self.rotate.clone(),
+            rotate_after: self.rotate_after,
+            carried: pods.then_some(carried),
+            ..account(stored)
+        };
         let exist: BTreeSet<String> = self.broker.keys().cloned().collect();
         let offered = self.offered.clone();
         let offered = offered.as_ref().map(|(user, _)| user.as_str());
@@ -392,14 +471,26 @@ proptest! {
 
     /// Whatever happens, and wherever the operator crashes.
     #[test]
+    fn a_password_is_changed_in_the_last_tenth_of_its_time(
+        namespace in "[a-z]{1,20}", name in "[a-z]{1,20}", after in 1_i64..400_000_000,
+    ) {
+        let owner = Owner { namespace, name, uid: "u".into() };
+        let age = age_to_rotate(&owner, after);
+        prop_assert!(age <= after && age >= after - after / 10, "{}", age);
+        prop_assert_eq!(age, age_to_rotate(&Owner { uid: "another".into(), ..owner }, after));
+    }
+
+    #[test]
     fn every_pod_can_log_in_at_every_moment_and_no_other_user_is_touched(
         acts in prop::collection::vec(any_act(), 1..60),
     ) {
-        let mut world = World { broker: [("admin".to_owned(), 0)].into(), ..World::default() };
+        let broker = [("admin".to_owned(), 0)].into();
+        let mut world = World { broker, rotate_after: Some(3000), ..World::default() };
         for act in acts {
             world.act(act);
             world.check(act);
         }
+        world.rotate_after = None;
         // Left in peace, and with its pods renewed, it comes to rest with one user.
         for _ in 0..4 {
             for act in [Act::Step(99, true), Act::Store, Act::Step(99, true), Act::Start, Act::Wait, Act::Wait] {

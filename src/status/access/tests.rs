@@ -22,7 +22,7 @@ fn intent_of(users: UsersIntent) -> KafkaIntent {
 
 fn managed() -> UsersIntent {
     let users = ["msvc.shop.orders.a", "msvc.shop.orders.b"].map(str::to_owned);
-    UsersIntent::Managed { users, secret: "orders-kafka".to_owned() }
+    UsersIntent::Managed { users, secret: "orders-kafka".to_owned(), rotate_after: None }
 }
 
 /// A service that runs, and what is known of its login.

@@ -9,7 +9,8 @@ use krafka::KrafkaError;
 use krafka::consumer::AutoOffsetReset;
 use krafka::error::ErrorCode;
 use krafka::producer::Record;
-use kube::api::{Api, ListParams};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use microservice_operator::engine::kafka::Broker;
 use microservice_operator::kafka::account::Recorded;
 use microservice_operator::kafka::ledger;
@@ -24,6 +25,8 @@ use crate::support::{Kafka, Namespace, eventually};
 pub enum Tried {
     Done,
     Denied,
+    /// A reader was let in, and got nothing.
+    Nothing,
 }
 
 impl Shop {
@@ -75,16 +78,34 @@ impl Shop {
 
     /// The record of the login of a service.
     pub async fn login_record(&self, service: &str) -> Option<Recorded> {
-        let maps: Api<ConfigMap> =
-            Api::namespaced(self.namespace.client(), self.operator.installation().namespace());
+        self.login_entry(service).await.map(|(_, record)| record)
+    }
+
+    /// The same with the name of the ConfigMap that it is in.
+    async fn login_entry(&self, service: &str) -> Option<(String, Recorded)> {
         let all = ListParams::default().labels("microservice.dev/kafka-ledger=principals");
         let name = format!("{}.{service}", self.namespace.name());
-        let maps = maps.list(&all).await.expect("ConfigMaps can be listed").items;
+        let maps = self.ledgers().list(&all).await.expect("ConfigMaps can be listed").items;
         maps.into_iter().find_map(|map| {
+            let at = map.name_any();
             let (mut records, unreadable) = ledger::records::<Recorded>(&map.data.unwrap_or_default());
             assert_eq!(unreadable, Vec::<String>::new());
-            records.remove(&name)
+            records.remove(&name).map(|record| (at, record))
         })
+    }
+
+    /// Changes the record of a login behind the operator's back.
+    pub async fn change_login_record(&self, service: &str, change: impl FnOnce(&mut Recorded)) {
+        let (map, mut record) = self.login_entry(service).await.expect("it is recorded");
+        change(&mut record);
+        let name = ledger::key::<Recorded>(&format!("{}.{service}", self.namespace.name()));
+        let text = serde_json::to_string(&record).expect("a record is JSON");
+        let patch = Patch::Merge(json!({"data": {name: text}}));
+        self.ledgers().patch(&map, &PatchParams::default(), &patch).await.expect("it can be changed");
+    }
+
+    fn ledgers(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.namespace.client(), self.operator.installation().namespace())
     }
 }
 
@@ -118,18 +139,17 @@ pub async fn consumes(kafka: &Kafka, login: &BTreeMap<String, String>, topic: &s
     let client = kafka.client_of(&login["username"], &login["password"]).await.expect("it logs in");
     let builder = client.consumer(group).auto_offset_reset(AutoOffsetReset::Earliest);
     let consumer = builder.build().await.expect("a consumer");
-    let mut outcome = consumer.subscribe(&[topic]).await;
+    let mut seen = match consumer.subscribe(&[topic]).await {
+        Ok(()) => Tried::Nothing,
+        refused => tried(refused),
+    };
     let start = std::time::Instant::now();
-    while outcome.is_ok() && start.elapsed() < Duration::from_secs(20) {
+    while seen == Tried::Nothing && start.elapsed() < Duration::from_secs(10) {
         match consumer.poll(Duration::from_millis(500)).await {
             Ok(records) if records.is_empty() => {}
-            read => {
-                outcome = read.map(drop);
-                break;
-            }
+            read => seen = tried(read.map(drop)),
         }
     }
-    let seen = tried(outcome);
     let _ = consumer.close().await;
     seen
 }

@@ -10,10 +10,11 @@ use microservice_operator::api::Microservice;
 use serde_json::json;
 
 use super::counter::{Tried, becomes, login_in, produces};
-use super::shop::Shop;
-use crate::support::{Kafka, eventually};
+use super::shop::{Shop, reached};
+use crate::support::{Kafka, always, eventually};
 
-const QUICK: [&str; 2] = ["--kafka-sweep=2s", "--kafka-grace=2s"];
+/// Short times.
+pub const QUICK: [&str; 2] = ["--kafka-sweep=2s", "--kafka-grace=2s"];
 
 /// The logins of all pods that there are, used as the pods do.
 struct Clients<'a> {
@@ -54,6 +55,9 @@ impl<'a> Clients<'a> {
                 assert!(!self.carried().await.contains(&user), "a pod with {user} cannot log in: {error}");
                 continue;
             }
+            if !self.carried().await.contains(&user) {
+                continue;
+            }
             let outcome = produces(self.kafka, &login, &self.topic).await;
             assert_eq!(outcome, Tried::Done, "a pod with {user} cannot write");
             *self.written.entry(user).or_default() += 1;
@@ -70,12 +74,14 @@ impl<'a> Clients<'a> {
     }
 }
 
-async fn rotate(shop: &Shop, word: &str) {
+/// Asks for another password.
+pub async fn rotate(shop: &Shop, word: &str) {
     let annotations = json!({"metadata": {"annotations": {"microservice.dev/rotate": word}}});
     shop.namespace.patch::<Microservice>("order", annotations).await;
 }
 
-async fn open(name: &str, kafka: &Kafka) -> Shop {
+/// A service that has its login and writes.
+pub async fn open(name: &str, kafka: &Kafka) -> Shop {
     let shop = Shop::open_with(name, kafka, &QUICK).await;
     shop.give_users().await;
     shop.service("order", json!({"topics": [{"name": "a"}]})).await;
@@ -168,6 +174,41 @@ async fn a_secret_that_is_lost_or_spoilt_gets_another_login() {
     becomes("it works", Tried::Done, || produces(kafka, &login, &topic)).await;
 }
 
+/// The age is that of the record: while the operator is away, the record is made old.
+#[tokio::test]
+async fn a_password_that_is_old_is_changed_without_being_asked_for_and_then_rests() {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open_with("aged", kafka, &QUICK).await;
+    let mut cluster = reached(kafka);
+    cluster["users"] = json!({"rotateAfter": "1h"});
+    shop.describe_cluster("{namespace}.{name}", cluster).await;
+    for service in ["order", "young"] {
+        shop.service(service, json!({"topics": [{"name": service}]})).await;
+        shop.namespace.wait_ready(service).await;
+    }
+    let (first, young) = (shop.login_of("order").await, shop.login_of("young").await);
+    let switched = shop.login_record("order").await.and_then(|record| record.switched);
+    let switched = switched.expect("it is noted since when");
+    shop.operator.kill().await;
+    shop.change_login_record("order", |record| record.switched = Some(switched - 3600)).await;
+    shop.operator.restart().await;
+
+    let (a, b) = (shop.user("order", 'a'), shop.user("order", 'b'));
+    let mut clients = Clients { topic: shop.name("order"), ..Clients::new(&shop, kafka, &first) };
+    clients.until("the old user is gone", || async { !shop.has_user(&a).await }).await;
+    let second = shop.login_of("order").await;
+    assert_eq!(second["username"], b);
+    assert_ne!(first["password"], second["password"]);
+    assert!(clients.written[&a] > 0, "{:?}", clients.written);
+    let record = shop.login_record("order").await.expect("it is recorded");
+    assert!(record.switched >= Some(switched), "its age begins anew: {record:?}");
+    assert_eq!(shop.login_of("young").await, young, "the other one is not old enough");
+    let keeps = || async {
+        if shop.login_of("order").await == second { Ok(()) } else { Err("it was changed again") }
+    };
+    always(Duration::from_secs(5), "it rests", keeps).await;
+}
+
 /// Everything that the operator says, at the finest level.
 #[tokio::test]
 async fn no_password_is_ever_told() {
@@ -189,7 +230,17 @@ async fn no_password_is_ever_told() {
     let object = shop.namespace.get::<Microservice>("order").await;
     let object = serde_json::to_string(&object).expect("it is JSON");
     let record = format!("{:?}", shop.login_record("order").await);
-    let metrics = shop.operator.http("/metrics").await.expect("it answers").1;
+    let metrics = eventually(Duration::from_secs(20), "the metrics tell of the rotation", || async {
+        let metrics = shop.operator.http("/metrics").await.map_err(|error| error.to_string())?.1;
+        let counted = |reason: &&str| {
+            let line = format!("microservice_operator_kafka_changes_total{{reason=\"{reason}\"}} 1");
+            metrics.lines().any(|found| found == line)
+        };
+        let all = ["LoginMade", "LoginRotated", "LoginRetired"].iter().all(counted);
+        if all && metrics.contains("kafka_users{standing=\"Active\"} 1") { Ok(metrics) } else { Err(metrics) }
+    })
+    .await;
+    assert!(!metrics.contains(shop.namespace.name()), "no name of an object is a label");
     let log = shop.operator.log();
     assert!(log.contains("TRACE") || log.contains("trace"), "the log is not at the finest level");
     for password in [first, second] {

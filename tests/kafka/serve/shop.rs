@@ -14,9 +14,7 @@ use microservice_operator::kafka::topic::Recorded;
 use serde_json::{Value, json};
 
 use crate::fixtures::settles;
-use crate::support::{
-    ADMIN, Cluster, Kafka, Namespace, Operator, OperatorOptions, apply_as_given, eventually,
-};
+use crate::support::{Cluster, Kafka, Namespace, Operator, OperatorOptions, apply_as_given, eventually};
 
 /// Name of the Secret with the operator's login.
 pub const SECRET: &str = "kafka-admin";
@@ -48,6 +46,14 @@ pub fn message<'a>(object: &'a Microservice, condition: &str) -> &'a str {
 /// Whether a condition is True.
 pub fn is_true(object: &Microservice, condition: &str) -> bool {
     told(object, condition).is_some_and(|(status, _)| status == "True")
+}
+
+/// How a class reaches a broker without TLS, with the operator's usual login.
+pub fn reached(kafka: &Kafka) -> Value {
+    json!({
+        "name": "main", "bootstrapServers": kafka.sasl(),
+        "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
+    })
 }
 
 impl Shop {
@@ -91,10 +97,15 @@ impl Shop {
     /// Writes the Secret with the operator's login.
     pub async fn login(&self, settings: &Settings) {
         let login = settings.login.as_ref().expect("it logs in");
+        self.secret(SECRET, json!({"username": login.user, "password": login.password})).await;
+    }
+
+    /// Writes a Secret of the operator's namespace.
+    pub async fn secret(&self, name: &str, data: Value) {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": SECRET, "namespace": self.operator.installation().namespace()},
-            "stringData": {"username": ADMIN, "password": login.password},
+            "metadata": {"name": name, "namespace": self.operator.installation().namespace()},
+            "stringData": data,
         });
         apply_as_given(&self.namespace.client(), &secret).await;
     }
@@ -136,15 +147,20 @@ impl Shop {
 
     /// Gives the class this cluster.
     pub async fn describe_cluster(&self, template: &str, cluster: Value) {
+        self.describe_kafka(json!({
+            "topicNameTemplate": template,
+            "clusters": [cluster],
+            "allowedConfig": ["compression.type"],
+            "defaults": {"partitions": 3},
+        }))
+        .await;
+    }
+
+    /// Gives the class this section `kafka`.
+    pub async fn describe_kafka(&self, kafka: Value) {
         let class = json!({
             "apiVersion": "microservice.dev/v1alpha1", "kind": "MicroserviceClass",
-            "metadata": {"name": self.class},
-            "spec": {"kafka": {
-                "topicNameTemplate": template,
-                "clusters": [cluster],
-                "allowedConfig": ["compression.type"],
-                "defaults": {"partitions": 3},
-            }},
+            "metadata": {"name": self.class}, "spec": {"kafka": kafka},
         });
         apply_as_given(&self.namespace.client(), &class).await;
     }

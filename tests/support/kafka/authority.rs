@@ -1,6 +1,8 @@
 //! A certificate authority that is made on the fly.
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 
 /// Signs certificates for brokers and clients.
 pub struct Authority {
@@ -26,8 +28,19 @@ impl Authority {
 
     /// Certificate and key for 127.0.0.1 with this common name, PEM.
     pub fn sign(&self, name: &str) -> (String, String) {
+        self.sign_until(name, 4096)
+    }
+
+    /// The same, and it is valid no more.
+    pub fn sign_expired(&self, name: &str) -> (String, String) {
+        self.sign_until(name, 2001)
+    }
+
+    fn sign_until(&self, name: &str, year: i32) -> (String, String) {
         let mut params =
             CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address is a valid name");
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         params.distinguished_name = named(name);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("the CA signs");

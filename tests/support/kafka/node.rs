@@ -6,6 +6,17 @@ use std::process::{Child, Command, Stdio};
 
 use super::{Authority, free_port, jars};
 
+/// What a broker has that others have not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Odd {
+    /// Properties in place of the usual ones; without a value the key is left out.
+    pub properties: &'static [(&'static str, &'static str)],
+    /// Its certificate is valid no more.
+    pub expired: bool,
+    /// The last one is not started.
+    pub late: bool,
+}
+
 /// Common name of the client certificate that is a super user.
 pub const CERTIFICATE_USER: &str = "operator";
 
@@ -54,14 +65,33 @@ struct Process {
 }
 
 impl Node {
-    /// Writes its configuration and certificates.
-    pub fn new(dir: &Path, index: usize, all: &[Ports], authority: &Authority, password: &str) -> Self {
+    /// Writes its configuration and certificates. What is odd comes last and wins.
+    pub fn new(
+        dir: &Path,
+        index: usize,
+        all: &[Ports],
+        authority: &Authority,
+        password: &str,
+        odd: &Odd,
+    ) -> Self {
         let dir = dir.join(format!("node{index}"));
         std::fs::create_dir_all(&dir).expect("the scratch directory is writable");
-        let (chain, key) = authority.sign("broker");
+        let (chain, key) =
+            if odd.expired { authority.sign_expired("broker") } else { authority.sign("broker") };
         write(&dir, "broker.pem", &format!("{chain}{key}"));
         write(&dir, "ca.pem", &authority.certificate());
-        write(&dir, "server.properties", &properties(&dir, index, all, password));
+        let mut text = properties(&dir, index, all, password);
+        for (key, value) in odd.properties {
+            let usual = format!("{key}=");
+            text = text
+                .lines()
+                .filter(|line| !line.starts_with(&usual))
+                .fold(String::new(), |text, line| text + line + "\n");
+            if !value.is_empty() {
+                text += &format!("{key}={value}\n");
+            }
+        }
+        write(&dir, "server.properties", &text);
         Self { ports: all[index].clone(), dir, process: None }
     }
 

@@ -1,7 +1,7 @@
 //! Between clients and one broker: passes on what they say, counts the requests by Kafka's API keys, and
 //! fails in the ways in which networks fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +28,8 @@ pub mod api {
     pub const CREATE_PARTITIONS: i16 = 37;
     /// IncrementalAlterConfigs
     pub const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
+    /// SaslAuthenticate
+    pub const AUTHENTICATE: i16 = 36;
     /// AlterUserScramCredentials
     pub const ALTER_USERS: i16 = 51;
     /// All that change something.
@@ -73,6 +75,8 @@ struct Shared {
     /// How often all connections were reset.
     cuts: watch::Sender<u64>,
     requests: Mutex<BTreeMap<i16, usize>>,
+    /// API keys of requests at which all connections are reset, each once, in this order.
+    severs: Mutex<VecDeque<i16>>,
 }
 
 impl Proxy {
@@ -84,6 +88,7 @@ impl Proxy {
             weather: watch::Sender::new(Weather::Fair),
             cuts: watch::Sender::new(0),
             requests: Mutex::default(),
+            severs: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
         listener.set_nonblocking(true).expect("a socket need not block");
@@ -113,6 +118,22 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
+    /// Resets every connection once at each of these requests, in this order: the request goes through, and
+    /// nobody gets an answer.
+    pub fn sever(&self, apis: &[i16]) {
+        *self.shared.severs() = apis.iter().copied().collect();
+    }
+
+    /// How many of those requests are still to come.
+    pub fn unsevered(&self) -> usize {
+        self.shared.severs().len()
+    }
+
+    /// How often every connection was reset.
+    pub fn cuts(&self) -> u64 {
+        *self.shared.cuts.borrow()
+    }
+
     /// Requests until now, by API key.
     pub fn requests(&self) -> BTreeMap<i16, usize> {
         self.shared.requests().clone()
@@ -127,6 +148,20 @@ impl Proxy {
 impl Shared {
     fn requests(&self) -> MutexGuard<'_, BTreeMap<i16, usize>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn severs(&self) -> MutexGuard<'_, VecDeque<i16>> {
+        self.severs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all connections are to be reset now.
+    fn is_severed_by(&self, api: i16) -> bool {
+        let mut severs = self.severs();
+        let severed = severs.front() == Some(&api);
+        if severed {
+            severs.pop_front();
+        }
+        severed
     }
 
     /// Waits while nothing goes through.
@@ -204,8 +239,13 @@ async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared
         });
         let breaks = matches!(*shared.weather.borrow(), Weather::Brittle(most) if number >= most);
         lost.fetch_or(loses || breaks, Ordering::Relaxed);
+        let severed = shared.is_severed_by(api);
+        lost.fetch_or(severed, Ordering::Relaxed);
         if to.write_all(&frame).await.is_err() {
             break;
+        }
+        if severed {
+            shared.cuts.send_modify(|cuts| *cuts += 1);
         }
     }
     End::Reset

@@ -36,6 +36,7 @@ fn account(name: &str) -> Account {
         streams: None,
         acls: true,
         rotate: None,
+        rotate_after: None,
         stored: Stored::Nothing,
         carried: None,
     }

@@ -10,6 +10,10 @@ use crate::engine::kafka::BrokerError;
 /// Bytes of a broker's text that are kept.
 const TEXT: usize = 600;
 
+/// The first two bytes of an alert of TLS.
+const TLS_ALERT: u32 = 0x1503;
+const PORT_WITH_TLS: &str = "the port speaks TLS, and the class describes the cluster without it";
+
 /// What a request does. One that only asks can be sent again; one that changes something and got no
 /// answer may have happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,7 @@ pub fn meaning(error: &KrafkaError, effect: Effect, scrub: &Scrub) -> BrokerErro
             BrokerError::Unreachable(text())
         }
         KrafkaError::Network(_) if refused_by_tls(error) => BrokerError::TlsRefused(text()),
+        _ if answered_by_tls(error) => BrokerError::TlsRefused(PORT_WITH_TLS.to_owned()),
         KrafkaError::Protocol { kind: ProtocolErrorKind::UnknownApiVersion, message } => {
             BrokerError::Unsupported(scrub.clean(message))
         }
@@ -110,6 +115,15 @@ fn refused_by_tls(error: &KrafkaError) -> bool {
         next = error.source();
     }
     false
+}
+
+/// What a port with TLS says to somebody who speaks without: an alert, whose first bytes the client takes
+/// for the length of an answer.
+fn answered_by_tls(error: &KrafkaError) -> bool {
+    let text = error.to_string();
+    let length = text.split_once("pre-authentication response length: ").map(|(_, rest)| rest);
+    let digits = length.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    digits.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|length| length >> 16 == TLS_ALERT)
 }
 
 fn of_code(code: Code, text: String, effect: Effect) -> BrokerError {

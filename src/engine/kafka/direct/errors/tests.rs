@@ -89,6 +89,18 @@ fn what_was_sent_and_not_answered_is_unknown_and_what_was_not_sent_is_not() {
 }
 
 #[test]
+fn the_answer_of_a_port_with_tls_is_known_and_no_other_garbage() {
+    let said = |length: u32| {
+        let text = format!("Invalid pre-authentication response length: {length} (max: 65536); refusing");
+        let wrapped = io::Error::other(format!("could not connect; last error: {text}"));
+        name(&of_connecting(&KrafkaError::network(wrapped), &Scrub::default()))
+    };
+    assert_eq!(said(0x1503_0300), "TlsRefused");
+    assert_eq!(said(0x1503_0302), "TlsRefused");
+    assert_eq!(said(0x4854_5450), "Unreachable", "HTTP");
+}
+
+#[test]
 fn texts_are_bounded_and_hold_no_secret() {
     let scrub = Scrub::new(["canary".to_owned(), String::new()]);
     let body = format!("{}canary{}\u{7}", "é".repeat(297), "x".repeat(9_000_000));

@@ -1,0 +1,59 @@
+//! The table of cases in `tests/kafka/main.rs` tells the truth: whatever it names exists, and is a test.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const TABLE: &str = "tests/kafka/main.rs";
+
+/// The names in the last column, each with its line.
+fn named(text: &str) -> Vec<(String, String)> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let rows = rows.filter(|row| !row.starts_with("case |"));
+    rows.flat_map(|row| {
+        let held = row.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default();
+        let names = held.split_whitespace().map(|name| name.trim_matches('`').to_owned());
+        names.map(|name| (name, row.to_owned())).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+/// Names of the functions in a source that are tests, those of properties too.
+fn tests(source: &str, found: &mut BTreeSet<String>) {
+    let mut marked = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if marked && line.contains("fn ") {
+            let name = line.split("fn ").nth(1).unwrap_or_default();
+            found.insert(name.split(['(', '<']).next().unwrap_or_default().to_owned());
+            marked = false;
+        }
+    }
+}
+
+fn collect(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            tests(&fs::read_to_string(&path).unwrap(), found);
+        }
+    }
+}
+
+#[test]
+fn every_case_is_held_by_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut known = BTreeSet::new();
+    ["src", "tests"].into_iter().for_each(|directory| collect(&root.join(directory), &mut known));
+    let named = named(&fs::read_to_string(root.join(TABLE)).unwrap());
+    assert!(named.len() > 60, "the table was not understood: {named:?}");
+    for (name, row) in named {
+        let example = root.join("examples/invalid").join(format!("{name}.yaml"));
+        assert!(known.contains(&name) || example.exists(), "{name} is no test and no counter-example: {row}");
+    }
+}
