@@ -6,6 +6,7 @@ CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
 SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
+STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
 STATE   := $(TARGET)/cluster
 
@@ -89,7 +90,7 @@ cluster-down: ## Stop it: no process and no data stays
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
 .PHONY: kafka-tools
-kafka-tools: $(KAFKA) ## Get the Kafka broker of the tests without starting it
+kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimzi's definitions
 
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
@@ -98,6 +99,9 @@ $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.s
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@
+
+$(STRIMZI): tests/strimzi/pom.xml scripts/build-strimzi.sh
+	@scripts/build-strimzi.sh $@
 
 $(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/broker $@ "the Kafka brokers of the demo"

@@ -26,6 +26,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Name of the Lease of the leader election.
     pub lease: String,
+    /// Namespaces with objects of Strimzi's that classes name.
+    pub strimzi: Vec<String>,
 }
 
 /// All objects, in the order in which they are applied.
@@ -53,6 +55,12 @@ pub fn rights(options: &Options) -> Rights {
         let namespaces: BTreeSet<_> = options.namespaces.iter().collect();
         roles.extend(namespaces.into_iter().map(|namespace| role(own, NAME, namespace, service_rules())));
     }
+    let strimzi: BTreeSet<_> = options.strimzi.iter().collect();
+    roles.extend(
+        strimzi
+            .into_iter()
+            .map(|namespace| role(own, &format!("{NAME}-strimzi"), namespace, strimzi_rules())),
+    );
     // Several installations with namespaces of their own live side by side.
     let name = if everywhere { NAME.to_owned() } else { format!("{NAME}:{own}") };
     Rights {
@@ -138,6 +146,16 @@ fn own_rules(options: &Options) -> Vec<PolicyRule> {
     ]
 }
 
+/// Rights in a namespace with objects of Strimzi's: those, and the passwords that it makes.
+fn strimzi_rules() -> Vec<PolicyRule> {
+    let mut table = Table::default();
+    for resource in ["kafkatopics", "kafkausers"] {
+        table.grant("kafka.strimzi.io", resource, &["get", "list", "watch", "create", "patch", "delete"]);
+    }
+    table.grant("", "secrets", &["get"]);
+    table.rules()
+}
+
 /// Verbs by group and resource; what is granted twice is granted once.
 #[derive(Default)]
 struct Table(BTreeMap<(String, String), Vec<String>>);
@@ -218,6 +236,7 @@ mod tests {
             operator_namespace: "system".to_owned(),
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             lease: "the-lease".to_owned(),
+            strimzi: Vec::new(),
         }
     }
 
@@ -287,6 +306,18 @@ mod tests {
         assert_eq!(verbs(&rules, "", "configmaps"), ["list", "create", "patch"]);
         let named: Vec<_> = rules.iter().filter_map(|rule| rule.resource_names.clone()).flatten().collect();
         assert_eq!(named, ["the-lease"]);
+    }
+
+    #[test]
+    fn strimzis_objects_and_secrets_are_read_in_the_named_namespaces_only() {
+        let rights = rights(&Options { strimzi: vec!["kafka".to_owned()], ..options(&["shop"]) });
+        let (last, others) = rights.roles.split_last().unwrap();
+        assert_eq!(last.0.metadata.namespace.as_deref(), Some("kafka"));
+        let rules = last.0.rules.clone().unwrap();
+        assert_eq!(verbs(&rules, "", "secrets"), ["get"]);
+        assert_eq!(verbs(&rules, "kafka.strimzi.io", "kafkausers").len(), 6);
+        let others: Vec<_> = others.iter().flat_map(|(role, _)| role.rules.clone().unwrap()).collect();
+        assert!(verbs(&others, "kafka.strimzi.io", "kafkatopics").is_empty());
     }
 
     #[test]

@@ -125,7 +125,9 @@ impl Head {
         let annotation = |key: &str| text(&metadata["annotations"][key]);
         let writers = metadata["managedFields"].as_array();
         let written = writers.into_iter().flatten().any(|entry| {
-            entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply" && entry["subresource"].is_null()
+            entry["manager"] == FIELD_MANAGER
+                && entry["operation"] == "Apply"
+                && entry["subresource"].is_null()
         });
         Self {
             name: text(&metadata["name"]).unwrap_or_default(),
@@ -202,7 +204,13 @@ pub struct Mark<'a> {
 
 /// The metadata of an object to apply. `live` is the object that it was decided from: without one it has
 /// to be new.
-fn metadata(mark: &Mark<'_>, name: &str, owner: Option<&str>, live: Option<&Head>, managed: Option<bool>) -> Value {
+fn metadata(
+    mark: &Mark<'_>,
+    name: &str,
+    owner: Option<&str>,
+    live: Option<&Head>,
+    managed: Option<bool>,
+) -> Value {
     let mut annotations = BTreeMap::new();
     annotations.extend(owner.map(|owner| (ANNOTATION_OWNER, owner.to_owned())));
     annotations.extend(managed.map(|managed| (ANNOTATION_MANAGED, managed.to_string())));

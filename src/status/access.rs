@@ -5,7 +5,7 @@ use super::facts::{Facts, Pass, Truth, Verdict, find};
 use super::text;
 use crate::api::Reason;
 use crate::intent::KafkaIntent;
-use crate::intent::kafka::{ModeIntent, UsersIntent};
+use crate::intent::kafka::UsersIntent;
 use crate::kafka::account::Obstacle;
 use crate::kafka::consent::{Ask, Lack};
 use crate::kafka::view::{AccessView, Trouble};
@@ -28,8 +28,8 @@ pub(super) fn condition(facts: &Facts<'_>) -> Option<Verdict> {
     if !is_kept(kafka) {
         return None;
     }
-    if kafka.cluster.mode != ModeIntent::Direct {
-        let message = "This release makes no users through Strimzi: use a cluster of mode Direct, or users.mode Existing.";
+    if !kafka.cluster.may_have_rights() {
+        let message = "Strimzi takes ACLs of its own users only: the platform team sets acls: None, or users.mode Managed, for this cluster in the class.";
         return Some(Verdict::new(Truth::False, Reason::Unsupported, message));
     }
     Some(match facts.inputs.access {

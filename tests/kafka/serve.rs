@@ -11,6 +11,7 @@ mod outage;
 mod owners;
 mod rotation;
 mod shop;
+mod strimzi;
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::Cluster;
 pub use history::{History, Verdict, Version, condition, kstatus};
-pub use kafka::{ADMIN, Kafka, Proxy, Weather, api};
+pub use kafka::{ADMIN, Kafka, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed};
 pub use namespace::{Namespace, apply_as_given};
 pub use operator::{Installation, Operator, OperatorOptions, install_crds, manifests};

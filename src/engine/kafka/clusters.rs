@@ -11,6 +11,7 @@ use super::accounts::ledger_name;
 use super::cluster::{Cluster, Declaration, Hub, Offer};
 use super::ledger::{self, Edit, Entry};
 use super::letting::Leaving;
+use super::strimzi::Site;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
@@ -311,6 +312,8 @@ impl Clusters {
         ledger::renew(&self.hub.ledger, &self.hub.principals).await?;
         let entries = self.hub.ledger.select(|record| record.doomed).await?;
         let places: BTreeSet<Place> = entries.into_iter().map(|entry| entry.record.place).collect();
+        // Where Strimzi is at work, objects may be left of topics that nobody declares any more.
+        let places: BTreeSet<Place> = places.into_iter().chain(self.strimzi()).collect();
         for cluster in places.iter().filter_map(|place| self.at(place)) {
             cluster.finish_doomed();
         }
@@ -319,6 +322,17 @@ impl Clusters {
             cluster.renew();
         }
         Ok(())
+    }
+
+    /// Clusters of mode Strimzi in all classes.
+    fn strimzi(&self) -> Vec<Place> {
+        let classes = self.world.classes.select(|_, class| class.spec.kafka.is_some());
+        let places = classes.iter().flat_map(|(key, class)| {
+            let clusters = class.spec.kafka.iter().flat_map(|kafka| &kafka.clusters);
+            let strimzi = clusters.filter(|cluster| Site::of(cluster).is_some());
+            strimzi.map(|cluster| Place { class: key.name.to_string(), cluster: cluster.name.clone() })
+        });
+        places.collect()
     }
 
     /// The cluster of a record, even if nobody declares a topic there now.

@@ -123,7 +123,12 @@ fn a_topic_that_is_taken_over_keeps_every_key_that_it_has() {
 
 #[test]
 fn what_is_created_once_more_is_as_it_was() {
-    let new = NewTopic { name: "a".into(), partitions: Some(3), config: pairs(&[("a", "1")]), ..NewTopic::default() };
+    let new = NewTopic {
+        name: "a".into(),
+        partitions: Some(3),
+        config: pairs(&[("a", "1")]),
+        ..NewTopic::default()
+    };
     let first = created(&new, None);
     assert_eq!(created(&new, Some(&first)), first);
     let kept = TopicSpec { config: pairs(&[("kept", "1")]), ..TopicSpec::default() };

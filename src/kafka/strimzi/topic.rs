@@ -80,7 +80,14 @@ fn text(value: &Value) -> Option<String> {
 
 impl TopicSpec {
     /// The object to apply for a topic. `live` is the one that it was decided from.
-    pub fn body(&self, mark: &Mark<'_>, topic: &str, owner: Option<&str>, live: Option<&Head>, managed: bool) -> Value {
+    pub fn body(
+        &self,
+        mark: &Mark<'_>,
+        topic: &str,
+        owner: Option<&str>,
+        live: Option<&Head>,
+        managed: bool,
+    ) -> Value {
         let name = topic_object(topic);
         let mut spec = Map::new();
         if name != topic {
@@ -115,7 +122,12 @@ pub fn adopted(topic: &Topic) -> TopicSpec {
 
 /// Of a topic that is ours, as somebody may have changed its object: what is described is set back, and
 /// nothing is asked of Kafka that it does not do.
-pub fn held(live: &TopicSpec, topic: &Topic, config: &BTreeMap<String, String>, replicas: Option<i32>) -> TopicSpec {
+pub fn held(
+    live: &TopicSpec,
+    topic: &Topic,
+    config: &BTreeMap<String, String>,
+    replicas: Option<i32>,
+) -> TopicSpec {
     let mut spec = live.clone();
     spec.partitions = live.partitions.map(|number| number.max(topic.partitions));
     let right = replicas.filter(|wanted| *wanted == topic.replication_factor);
