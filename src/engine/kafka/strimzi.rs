@@ -141,12 +141,7 @@ impl Broker for Strimzi {
 
     fn create<'a>(&'a self, topics: &'a [NewTopic], validate_only: bool) -> Answer<'a, Results<()>> {
         boxed(async move {
-            // Nobody can be asked beforehand; what Strimzi says comes later.
-            if validate_only {
-                Ok(topics.iter().map(|_| Ok(())).collect())
-            } else {
-                self.create_topics(topics).await
-            }
+            if validate_only { self.may_create(topics).await } else { self.create_topics(topics).await }
         })
     }
 

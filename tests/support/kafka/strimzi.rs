@@ -225,13 +225,16 @@ impl Work {
         let value = serde_json::to_value(&object).expect("an object is JSON");
         let (name, read) = (object.name_any(), UserObject::read(&value, ""));
         if read.spec.scram {
-            let password = match self.secrets.get_opt(&name).await {
-                Ok(Some(secret)) => secret.data.and_then(|mut data| data.remove("password")),
-                Ok(None) => None,
+            let known = match self.secrets.get_opt(&name).await {
+                Ok(secret) => secret.and_then(|secret| secret.data?.remove("password")),
                 Err(_) => return,
             };
-            if password.is_none() {
-                let password = format!("strimzi-{}-{}", suffix(), suffix());
+            let known = known.and_then(|password| String::from_utf8(password.0).ok());
+            let names = [name.clone()];
+            let Ok(there) = self.broker.users(&names).await else { return };
+            if known.is_none() || there.is_empty() {
+                // A password that is in the Secret is used again.
+                let password = known.unwrap_or_else(|| format!("strimzi-{}-{}", suffix(), suffix()));
                 let credential = scram(&name, &password, &[5; 16]);
                 if !matches!(self.broker.set_users(&[credential]).await.as_deref(), Ok([Ok(())])) {
                     return;

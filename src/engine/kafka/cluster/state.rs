@@ -359,6 +359,8 @@ impl State {
             if let Some(topic) = self.topics.get_mut(&name) {
                 topic.due = Some(Instant::now());
             }
+            // Its object, if it has one, is let lie.
+            self.tidy = self.tidy.or(self.strimzi.is_some().then(Instant::now));
             if let Some(gone) = self.leaving.remove(&name) {
                 self.tell(told, gone.key(), News { topic: name, what });
             }

@@ -217,7 +217,10 @@ impl Objects {
         }
         let heard = std::mem::take(&mut cache.heard);
         *cache = Cache { served, asked: true, heard, ..Cache::default() };
-        self.hear(&mut cache, Heard::Api);
+        // With an API, the lists are waited for.
+        if served.is_none() {
+            self.hear(&mut cache, Heard::Api);
+        }
         tracing::info!(
             namespace = self.site.namespace,
             served,
@@ -256,7 +259,7 @@ impl Objects {
         for heard in gone.iter().map(Object::heard) {
             self.hear(&mut cache, heard);
         }
-        if first {
+        if first && cache.topics.listed && cache.users.listed {
             self.hear(&mut cache, Heard::Api);
         }
     }
@@ -357,6 +360,17 @@ impl Objects {
             // Another one is there, or it has just gone: what is there now counts.
             Err(Failure::Conflict(text)) => self.look_again::<O>(&api, name, text).await,
             Err(failure) => Err(self.refusal(&format!("{} {name} cannot be written", O::KIND.0), &failure)),
+        }
+    }
+
+    /// Whether an object of this name may be made.
+    ///
+    /// # Errors
+    /// Somebody else has one, which may not be among those that are watched.
+    pub(super) async fn is_free<O: Object>(&self, name: &str) -> Result<(), BrokerError> {
+        match self.look_again::<O>(&self.api::<O>(self.version()?), name, String::new()).await {
+            Err(BrokerError::Unknown(_)) => Ok(()),
+            result => result,
         }
     }
 

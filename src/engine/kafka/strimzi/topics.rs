@@ -60,6 +60,21 @@ impl Strimzi {
             .await
     }
 
+    /// Whether the objects can be made: nothing else can be asked beforehand.
+    pub(super) async fn may_create(&self, topics: &[NewTopic]) -> Result<Results<()>, BrokerError> {
+        self.objects.version()?;
+        let ask = |new: &NewTopic| {
+            let topic = new.name.clone();
+            async move {
+                match self.mine(&topic)? {
+                    Some(_) => Ok(()),
+                    None => self.objects.is_free::<TopicObject>(&topic_object(&topic)).await,
+                }
+            }
+        };
+        Ok(stream::iter(topics.iter().map(ask)).buffered(WRITES).collect().await)
+    }
+
     /// Makes the objects. Whether the topics follow is seen later; without a login nobody knows whether
     /// they were there before.
     pub(super) async fn create_topics(&self, topics: &[NewTopic]) -> Result<Results<()>, BrokerError> {
