@@ -121,8 +121,9 @@ impl Head {
     /// Reads the metadata of an object; `operator` is the namespace of this installation.
     pub fn read(metadata: &Value, operator: &str) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let label = |key: &str| text(&metadata["labels"][key]);
-        let annotation = |key: &str| text(&metadata["annotations"][key]);
+        let (labels, annotations) = (&metadata["labels"], &metadata["annotations"]);
+        let label = |key: &str| text(&labels[key]);
+        let annotation = |key: &str| text(&annotations[key]);
         let writers = metadata["managedFields"].as_array();
         let written = writers.into_iter().flatten().any(|entry| {
             entry["manager"] == FIELD_MANAGER
@@ -227,7 +228,7 @@ fn metadata(
 }
 
 /// An object to apply.
-fn object(mark: &Mark<'_>, kind: &str, metadata: Value, spec: Map<String, Value>) -> Value {
+fn object(mark: &Mark<'_>, kind: &str, metadata: &Value, spec: &Map<String, Value>) -> Value {
     json!({"apiVersion": mark.api_version, "kind": kind, "metadata": metadata, "spec": spec})
 }
 

@@ -217,10 +217,11 @@ pub fn decide(declared: &Declared, have: Option<&Topic>, recorded: Option<&Recor
     }
     match (declared.management, have, recorded) {
         (Management::Observe, Some(_), _) => Decision::default(),
-        (Management::Observe, None, _) if declared.blind => refused(Obstacle::Blind),
+        // Nobody sees it, or what it has of its own could not be kept.
+        (Management::Observe, None, _) | (Management::Adopt, _, None) if declared.blind => {
+            refused(Obstacle::Blind)
+        }
         (Management::Observe, None, _) => refused(Obstacle::Absent),
-        // What it has of its own could not be kept.
-        (Management::Adopt, _, None) if declared.blind => refused(Obstacle::Blind),
         (Management::Manage, Some(_), None) => refused(Obstacle::ExistsUnmanaged),
         (_, Some(topic), recorded) => bring_in_line(declared, topic, recorded),
         (_, None, recorded) => create(declared, recorded),

@@ -98,7 +98,7 @@ impl TopicSpec {
         if !self.config.is_empty() {
             spec.insert("config".to_owned(), json!(self.config));
         }
-        object(mark, TOPICS.0, metadata(mark, &name, owner, live, Some(managed)), spec)
+        object(mark, TOPICS.0, &metadata(mark, &name, owner, live, Some(managed)), &spec)
     }
 }
 

@@ -55,11 +55,12 @@ impl UserObject {
     pub fn read(whole: &Value, operator: &str) -> Self {
         let head = Head::read(&whole["metadata"], operator);
         let (spec, status) = (&whole["spec"], &whole["status"]);
-        let rules = spec["authorization"]["acls"].as_array();
+        let (authentication, authorization) = (&spec["authentication"], &spec["authorization"]);
+        let rules = authorization["acls"].as_array();
         let who = principal(&head.name);
         Self {
             spec: UserSpec {
-                scram: spec["authentication"]["type"] == "scram-sha-512",
+                scram: authentication["type"] == "scram-sha-512",
                 acls: rules.map(|rules| rules.iter().flat_map(|rule| acls(&who, rule)).collect()),
             },
             secret: status["secret"].as_str().map(str::to_owned),
@@ -101,7 +102,7 @@ impl UserSpec {
         if let Some(acls) = &self.acls {
             spec.insert("authorization".to_owned(), json!({"type": "simple", "acls": rules(acls)}));
         }
-        object(mark, USERS.0, metadata(mark, user, owner, live, None), spec)
+        object(mark, USERS.0, &metadata(mark, user, owner, live, None), &spec)
     }
 }
 

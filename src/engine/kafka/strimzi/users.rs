@@ -151,7 +151,7 @@ impl Strimzi {
         loop {
             match (direct.log_in(credential).await, pauses.next()) {
                 (Err(BrokerError::LoginRefused(_)), Some(pause)) => {
-                    sleep(Duration::from_millis(*pause)).await
+                    sleep(Duration::from_millis(*pause)).await;
                 }
                 (result, _) => return result,
             }
