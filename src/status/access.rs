@@ -214,6 +214,20 @@ fn refusal(kafka: &KafkaIntent, trouble: &Trouble) -> String {
              makes users and ACLs"
                 .to_owned()
         }
+        Reason::ApiNotServed => {
+            "the platform team installs Strimzi's definitions; that is noticed by itself".to_owned()
+        }
+        Reason::Forbidden => {
+            "the platform team gives the operator its rights on Strimzi's objects (rbac --strimzi-namespace)"
+                .to_owned()
+        }
+        Reason::Conflict => {
+            "have the platform team remove that object, or set another principalPrefix in the class".to_owned()
+        }
+        Reason::StrimziNotRunning => {
+            "the platform team starts Strimzi's operators, or corrects strimzi in the class".to_owned()
+        }
+        Reason::StrimziRefused => "ask the platform team, which reads the status of the KafkaUser".to_owned(),
         Reason::CredentialRefused => format!(
             "the platform team checks that cluster \"{cluster}\" takes SCRAM-SHA-512 on these addresses; it is tried \
              again"
