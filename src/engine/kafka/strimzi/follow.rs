@@ -65,8 +65,8 @@ async fn watch_until(objects: &Objects, version: &'static str, pace: Duration) {
         }
     };
     tokio::select! {
-        () = watch::<TopicObject>(objects, version) => {}
-        () = watch::<UserObject>(objects, version) => {}
+        () = watch::<TopicObject>(objects, version, pace) => {}
+        () = watch::<UserObject>(objects, version, pace) => {}
         () = other => {}
     }
 }
@@ -81,7 +81,15 @@ async fn discover(objects: &Objects) -> Result<Option<&'static str>, Failure> {
     Ok(None)
 }
 
-async fn watch<O: Object>(objects: &Objects, version: &str) {
+/// Watches one kind until the server does not know it any more. Rights may be given at any time.
+async fn watch<O: Object>(objects: &Objects, version: &str, pace: Duration) {
+    while is_barred::<O>(objects, version).await {
+        tokio::time::sleep(pace).await;
+    }
+}
+
+/// Watches one kind until it may not be listed, or is not served any more. Returns whether it is the first.
+async fn is_barred<O: Object>(objects: &Objects, version: &str) -> bool {
     let only = format!("{LABEL_CLUSTER}={}", objects.site().cluster);
     let config = watcher::Config::default().labels(&only);
     let mut events = std::pin::pin!(watcher(objects.api::<O>(version), config).default_backoff());
@@ -92,13 +100,15 @@ async fn watch<O: Object>(objects: &Objects, version: &str) {
             Ok(Event::Apply(object)) => objects.saw::<O>(&object, false),
             Ok(Event::Delete(object)) => objects.lost::<O>(&object.name_any()),
             Ok(Event::InitDone) => objects.finish::<O>(),
-            Err(error) if is_unknown(&error) => return,
+            Err(error) if is_unknown(&error) => return false,
             Err(error) => {
                 tracing::warn!(kind = O::KIND.0, %error, "objects of Strimzi cannot be watched now");
                 if is_forbidden(&error) {
                     objects.set_failure::<O>(Some(Failure::Forbidden("the operator may not".to_owned())));
+                    return true;
                 }
             }
         }
     }
+    false
 }

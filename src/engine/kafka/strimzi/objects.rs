@@ -247,7 +247,8 @@ impl Objects {
         let mut cache = self.cache();
         let kind = O::of(&mut cache);
         let names = kind.listing.take().unwrap_or_default();
-        let first = !std::mem::replace(&mut kind.listed, true) || kind.failure.take().is_some();
+        let barred = kind.failure.take().is_some();
+        let first = !std::mem::replace(&mut kind.listed, true) || barred;
         let gone: Vec<O> = kind
             .all
             .values()

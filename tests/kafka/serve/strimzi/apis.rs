@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::desk::{Desk, bare};
-use crate::serve::shop::{is_true, message};
+use super::desk::{Desk, bare, served};
+use crate::serve::shop::{SECRET, is_true, message};
 use crate::support::strimzi::{self, Strimzi};
+use crate::support::{Namespace, apply_as_given, manifests};
 
 #[tokio::test]
 async fn the_api_comes_in_the_older_version_goes_and_comes_back_in_the_newer_one() {
@@ -35,4 +36,30 @@ async fn the_api_comes_in_the_older_version_goes_and_comes_back_in_the_newer_one
     desk.shop.namespace.wait_condition("order", "TopicsReady", "True", None).await;
     let note = desk.shop.event("order", "TopicRecreated").await;
     assert!(note.contains("is empty"), "{note}");
+}
+
+#[tokio::test]
+async fn a_namespace_in_which_the_operator_has_no_rights_is_told_and_healed_by_them() {
+    let desk = Desk::open_with("barred", &["--api-pace=1s"], true).await;
+    let other = Namespace::new(served().await, "kafka").await;
+    let cluster = json!({
+        "name": "main", "mode": "Strimzi", "bootstrapServers": desk.kafka.sasl(), "users": {"mode": "None"},
+        "strimzi": {"namespace": other.name(), "cluster": strimzi::CLUSTER},
+        "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
+    });
+    desk.shop.describe_cluster("{namespace}.{name}", cluster).await;
+    desk.shop.order("order", json!([{"name": "a"}])).await;
+    let told = desk.shop.namespace.wait_condition("order", "TopicsReady", "False", Some("Forbidden")).await;
+    assert!(message(&told, "TopicsReady").contains("rbac --strimzi-namespace"));
+
+    let own = desk.shop.operator.installation().namespace();
+    for manifest in
+        manifests(&["rbac", "--namespace", own, "--namespaced", own, "--strimzi-namespace", other.name()])
+    {
+        if manifest["metadata"]["namespace"] == other.name() {
+            apply_as_given(&other.client(), &manifest).await;
+        }
+    }
+    let _strimzi = Strimzi::start(&other, desk.kafka, "v1");
+    desk.shop.namespace.wait_condition("order", "TopicsReady", "True", None).await;
 }
