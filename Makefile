@@ -6,6 +6,7 @@ CLUSTER := $(TOOLS)/cluster
 DENY    := $(TOOLS)/bin/cargo-deny
 SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
+STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
 HELM    := $(TOOLS)/helm
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
@@ -109,7 +110,7 @@ cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 chart-tools: $(HELM) ## Build Helm, for the tests of the charts
 
 .PHONY: kafka-tools
-kafka-tools: $(KAFKA) ## Get the Kafka broker of the tests without starting it
+kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimzi's definitions
 
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
@@ -118,6 +119,9 @@ $(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.s
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@
+
+$(STRIMZI): tests/strimzi/pom.xml scripts/build-strimzi.sh
+	@scripts/build-strimzi.sh $@
 
 $(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/broker $@ "the Kafka brokers of the demo"

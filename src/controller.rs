@@ -26,6 +26,7 @@ use crate::engine::kafka::access::Access;
 use crate::engine::kafka::cluster::Hub;
 use crate::engine::kafka::clusters::Clusters;
 use crate::engine::kafka::ledger::Ledger;
+use crate::engine::kafka::strimzi::Installation;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
@@ -62,6 +63,8 @@ pub struct Options {
     pub kafka_sweep: Duration,
     /// How long a Kafka user is kept at least after its successor is in the Secret.
     pub kafka_grace: Duration,
+    /// How long Strimzi may leave an object alone until that is told.
+    pub strimzi_patience: Duration,
     /// Between two looks at which optional APIs the cluster serves.
     pub api_pace: Duration,
     /// Logs, metrics, health.
@@ -196,6 +199,12 @@ fn hub(options: &Options, watches: Watches) -> Hub {
         ledger: Ledger::new(client.clone(), namespace),
         principals: Ledger::new(client.clone(), namespace),
         fence: options.fence.clone(),
+        installation: Installation {
+            client: client.clone(),
+            operator: namespace.clone(),
+            api_pace: options.api_pace,
+            patience: options.strimzi_patience,
+        },
         sweep: options.kafka_sweep,
         grace: options.kafka_grace,
         enqueue: Box::new(move |key| watches.enqueue(key)),

@@ -66,8 +66,12 @@ struct RbacArguments {
     /// Name of the Lease of the leader election
     #[arg(long, default_value = run::DEFAULT_LEASE)]
     lease_name: String,
+    /// Rights on Strimzi's topics and users, and on Secrets, in these namespaces, which classes name;
+    /// comma-separated or repeated
+    #[arg(long, value_name = "NAMESPACE", num_args = 1.., value_delimiter = ',')]
+    strimzi_namespace: Vec<String>,
     /// Print the rules alone, as the Helm chart takes them
-    #[arg(long, conflicts_with_all = ["namespace", "namespaced"])]
+    #[arg(long, conflicts_with_all = ["namespace", "namespaced", "strimzi_namespace"])]
     rules: bool,
 }
 
@@ -100,6 +104,7 @@ fn print_rights(arguments: RbacArguments) -> Result<ExitCode, Error> {
         operator_namespace: arguments.namespace,
         namespaces: arguments.namespaced,
         lease: arguments.lease_name,
+        strimzi: arguments.strimzi_namespace,
     };
     rbac::print(&mut std::io::stdout().lock(), &options)?;
     Ok(ExitCode::SUCCESS)

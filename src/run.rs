@@ -54,6 +54,9 @@ pub struct Arguments {
     /// How long the old Kafka user of a service is kept at least after its pods were given the new one
     #[arg(long, env = "KAFKA_GRACE", default_value = "10m", value_parser = duration, hide = true)]
     kafka_grace: Duration,
+    /// How long Strimzi may leave an object alone until a status says that it does not run
+    #[arg(long, env = "STRIMZI_PATIENCE", default_value = "3m", value_parser = duration, hide = true)]
+    strimzi_patience: Duration,
     /// Between two looks at which optional APIs the cluster serves, KEDA's for example
     #[arg(long, env = "API_PACE", default_value = "1m", value_parser = duration)]
     api_pace: Duration,
@@ -131,6 +134,7 @@ async fn operate(arguments: Arguments, level: LogLevel) -> anyhow::Result<()> {
         max_rolling: arguments.max_rolling,
         kafka_sweep: arguments.kafka_sweep,
         kafka_grace: arguments.kafka_grace,
+        strimzi_patience: arguments.strimzi_patience,
         api_pace: arguments.api_pace,
         telemetry,
         fence: leadership.fence(),

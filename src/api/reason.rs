@@ -118,6 +118,12 @@ reasons! {
     ClusterFailed,
     /// The cluster does not support what is needed, or has it switched off.
     Unsupported,
+    /// Strimzi says that it cannot carry out what it is asked for.
+    StrimziRefused,
+    /// Strimzi has not looked at what it is asked for.
+    StrimziNotRunning,
+    /// Without a login of the operator some guards of topics cannot be kept, and what needs them is refused.
+    GuardsLimited,
     /// The cluster refuses the name of a topic.
     TopicNameRefused,
     /// The cluster has too few brokers for the replication factor.

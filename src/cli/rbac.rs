@@ -26,6 +26,8 @@ pub struct Options {
     pub namespaces: Vec<String>,
     /// Name of the Lease of the leader election.
     pub lease: String,
+    /// Namespaces with objects of Strimzi's that classes name.
+    pub strimzi: Vec<String>,
 }
 
 /// All objects, in the order in which they are applied.
@@ -44,7 +46,7 @@ pub struct Rights {
 /// The rights for one kind of installation.
 pub fn rights(options: &Options) -> Rights {
     let own = &options.operator_namespace;
-    let mut roles = vec![role(own, &format!("{NAME}-own"), own, own_rules(options))];
+    let mut roles = vec![role(own, &format!("{NAME}-own"), own, own_rules(&options.lease))];
     let everywhere = options.namespaces.is_empty();
     let mut cluster_rules = cluster_rules(everywhere);
     if everywhere {
@@ -53,6 +55,12 @@ pub fn rights(options: &Options) -> Rights {
         let namespaces: BTreeSet<_> = options.namespaces.iter().collect();
         roles.extend(namespaces.into_iter().map(|namespace| role(own, NAME, namespace, service_rules())));
     }
+    let strimzi: BTreeSet<_> = options.strimzi.iter().collect();
+    roles.extend(
+        strimzi
+            .into_iter()
+            .map(|namespace| role(own, &format!("{NAME}-strimzi"), namespace, strimzi_rules())),
+    );
     // Several installations with namespaces of their own live side by side.
     let name = if everywhere { NAME.to_owned() } else { format!("{NAME}:{own}") };
     Rights {
@@ -93,13 +101,12 @@ pub fn print(out: &mut dyn Write, options: &Options) -> Result<(), Error> {
 /// # Errors
 /// The output cannot be written.
 pub fn print_rules(out: &mut dyn Write, lease: &str) -> Result<(), Error> {
-    let options =
-        Options { operator_namespace: String::new(), namespaces: Vec::new(), lease: lease.to_owned() };
     let rules = BTreeMap::from([
         ("cluster", cluster_rules(false)),
         ("everywhere", cluster_rules(true)),
-        ("own", own_rules(&options)),
+        ("own", own_rules(lease)),
         ("service", service_rules()),
+        ("strimzi", strimzi_rules()),
     ]);
     write!(
         out,
@@ -145,19 +152,29 @@ fn cluster_rules(everywhere: bool) -> Vec<PolicyRule> {
 }
 
 /// Rights in the operator's own namespace. `create` cannot be limited to a name.
-fn own_rules(options: &Options) -> Vec<PolicyRule> {
-    let rule = |group: &str, resource: &str, verbs: &[&str], name: Option<&String>| PolicyRule {
-        resource_names: name.map(|name| vec![name.clone()]),
+fn own_rules(lease: &str) -> Vec<PolicyRule> {
+    let rule = |group: &str, resource: &str, verbs: &[&str], name: Option<&str>| PolicyRule {
+        resource_names: name.map(|name| vec![name.to_owned()]),
         ..rule(group, vec![resource.to_owned()], verbs.iter().map(|&verb| verb.to_owned()).collect())
     };
     vec![
         rule("coordination.k8s.io", "leases", &["create"], None),
-        rule("coordination.k8s.io", "leases", &["get", "update"], Some(&options.lease)),
+        rule("coordination.k8s.io", "leases", &["get", "update"], Some(lease)),
         // The key of hashes, and what classes name to reach Kafka clusters with.
         rule("", "secrets", &["create", "get"], None),
         // The ledgers of Kafka topics and users.
         rule("", "configmaps", &["list", "create", "patch"], None),
     ]
+}
+
+/// Rights in a namespace with objects of Strimzi's: those, and the passwords that it makes.
+fn strimzi_rules() -> Vec<PolicyRule> {
+    let mut table = Table::default();
+    for resource in ["kafkatopics", "kafkausers"] {
+        table.grant("kafka.strimzi.io", resource, &["get", "list", "watch", "create", "patch", "delete"]);
+    }
+    table.grant("", "secrets", &["get"]);
+    table.rules()
 }
 
 /// Verbs by group and resource; what is granted twice is granted once.
@@ -240,6 +257,7 @@ mod tests {
             operator_namespace: "system".to_owned(),
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             lease: "the-lease".to_owned(),
+            strimzi: Vec::new(),
         }
     }
 
@@ -309,6 +327,18 @@ mod tests {
         assert_eq!(verbs(&rules, "", "configmaps"), ["list", "create", "patch"]);
         let named: Vec<_> = rules.iter().filter_map(|rule| rule.resource_names.clone()).flatten().collect();
         assert_eq!(named, ["the-lease"]);
+    }
+
+    #[test]
+    fn strimzis_objects_and_secrets_are_read_in_the_named_namespaces_only() {
+        let rights = rights(&Options { strimzi: vec!["kafka".to_owned()], ..options(&["shop"]) });
+        let (last, others) = rights.roles.split_last().unwrap();
+        assert_eq!(last.0.metadata.namespace.as_deref(), Some("kafka"));
+        let rules = last.0.rules.clone().unwrap();
+        assert_eq!(verbs(&rules, "", "secrets"), ["get"]);
+        assert_eq!(verbs(&rules, "kafka.strimzi.io", "kafkausers").len(), 6);
+        let others: Vec<_> = others.iter().flat_map(|(role, _)| role.rules.clone().unwrap()).collect();
+        assert!(verbs(&others, "kafka.strimzi.io", "kafkatopics").is_empty());
     }
 
     #[test]

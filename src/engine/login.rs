@@ -13,7 +13,7 @@ use super::observe::{Data, Observation, Observer, Seen, is_at, is_foreign, recor
 use super::request::Failure;
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, names};
-use crate::intent::kafka::{ClusterIntent, KafkaLogin, ModeIntent, UsersIntent};
+use crate::intent::kafka::{ClusterIntent, KafkaLogin, UsersIntent};
 use crate::intent::references::Wanted;
 use crate::intent::{MissingReference, ReferenceKey, ReferenceKind, ReferenceState};
 use crate::kafka::account::Stored;
@@ -25,12 +25,7 @@ const MECHANISM: &str = "SCRAM-SHA-512";
 
 /// A login that somebody else puts into a Secret, with the keys that the pods read.
 pub fn made_elsewhere(cluster: Option<&ClusterIntent>) -> Option<(ReferenceKey, Wanted)> {
-    // This release makes no users through Strimzi.
-    let ours = made_by_us(cluster).is_some();
-    let secret = match &cluster?.users {
-        UsersIntent::Existing { secret, .. } | UsersIntent::Managed { secret, .. } if !ours => secret,
-        _ => return None,
-    };
+    let UsersIntent::Existing { secret, .. } = &cluster?.users else { return None };
     let key = ReferenceKey { kind: ReferenceKind::Secret, name: secret.clone() };
     let required = LOGIN.iter().map(|&name| name.to_owned()).collect();
     Some((key, Wanted { required, must_exist: true, ..Wanted::default() }))
@@ -38,9 +33,9 @@ pub fn made_elsewhere(cluster: Option<&ClusterIntent>) -> Option<(ReferenceKey, 
 
 /// Name of the Secret with the login that the operator makes.
 pub fn made_by_us(cluster: Option<&ClusterIntent>) -> Option<&str> {
-    match cluster.map(|cluster| (&cluster.users, &cluster.mode)) {
-        Some((UsersIntent::Managed { secret, .. }, ModeIntent::Direct)) => Some(secret),
-        _ => None,
+    match &cluster?.users {
+        UsersIntent::Managed { secret, .. } => Some(secret),
+        UsersIntent::Existing { .. } | UsersIntent::None => None,
     }
 }
 

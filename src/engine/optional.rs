@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
@@ -15,6 +16,21 @@ use crate::plan::{self, Kind};
 /// Until an API that seems to be gone is asked for once more, and until an answer is asked for that did
 /// not come: a server that has just started may not know all of its APIs yet.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// Whether the cluster serves all of these resources in this group and version.
+///
+/// # Errors
+/// The server does not say.
+pub(super) async fn serves(client: &Client, version: &str, plurals: &[&str]) -> Result<bool, Failure> {
+    match bounded(client.list_api_group_resources(version)).await {
+        Ok(list) => {
+            let names: Vec<&str> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
+            Ok(plurals.iter().all(|plural| names.contains(plural)))
+        }
+        Err(Failure::Missing(_) | Failure::NotServed(_)) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
 
 /// One group and version with the kinds of it that a plan can hold.
 struct OptionalApi {
@@ -94,14 +110,8 @@ impl OptionalApi {
     }
 
     async fn is_served(&self) -> Result<bool, Failure> {
-        match bounded(self.watches.client.list_api_group_resources(&self.version)).await {
-            Ok(list) => {
-                let names: Vec<&str> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
-                Ok(self.kinds.iter().all(|kind| names.contains(&kind.plural)))
-            }
-            Err(Failure::Missing(_) | Failure::NotServed(_)) => Ok(false),
-            Err(failure) => Err(failure),
-        }
+        let plurals: Vec<&str> = self.kinds.iter().map(|kind| kind.plural).collect();
+        serves(&self.watches.client, &self.version, &plurals).await
     }
 
     /// Watches the kinds. They count as served once they could be listed: without the right to read them

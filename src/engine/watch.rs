@@ -473,11 +473,20 @@ fn is_absent(status: &Status) -> bool {
 }
 
 /// Whether the server says that it does not know the kind.
-fn is_unknown(error: &watcher::Error) -> bool {
+pub(super) fn is_unknown(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => is_absent(status),
+        _ => false,
+    }
+}
+
+/// Whether the server says that the objects may not be listed or watched.
+pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.is_forbidden(),
         _ => false,
     }
 }

@@ -49,6 +49,19 @@ pub struct ClusterIntent {
     pub acls: bool,
 }
 
+impl ClusterIntent {
+    /// Whether nobody can see what is on the brokers.
+    pub fn is_blind(&self) -> bool {
+        matches!(self.mode, ModeIntent::Strimzi { guarded: false, .. })
+    }
+
+    /// Whether the operator can give rights to the users of this cluster: through Strimzi only to those
+    /// that it has made there.
+    pub fn may_have_rights(&self) -> bool {
+        self.mode == ModeIntent::Direct || !matches!(self.users, UsersIntent::Existing { .. })
+    }
+}
+
 /// How topics and users are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModeIntent {
@@ -56,6 +69,8 @@ pub enum ModeIntent {
     Direct,
     /// By objects of Strimzi's operators.
     Strimzi {
+        /// Whether the class gives the operator a login, to see what is on the brokers.
+        guarded: bool,
         /// Where they are kept.
         namespace: String,
         /// Value of the label `strimzi.io/cluster`.

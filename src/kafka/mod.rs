@@ -9,5 +9,6 @@ pub mod model;
 pub mod names;
 pub mod release;
 pub mod rights;
+pub mod strimzi;
 pub mod topic;
 pub mod view;

@@ -28,6 +28,9 @@ pub struct NewTopic {
     pub replication_factor: Option<i32>,
     /// Configuration to set.
     pub config: BTreeMap<String, String>,
+    /// The Microservice that it is made for, as `namespace/name`: a cluster that keeps descriptions of
+    /// its topics shows it there.
+    pub made_for: String,
 }
 
 /// Changes of the configuration of one topic: `Some` sets a key, `None` goes back to the default.

@@ -2,6 +2,7 @@
 //! decision. Nothing here changes, reads or deletes a topic that belongs to somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Formatter, Result};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,12 @@ impl Owner {
     /// Whether both are the same Microservice or one that took its place.
     pub fn continues(&self, other: &Self) -> bool {
         self.namespace == other.namespace && self.name == other.name
+    }
+}
+
+impl Display for Owner {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -63,6 +70,8 @@ pub struct Declared {
     pub config: BTreeMap<String, String>,
     /// What may be done with it.
     pub management: Management,
+    /// Whether nobody can see what is on the cluster: what may be there already is not known.
+    pub blind: bool,
     /// Whether the owner has confirmed that a compacted topic may get more partitions: keys move to
     /// other partitions, so the latest value of one may be in two.
     pub repartition: bool,
@@ -135,6 +144,8 @@ pub enum Obstacle {
     /// It is recorded as this Microservice's on a cluster of this id: to create it here would leave its
     /// messages there.
     OnOtherCluster(String),
+    /// Nobody can see whether it exists and what it holds, which this needs.
+    Blind,
     /// It does not exist and is to be observed only.
     Absent,
     /// It has more partitions than asked for; Kafka cannot take partitions away.
@@ -206,6 +217,10 @@ pub fn decide(declared: &Declared, have: Option<&Topic>, recorded: Option<&Recor
     }
     match (declared.management, have, recorded) {
         (Management::Observe, Some(_), _) => Decision::default(),
+        // Nobody sees it, or what it has of its own could not be kept.
+        (Management::Observe, None, _) | (Management::Adopt, _, None) if declared.blind => {
+            refused(Obstacle::Blind)
+        }
         (Management::Observe, None, _) => refused(Obstacle::Absent),
         (Management::Manage, Some(_), None) => refused(Obstacle::ExistsUnmanaged),
         (_, Some(topic), recorded) => bring_in_line(declared, topic, recorded),
@@ -223,6 +238,7 @@ fn create(declared: &Declared, recorded: Option<&Recorded>) -> Decision {
         partitions: declared.partitions.or(declared.initial_partitions),
         replication_factor: declared.replication_factor.or(declared.initial_replication_factor),
         config: declared.config.clone(),
+        made_for: declared.owner.to_string(),
     };
     // Without an id it was never there: its creation was interrupted.
     let lost = recorded.is_some_and(|record| !record.id.is_empty());

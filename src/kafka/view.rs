@@ -94,6 +94,8 @@ pub enum Happened {
     Repaired(Vec<String>),
     /// It was let go and stays on the broker.
     Retained(Kept),
+    /// Strimzi had an object for it of which the ledger knows nothing: it is left alone, and it stays.
+    Stray,
     /// It was deleted.
     Deleted,
     /// Another Microservice owns it now, as namespace and name.

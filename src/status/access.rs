@@ -5,7 +5,7 @@ use super::facts::{Facts, Pass, Truth, Verdict, find};
 use super::text;
 use crate::api::Reason;
 use crate::intent::KafkaIntent;
-use crate::intent::kafka::{ModeIntent, UsersIntent};
+use crate::intent::kafka::UsersIntent;
 use crate::kafka::account::Obstacle;
 use crate::kafka::consent::{Ask, Lack};
 use crate::kafka::view::{AccessView, Trouble};
@@ -28,8 +28,8 @@ pub(super) fn condition(facts: &Facts<'_>) -> Option<Verdict> {
     if !is_kept(kafka) {
         return None;
     }
-    if kafka.cluster.mode != ModeIntent::Direct {
-        let message = "This release makes no users through Strimzi: use a cluster of mode Direct, or users.mode Existing.";
+    if !kafka.cluster.may_have_rights() {
+        let message = "Strimzi takes ACLs of its own users only: the platform team sets acls: None, or users.mode Managed, for this cluster in the class.";
         return Some(Verdict::new(Truth::False, Reason::Unsupported, message));
     }
     Some(match facts.inputs.access {
@@ -214,6 +214,20 @@ fn refusal(kafka: &KafkaIntent, trouble: &Trouble) -> String {
              makes users and ACLs"
                 .to_owned()
         }
+        Reason::ApiNotServed => {
+            "the platform team installs Strimzi's definitions; that is noticed by itself".to_owned()
+        }
+        Reason::Forbidden => {
+            "the platform team gives the operator its rights on Strimzi's objects (rbac --strimzi-namespace)"
+                .to_owned()
+        }
+        Reason::Conflict => {
+            "have the platform team remove that object, or set another principalPrefix in the class".to_owned()
+        }
+        Reason::StrimziNotRunning => {
+            "the platform team starts Strimzi's operators, or corrects strimzi in the class".to_owned()
+        }
+        Reason::StrimziRefused => "ask the platform team, which reads the status of the KafkaUser".to_owned(),
         Reason::CredentialRefused => format!(
             "the platform team checks that cluster \"{cluster}\" takes SCRAM-SHA-512 on these addresses; it is tried \
              again"

@@ -50,7 +50,7 @@ fn kind(what: &Happened) -> (Reason, EventKind) {
         Happened::Replaced => (Reason::TopicReplaced, Warning),
         Happened::Repaired(_) => (Reason::TopicRepaired, Warning),
         Happened::Retained(Kept::Policy) => (Reason::TopicRetained, Normal),
-        Happened::Retained(_) => (Reason::TopicRetained, Warning),
+        Happened::Retained(_) | Happened::Stray => (Reason::TopicRetained, Warning),
         Happened::Deleted => (Reason::TopicDeleted, Normal),
         Happened::HandedOver(..) => (Reason::TopicHandedOver, Normal),
         Happened::Doomed => (Reason::TopicDeletionPending, Warning),
@@ -82,6 +82,10 @@ fn sentence(topic: &str, what: &Happened) -> String {
         Happened::Retained(kept) => {
             format!("Topic \"{topic}\" stays with its messages: {}.", why(topic, kept))
         }
+        Happened::Stray => format!(
+            "Topic \"{topic}\" stays with its messages: its KafkaTopic is in no ledger and goes, after Strimzi has let \
+             it go."
+        ),
         Happened::Deleted => format!("Topic \"{topic}\" is deleted with its messages."),
         Happened::HandedOver(namespace, name) => {
             format!("Topic \"{topic}\" belongs to Microservice {namespace}/{name} now.")

@@ -6,7 +6,7 @@ use super::text;
 use crate::api::Reason;
 use crate::api::status::{TopicState, TopicStatus};
 use crate::intent::KafkaIntent;
-use crate::intent::kafka::{ModeIntent, TopicIntent};
+use crate::intent::kafka::TopicIntent;
 use crate::kafka::topic::Obstacle;
 use crate::kafka::view::{TopicView, Trouble};
 
@@ -60,8 +60,9 @@ fn entry(
         physical_name: topic.physical_name.clone(),
         cluster: kafka.cluster.name.clone(),
         id: seen.map(|topic| topic.id.clone()).or_else(|| old?.id.clone()),
-        partitions: seen.map(|topic| topic.partitions).or_else(|| old?.partitions),
-        replication_factor: seen.map(|topic| topic.replication_factor).or_else(|| old?.replication_factor),
+        partitions: seen.map_or_else(|| old?.partitions, |topic| known(topic.partitions)),
+        replication_factor: seen
+            .map_or_else(|| old?.replication_factor, |topic| known(topic.replication_factor)),
         ..TopicStatus::default()
     };
     let with = |state, reason: Reason, message: String| TopicStatus {
@@ -70,10 +71,6 @@ fn entry(
         message: Some(text::cut(&message, text::MESSAGE_BYTES)),
         ..base.clone()
     };
-    if matches!(kafka.cluster.mode, ModeIntent::Strimzi { .. }) {
-        let message = "this release does not keep topics through Strimzi: use a cluster of mode Direct";
-        return with(TopicState::Refused, Reason::Unsupported, message.to_owned());
-    }
     match view {
         Some(TopicView { trouble: Some(trouble), .. }) if trouble.lasting => {
             let state = match (is_of_topic(trouble.reason), &base.id) {
@@ -102,6 +99,11 @@ fn entry(
     }
 }
 
+/// A number that somebody has seen.
+fn known(number: i32) -> Option<i32> {
+    Some(number).filter(|number| *number > 0)
+}
+
 /// Whether the cluster refuses the topic itself: its description has to change.
 fn is_of_topic(reason: Reason) -> bool {
     matches!(
@@ -110,6 +112,9 @@ fn is_of_topic(reason: Reason) -> bool {
             | Reason::TopicConfigRefused
             | Reason::TopicPolicyViolation
             | Reason::ReplicationImpossible
+            | Reason::StrimziRefused
+            | Reason::Conflict
+            | Reason::Rejected
     )
 }
 
@@ -134,6 +139,21 @@ fn refusal(topic: &TopicIntent, kafka: &KafkaIntent, trouble: &Trouble) -> Strin
             topic.physical_name
         ),
         Reason::Throttled => "it is sent again later".to_owned(),
+        Reason::ApiNotServed => {
+            "the platform team installs Strimzi's definitions; that is noticed by itself".to_owned()
+        }
+        Reason::Forbidden => {
+            "the platform team gives the operator its rights on Strimzi's objects (rbac --strimzi-namespace)"
+                .to_owned()
+        }
+        Reason::Conflict => {
+            "use another name, or have the platform team remove that object, which is not the operator's"
+                .to_owned()
+        }
+        Reason::StrimziNotRunning => {
+            "the platform team starts Strimzi's operators, or corrects strimzi in the class".to_owned()
+        }
+        Reason::StrimziRefused => "correct what is named here, or ask the platform team".to_owned(),
         Reason::TopicNameRefused => "use another name".to_owned(),
         Reason::ReplicationImpossible => {
             "lower replicationFactor, or wait until more brokers have joined".to_owned()
@@ -150,6 +170,7 @@ fn reason(obstacle: &Obstacle) -> Reason {
         Obstacle::OwnedBy(_) => Reason::TopicConflict,
         Obstacle::ExistsUnmanaged => Reason::TopicExists,
         Obstacle::OnOtherCluster(_) => Reason::TopicMoveRefused,
+        Obstacle::Blind => Reason::GuardsLimited,
         Obstacle::Absent => Reason::WaitingForTopic,
         Obstacle::PartitionDecrease { .. } => Reason::PartitionDecreaseRefused,
         Obstacle::CompactedGrowth { .. } => Reason::PartitionIncreaseUnconfirmed,
@@ -174,6 +195,11 @@ fn hindrance(topic: &TopicIntent, obstacle: &Obstacle) -> String {
             "it is on the cluster with the id {id} and would be created anew and empty here: restore the \
              bootstrapServers of the class, or remove the topic from spec.kafka.topics and add it again"
         ),
+        Obstacle::Blind => {
+            "the class gives the operator no login for the brokers, so it cannot see what the topic is: set \
+             managementPolicy: Manage for a new topic, or have the platform team add a login that may describe topics"
+                .to_owned()
+        }
         Obstacle::Absent => {
             "it does not exist, and managementPolicy: Observe never creates it: create it, or set Manage".to_owned()
         }
@@ -204,7 +230,12 @@ pub(super) fn condition(facts: &Facts<'_>, entries: &[TopicStatus]) -> Option<Ve
             .then(|| super::conditions::carried(facts, CONDITION));
     }
     let worst = worst(entries)?;
+    let blind = facts
+        .intent()
+        .and_then(|intent| intent.kafka.as_deref())
+        .is_some_and(|kafka| kafka.cluster.is_blind());
     let (truth, reason) = match worst.state {
+        TopicState::Ready if blind => (Truth::True, Reason::GuardsLimited),
         TopicState::Ready => (Truth::True, Reason::TopicsReady),
         TopicState::Unknown => (Truth::Unknown, reason_of(worst)),
         TopicState::Pending | TopicState::Refused => (Truth::False, reason_of(worst)),
@@ -213,6 +244,13 @@ pub(super) fn condition(facts: &Facts<'_>, entries: &[TopicStatus]) -> Option<Ve
         (Truth::True, 1) => "The one topic is on the cluster as described.".to_owned(),
         (Truth::True, count) => format!("All {count} topics are on the cluster as described."),
         _ => failing(entries.iter().filter(|entry| entry.state != TopicState::Ready)),
+    };
+    let message = match reason {
+        Reason::GuardsLimited if truth == Truth::True => format!(
+            "{message} The class gives the operator no login for the brokers: whether a topic was there before is not \
+             known, none is deleted (deletionPolicy: Delete retains), and none is taken over."
+        ),
+        _ => message,
     };
     Some(Verdict::new(truth, reason, message))
 }
@@ -236,6 +274,9 @@ pub(super) fn needs_a_person(reason: Reason) -> bool {
             | Reason::TopicNameRefused
             | Reason::TopicConfigRefused
             | Reason::TopicPolicyViolation
+            | Reason::StrimziRefused
+            | Reason::Conflict
+            | Reason::GuardsLimited
     )
 }
 

@@ -60,7 +60,7 @@ async fn every_rendering_is_accepted_by_a_real_api_server() {
     let cluster = Cluster::shared();
     let (helm, client) = (Helm::new(cluster), cluster.client().await);
     let namespace = Namespace::new(cluster, "charts").await;
-    for name in ["shop", "bank"] {
+    for name in ["shop", "bank", "kafka"] {
         let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         apply_as_given(&client, &manifest).await;
     }
@@ -82,12 +82,16 @@ async fn every_rendering_is_accepted_by_a_real_api_server() {
 #[tokio::test]
 async fn the_rights_are_those_that_rbac_prints() {
     let helm = Helm::new(Cluster::shared());
-    for namespaces in [vec![], vec!["shop", "bank"]] {
-        let mut arguments = vec!["rbac", "--namespace", "system"];
-        namespaces.iter().for_each(|name| arguments.extend(["--namespaced", name]));
-        let set =
-            if namespaces.is_empty() { String::new() } else { " --set watchNamespaces={shop,bank}".into() };
-        let objects = rendered(&helm, &format!("--namespace system --set rbac.aggregate=false{set}")).await;
+    for (arguments, values) in [
+        (vec![], ""),
+        (
+            vec!["--namespaced", "shop", "--namespaced", "bank", "--strimzi-namespace", "kafka"],
+            "--set watchNamespaces={shop,bank} --set strimziNamespaces={kafka}",
+        ),
+    ] {
+        let objects =
+            rendered(&helm, &format!("--namespace system --set rbac.aggregate=false {values}")).await;
+        let arguments = [vec!["rbac", "--namespace", "system"], arguments].concat();
         for kind in ["ClusterRole", "Role"] {
             let rules = |objects: &[Value]| -> Vec<(Value, Value)> {
                 let mut all: Vec<(Value, Value)> = of_kind(objects, kind)
@@ -97,7 +101,7 @@ async fn the_rights_are_those_that_rbac_prints() {
                 all.sort_by_key(|(namespace, rules)| format!("{namespace}{rules}"));
                 all
             };
-            assert_eq!(rules(&objects), rules(&manifests(&arguments)), "{kind} for {namespaces:?}");
+            assert_eq!(rules(&objects), rules(&manifests(&arguments)), "{kind} for {arguments:?}");
         }
     }
 }
@@ -126,8 +130,13 @@ async fn a_release_is_installed_upgraded_and_removed_and_its_services_stay() {
 
     // The pods of the release are simulated: here runs what they would, with their rights alone.
     let installation = Installation::of_account(&cluster, &system, account).await;
-    let options =
-        OperatorOptions { namespaces: vec![], leader_elect: true, log: "info".into(), arguments: vec![] };
+    let options = OperatorOptions {
+        namespaces: vec![],
+        leader_elect: true,
+        log: "info".into(),
+        arguments: vec![],
+        strimzi: vec![],
+    };
     let mut operator = Operator::start_in(&installation, options).await;
     apply_as_given(&client, &order()).await;
     wait_ready(&client).await;

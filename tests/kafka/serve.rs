@@ -16,6 +16,7 @@ mod partial;
 mod refused;
 mod rotation;
 mod shop;
+mod strimzi;
 mod stuck;
 mod weak;
 

@@ -4,6 +4,7 @@
 mod authority;
 mod node;
 mod proxy;
+pub mod strimzi;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -244,7 +245,12 @@ fn free_port() -> u16 {
 
 /// The directory with Kafka's jars.
 fn jars() -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("kafka");
+    tool("kafka")
+}
+
+/// What `make kafka-tools` has put here.
+fn tool(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join(name);
     assert!(path.exists(), "{} is missing: run `make kafka-tools`", path.display());
     path
 }

@@ -22,7 +22,7 @@ pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::{Cluster, scratch};
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
-pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api};
+pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed};
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};

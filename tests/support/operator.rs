@@ -35,6 +35,8 @@ pub struct OperatorOptions {
     pub log: String,
     /// Further arguments of `run`.
     pub arguments: Vec<String>,
+    /// Namespaces with objects of Strimzi's that it may read and write.
+    pub strimzi: Vec<String>,
 }
 
 impl OperatorOptions {
@@ -45,6 +47,7 @@ impl OperatorOptions {
             leader_elect: false,
             log: "info,microservice_operator=debug".to_owned(),
             arguments: Vec::new(),
+            strimzi: Vec::new(),
         }
     }
 }
@@ -238,7 +241,7 @@ impl Installation {
 
         let namespace = format!("operator-{}", suffix());
         create_namespace(&client, &namespace).await;
-        let account = install_rights(&client, &namespace, &options.namespaces).await;
+        let account = install_rights(&client, &namespace, options).await;
         Self::of_account(cluster, &namespace, &account).await
     }
 
@@ -372,10 +375,13 @@ pub async fn install_crds(client: &Client, cluster: &Cluster) {
 }
 
 /// Applies what `microservice-operator rbac` prints and returns the name of the ServiceAccount.
-async fn install_rights(client: &Client, own: &str, watched: &[String]) -> String {
+async fn install_rights(client: &Client, own: &str, options: &OperatorOptions) -> String {
     let mut arguments = vec!["rbac", "--namespace", own];
-    for namespace in watched {
+    for namespace in &options.namespaces {
         arguments.extend(["--namespaced", namespace]);
+    }
+    for namespace in &options.strimzi {
+        arguments.extend(["--strimzi-namespace", namespace]);
     }
     let mut account = None;
     for manifest in manifests(&arguments) {

@@ -62,6 +62,13 @@ pub struct Cluster {
     pub strimzi: Option<Strimzi>,
 }
 
+impl Cluster {
+    /// Whether the operator has a login of its own, by password or certificate.
+    pub fn is_login_given(&self) -> bool {
+        self.sasl.is_some() || self.tls.as_ref().is_some_and(|tls| tls.client_secret_name.is_some())
+    }
+}
+
 /// How topics and users are made.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub enum Mode {

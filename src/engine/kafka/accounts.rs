@@ -138,6 +138,7 @@ impl Accounts<'_> {
         self.give_rights(duties, &mut works).await?;
         self.make(duties, &mut works).await?;
         self.retire(duties, &mut works).await?;
+        self.hear(&mut works).await?;
         for (key, work) in &works {
             if let Some(duty) = duties.get_mut(key) {
                 let silent = !work.claims.open.is_empty();
@@ -227,19 +228,18 @@ impl Accounts<'_> {
     /// Gives new passwords to users that no Secret holds, and tries them.
     async fn make(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
         let wanted = works.iter().filter_map(|(key, work)| Some((key.clone(), work.decision.make.clone()?)));
-        let new: Vec<(Key, Credential)> =
-            wanted.map(|(key, user)| (key, Credential::random(&user))).collect();
+        let new: Vec<(Key, String)> = wanted.collect();
         if new.is_empty() {
             return Ok(());
         }
         may_write(self.fence)?;
         let term = self.fence.term();
-        let salted: Vec<_> = new.iter().map(|(_, credential)| credential.salted()).collect();
-        let answers = self.broker.set_users(&salted).await.map_err(|error| trouble(&error))?;
+        let names: Vec<String> = new.iter().map(|(_, user)| user.clone()).collect();
+        let answers = self.broker.make_users(&names).await.map_err(|error| trouble(&error))?;
         let mut made = Vec::new();
-        for ((key, credential), answer) in new.into_iter().zip(answers) {
+        for ((key, _), answer) in new.into_iter().zip(answers) {
             match answer {
-                Ok(()) => made.push((key, credential)),
+                Ok(credential) => made.push((key, credential)),
                 Err(error) => works.entry(key).or_default().stop(trouble(&error)),
             }
         }
@@ -258,6 +258,21 @@ impl Accounts<'_> {
                 }
                 Err(error) => work.stop(trouble(&error)),
             }
+        }
+        Ok(())
+    }
+
+    /// What has come of what the cluster was told of the users that stay.
+    async fn hear(&self, works: &mut Works) -> Result<(), Trouble> {
+        if !self.broker.keeps_descriptions() {
+            return Ok(());
+        }
+        for work in works.values_mut().filter(|work| work.trouble.is_none()) {
+            let users = work.stored.iter().flat_map(|record| record.users.keys());
+            let names: Vec<String> =
+                users.filter(|user| !work.decision.retire.contains(*user)).cloned().collect();
+            let answers = self.broker.verdicts_of_users(&names).await.map_err(|error| trouble(&error))?;
+            work.trouble = answers.into_iter().find_map(Result::err).map(|error| trouble(&error));
         }
         Ok(())
     }

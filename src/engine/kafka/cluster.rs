@@ -16,7 +16,8 @@ use super::access::Access;
 use super::accounts::Accounts;
 use super::ledger::Ledger;
 use super::letting::{Leaving, let_go};
-use super::round::{Round, of_ledger};
+use super::round::{Round, may_write, of_ledger};
+use super::strimzi::{Installation, Site, Strimzi};
 use super::trouble::trouble;
 use super::{Broker, Credential, Direct, Settings};
 use crate::api::kafka::class::Cluster as ClassCluster;
@@ -25,7 +26,7 @@ use crate::engine::live::Key;
 use crate::kafka::account::{self, Account};
 use crate::kafka::consent::Consents;
 use crate::kafka::topic::{Declared, Place, Recorded};
-use crate::kafka::view::{AccessView, News, TopicView, Trouble};
+use crate::kafka::view::{AccessView, Happened, News, TopicView, Trouble};
 
 /// How long a first change waits for others to go with it.
 const LINGER: Duration = Duration::from_millis(50);
@@ -45,6 +46,8 @@ pub struct Hub {
     pub principals: Ledger<account::Recorded>,
     /// Whether this replica may write.
     pub fence: Fence,
+    /// Reaches Strimzi's objects.
+    pub installation: Installation,
     /// Between two looks at what nothing was heard of.
     pub sweep: Duration,
     /// How long a user is kept at least after its successor is in the Secret.
@@ -88,9 +91,9 @@ pub struct Offer {
 pub struct Cluster {
     place: Place,
     hub: Arc<Hub>,
-    broker: Direct,
+    direct: Arc<Direct>,
     state: Mutex<State>,
-    wake: Notify,
+    wake: Arc<Notify>,
 }
 
 impl Cluster {
@@ -100,9 +103,9 @@ impl Cluster {
         Self {
             place,
             hub,
-            broker: Direct::new(Settings::default()),
+            direct: Arc::new(Direct::new(Settings::default())),
             state: Mutex::new(state),
-            wake: Notify::new(),
+            wake: Arc::default(),
         }
     }
 
@@ -206,15 +209,20 @@ impl Cluster {
     pub fn finish_doomed(&self) {
         let mut state = self.state();
         (state.doomed, state.leave) = (true, Some(Instant::now()));
+        state.tidy = Site::of(&state.spec).map(|_| Instant::now());
         self.wake.notify_one();
     }
 
     /// Looks at a topic soon: its record has changed.
     pub fn touch(&self, topic: &str) {
-        if let Some(topic) = self.state().topics.get_mut(topic) {
+        let mut state = self.state();
+        // Somebody else's objects of it may have to go.
+        let tidies = Site::of(&state.spec).is_some();
+        state.tidy = state.tidy.or(tidies.then(Instant::now));
+        if let Some(topic) = state.topics.get_mut(topic) {
             topic.due = Some(Instant::now());
-            self.wake.notify_one();
         }
+        self.wake.notify_one();
     }
 
     /// Looks at everything soon: another replica may have been at work.
@@ -240,6 +248,10 @@ impl Cluster {
     }
 
     async fn turn(&self) {
+        let strimzi = self.state().strimzi.clone();
+        if let Some(strimzi) = strimzi {
+            self.state().hear(strimzi.heard());
+        }
         if !self.begin().await {
             return;
         }
@@ -292,7 +304,7 @@ impl Cluster {
             let mut state = self.state();
             let changed = state.settings.as_ref() != Some(&settings);
             if changed {
-                self.broker.set(settings.clone());
+                self.direct.set(settings.clone());
                 state.settings = Some(settings.clone());
             }
             // The certificate authority is in the Secrets of the services too.
@@ -308,36 +320,85 @@ impl Cluster {
         if self.state().settings.is_none() {
             self.connect().await?;
         }
+        let strimzi = self.strimzi();
+        let broker: &dyn Broker = match &strimzi {
+            Some(strimzi) => strimzi.as_ref(),
+            None => self.direct.as_ref(),
+        };
         let known = self.state().cluster_id.clone();
         let cluster_id = match known {
             Some(id) => id,
-            None => self.broker.cluster_id().await.map_err(|error| trouble(&error))?,
+            None => broker.cluster_id().await.map_err(|error| trouble(&error))?,
         };
         self.state().cluster_id = Some(cluster_id.clone());
         let (ledger, fence) = (&self.hub.ledger, &self.hub.fence);
-        let round = Round { broker: &self.broker, ledger, cluster_id: &cluster_id, fence };
+        let round = Round { broker, ledger, cluster_id: &cluster_id, fence };
         let mut worked = Worked { outcomes: round.run(&mut batch.items).await?, ..Worked::default() };
         if let Some(leaving) = &batch.leaving {
             let mut leaving = leaving.clone();
             if self.state().doomed {
                 leaving.extend(self.doomed(&cluster_id).await?);
             }
-            worked.left = let_go(&self.broker, ledger, &cluster_id, &leaving, fence).await?;
+            worked.left = let_go(broker, ledger, &cluster_id, &leaving, fence).await?;
             self.state().doomed = false;
         }
         // After the topics: whoever has just got one may write to it.
-        self.work_on_logins(batch, &cluster_id, &mut worked).await?;
+        self.work_on_logins(batch, broker, &cluster_id, &mut worked).await?;
+        if let Some(strimzi) = strimzi.filter(|_| batch.tidies) {
+            worked.news = self.tidy(&strimzi).await?;
+        }
         Ok(worked)
+    }
+
+    /// What changes the cluster through Strimzi, if its mode is that.
+    fn strimzi(&self) -> Option<Arc<Strimzi>> {
+        let mut state = self.state();
+        let site = Site::of(&state.spec);
+        if state.strimzi.as_ref().map(|strimzi| strimzi.site()) != site.as_ref() {
+            let start = |site| {
+                let (direct, wake) = (Arc::clone(&self.direct), Arc::clone(&self.wake));
+                Arc::new(Strimzi::start(&self.hub.installation, site, direct, wake))
+            };
+            state.strimzi = site.map(start);
+        }
+        state.strimzi.clone()
+    }
+
+    /// Lets the objects of topics lie that are nobody's any more, on whatever cluster they are recorded.
+    async fn tidy(&self, strimzi: &Strimzi) -> Result<Vec<(Key, News)>, Trouble> {
+        let (mut idle, mut strays) = (BTreeSet::new(), BTreeMap::new());
+        for (topic, owner) in strimzi.kept() {
+            let known = self.hub.ledger.is_known(&topic).await.map_err(|failure| of_ledger(&failure))?;
+            if known != Some(true) {
+                if known.is_none() {
+                    strays.insert(topic.clone(), owner);
+                }
+                idle.insert(topic);
+            }
+        }
+        if idle.is_empty() {
+            return Ok(Vec::new());
+        }
+        may_write(&self.hub.fence)?;
+        let begun = strimzi.let_lie(&idle).await.map_err(|error| trouble(&error))?;
+        // Of a topic that was let go it was told then.
+        let told = |topic: String| {
+            let (namespace, name) = strays.get(&topic)?.as_deref()?.split_once('/')?;
+            tracing::warn!(topic, "a KafkaTopic without a record is left to lie; the topic stays");
+            Some((Key::new(namespace, name), News { topic, what: Happened::Stray }))
+        };
+        Ok(begun.into_iter().filter_map(told).collect())
     }
 
     async fn work_on_logins(
         &self,
         batch: &mut Batch,
+        broker: &dyn Broker,
         cluster_id: &str,
         worked: &mut Worked,
     ) -> Result<(), Trouble> {
         let accounts = Accounts {
-            broker: &self.broker,
+            broker,
             ledger: &self.hub.principals,
             topics: &self.hub.ledger,
             cluster_id,

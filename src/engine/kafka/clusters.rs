@@ -11,6 +11,7 @@ use super::accounts::ledger_name;
 use super::cluster::{Cluster, Declaration, Hub, Offer};
 use super::ledger::{self, Edit, Entry};
 use super::letting::Leaving;
+use super::strimzi::Site;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
@@ -331,6 +332,8 @@ impl Clusters {
         ledger::renew(&self.hub.ledger, &self.hub.principals).await?;
         let entries = self.hub.ledger.select(|record| record.doomed).await?;
         let places: BTreeSet<Place> = entries.into_iter().map(|entry| entry.record.place).collect();
+        // Where Strimzi is at work, objects may be left of topics that nobody declares any more.
+        let places: BTreeSet<Place> = places.into_iter().chain(self.strimzi().await?).collect();
         for cluster in places.iter().filter_map(|place| self.at(place)) {
             cluster.finish_doomed();
         }
@@ -341,16 +344,27 @@ impl Clusters {
         Ok(())
     }
 
+    /// Clusters of mode Strimzi on which this installation has ever had topics.
+    async fn strimzi(&self) -> Result<BTreeSet<Place>, Failure> {
+        let all = self.hub.ledger.select(|_| true).await?;
+        let places: BTreeSet<Place> = all.into_iter().map(|entry| entry.record.place).collect();
+        let is_strimzi = |place: &Place| self.described(place).is_some_and(|spec| Site::of(&spec).is_some());
+        Ok(places.into_iter().filter(is_strimzi).collect())
+    }
+
+    /// What its class says of a cluster now.
+    fn described(&self, place: &Place) -> Option<ClassCluster> {
+        let class = self.world.classes.get(&Key::new("", &place.class))?;
+        let clusters = &class.spec.kafka.as_ref()?.clusters;
+        clusters.iter().find(|cluster| cluster.name == place.cluster).cloned()
+    }
+
     /// The cluster of a record, even if nobody declares a topic there now.
     fn at(&self, place: &Place) -> Option<Arc<Cluster>> {
-        let class = self.world.classes.get(&Key::new("", &place.class));
-        let spec = class
-            .as_ref()
-            .and_then(|class| class.spec.kafka.as_ref())
-            .and_then(|kafka| kafka.clusters.iter().find(|cluster| cluster.name == place.cluster));
+        let spec = self.described(place);
         let mut state = self.state();
         match spec {
-            Some(spec) => Some(state.cluster(&self.hub, place, spec)),
+            Some(spec) => Some(state.cluster(&self.hub, place, &spec)),
             None => state.clusters.get(place).cloned(),
         }
     }

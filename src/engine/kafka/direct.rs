@@ -56,6 +56,11 @@ impl Direct {
         }
     }
 
+    /// How it connects now.
+    pub fn settings(&self) -> Settings {
+        Settings::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many requests were sent; one that the client repeats because it was not done counts once.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

@@ -14,6 +14,7 @@ use crate::api::{FIELD_MANAGER, MANAGED_BY};
 use crate::engine::live::Key;
 use crate::engine::request::{Failure, bounded};
 use crate::kafka::ledger::{ANNOTATION_CLUSTER, LABEL, Record, key, object_name, records, shard, value};
+use crate::kafka::topic::Recorded;
 
 /// ConfigMaps per list page; each may have some hundred kilobytes.
 const PAGE: u32 = 16;
@@ -241,6 +242,25 @@ impl<R: Record> Ledger<R> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let stored = bounded(self.api.patch_metadata(&name, &params, &Patch::Merge(&patch))).await?;
         Ok(stored.metadata.resource_version)
+    }
+}
+
+impl Ledger<Recorded> {
+    /// Whether a topic of this name is somebody's on any cluster: `Some(false)` = it was let go. A record
+    /// that cannot be read is somebody's.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn is_known(&self, topic: &str) -> Result<Option<bool>, Failure> {
+        let number = shard(topic);
+        let mut guard = self.shards.lock().await;
+        let shards = self.loaded(&mut guard).await?;
+        let of_number = shards.iter().filter(|((_, shard), _)| *shard == number).map(|(_, shard)| shard);
+        let known = |shard: &Shard<Recorded>| {
+            let record = shard.records.get(topic).map(|record| !record.released);
+            record.or(shard.unreadable.contains(topic).then_some(true))
+        };
+        Ok(of_number.filter_map(known).max())
     }
 }
 

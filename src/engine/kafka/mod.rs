@@ -15,11 +15,13 @@ pub mod letting;
 pub mod round;
 mod scram;
 mod settings;
+pub mod strimzi;
 pub mod trouble;
 pub mod wants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::future::ready;
 
 use futures::future::BoxFuture;
 
@@ -69,6 +71,21 @@ pub enum BrokerError {
     /// The broker does not know the call, or has it switched off.
     #[error("the cluster does not support it: {0}")]
     Unsupported(String),
+    /// The API of whoever makes topics and users here is not served.
+    #[error("{0}")]
+    NotServed(String),
+    /// The API server does not let us read or write the objects of that API.
+    #[error("{0}")]
+    Forbidden(String),
+    /// An object that is needed is somebody else's.
+    #[error("{0}")]
+    Taken(String),
+    /// Whoever makes topics and users here says that it cannot.
+    #[error("{0}")]
+    Refused(String),
+    /// Whoever makes topics and users here has not been heard of for long.
+    #[error("{0}")]
+    NotHeard(String),
     /// A quota; try again later.
     #[error("the cluster throttles us: {0}")]
     Throttled(String),
@@ -105,6 +122,19 @@ impl Debug for ScramCredential {
     }
 }
 
+/// A topic of ours as it is, with what its owner describes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// The topic.
+    pub topic: Topic,
+    /// Its owner, as `namespace/name`.
+    pub made_for: String,
+    /// Configuration that is described.
+    pub config: BTreeMap<String, String>,
+    /// Replicas that are described.
+    pub replicas: Option<i32>,
+}
+
 /// What the operator asks of a cluster. Every call connects when it needs to, ends in bounded time,
 /// sends as few requests as its items fit in, and answers each item by itself. Equal items in one call
 /// are sent once; of two for one name that differ, the second is refused.
@@ -124,6 +154,21 @@ pub trait Broker: Debug + Send + Sync {
     fn delete<'a>(&'a self, topics: &'a [String]) -> Answer<'a, Results<()>>;
     /// Groups that have committed offsets for the topic or read it now.
     fn groups<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<Group>>;
+    /// Whether the cluster is told what is to be there, and carries it out by itself and in its own time. A
+    /// creation may be sent to it again.
+    fn keeps_descriptions(&self) -> bool {
+        false
+    }
+    /// Sees to it that what the cluster has been told of these topics is what they are to be: before any
+    /// of them is changed.
+    fn hold<'a>(&'a self, topics: &'a [Holding]) -> Answer<'a, Results<()>> {
+        Box::pin(ready(Ok(topics.iter().map(|_| Ok(())).collect())))
+    }
+    /// What has come of what the cluster was told of these topics: [`BrokerError::Unknown`] while it is at
+    /// work.
+    fn verdicts<'a>(&'a self, topics: &'a [String]) -> Answer<'a, Results<()>> {
+        Box::pin(ready(Ok(topics.iter().map(|_| Ok(())).collect())))
+    }
     /// All ACLs of one principal (`User:name`).
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>>;
     /// All ACLs of all principals.
@@ -136,6 +181,20 @@ pub trait Broker: Debug + Send + Sync {
     fn users<'a>(&'a self, names: &'a [String]) -> Answer<'a, BTreeSet<String>>;
     /// Sets the credentials of users.
     fn set_users<'a>(&'a self, credentials: &'a [ScramCredential]) -> Answer<'a, Results<()>>;
+    /// Makes users, or gives new passwords to those that are there; [`BrokerError::Unknown`] for one that
+    /// is still being made.
+    fn make_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<Credential>> {
+        Box::pin(async move {
+            let new: Vec<Credential> = names.iter().map(|name| Credential::random(name)).collect();
+            let salted: Vec<ScramCredential> = new.iter().map(Credential::salted).collect();
+            let answers = self.set_users(&salted).await?;
+            Ok(new.into_iter().zip(answers).map(|(credential, answer)| answer.map(|()| credential)).collect())
+        })
+    }
+    /// What has come of what the cluster was told of these users, as with topics.
+    fn verdicts_of_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>> {
+        Box::pin(ready(Ok(names.iter().map(|_| Ok(())).collect())))
+    }
     /// Removes the credentials of users; [`BrokerError::Missing`] for one that has none.
     fn remove_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>>;
     /// Logs in as a service does, on every broker that can be reached; one that refuses is an error.

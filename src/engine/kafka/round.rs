@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ledger::{Edit, Ledger};
 use super::trouble::trouble;
-use super::{Broker, BrokerError, Results};
+use super::{Broker, BrokerError, Holding, Results};
 use crate::api::Reason;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
@@ -97,10 +97,12 @@ impl Round<'_> {
         self.ask_first(items, &mut works).await?;
         self.record(&mut works).await?;
         self.create(items, &mut works).await?;
+        self.hold(&mut works).await?;
         self.grow(items, &mut works).await?;
         self.alter(items, &mut works).await?;
         self.settle(items, &mut works).await?;
         self.record(&mut works).await?;
+        self.hear(&mut works).await?;
         Ok(works.into_iter().map(|(name, work)| (name.clone(), outcome(&name, work, items))).collect())
     }
 
@@ -139,7 +141,9 @@ impl Round<'_> {
 
     /// Decides anew from what is known now.
     async fn judge(&self, work: &mut Work, item: &mut Item) -> Result<(), Trouble> {
-        if let Some(made) = item.made {
+        if let Some(made) = item.made
+            && (work.have.is_some() || !self.broker.keeps_descriptions())
+        {
             let Some(topic) = &work.have else {
                 // It was created and does not show yet: to create it again would be refused.
                 work.open = true;
@@ -237,13 +241,14 @@ impl Round<'_> {
             let begun = work.before.as_ref().is_some_and(|record| record.id.is_empty());
             match answer {
                 Ok(()) => {
-                    item.made = Some(Made { again: work.decision.surprises.contains(&Surprise::Deleted) });
+                    let again = work.decision.surprises.contains(&Surprise::Deleted);
+                    item.made.get_or_insert(Made { again });
                 }
                 Err(BrokerError::Unknown(_)) => work.open = true,
                 Err(BrokerError::Exists) if begun => work.open = true,
                 Err(error) => {
                     work.refuse(&error);
-                    work.sent = false;
+                    (work.sent, item.made) = (false, None);
                     undo.insert(name, Edit { from: work.stored.clone(), to: work.before.clone() });
                 }
             }
@@ -265,6 +270,55 @@ impl Round<'_> {
             work.decision.record.clone_from(&before);
             work.record.clone_from(&before);
             work.stored = before;
+        }
+        Ok(())
+    }
+
+    /// Where the cluster keeps descriptions, that of a topic which is ours and there comes before any
+    /// change of it.
+    async fn hold(&self, works: &mut Works) -> Result<(), Trouble> {
+        if !self.broker.keeps_descriptions() {
+            return Ok(());
+        }
+        let holding = |work: &Work| {
+            let topic =
+                work.have.clone().filter(|_| work.trouble.is_none() && work.decision.record.is_some())?;
+            let (declared, made_for) = (&work.declared, work.declared.owner.to_string());
+            Some(Holding {
+                topic,
+                made_for,
+                config: declared.config.clone(),
+                replicas: declared.replication_factor,
+            })
+        };
+        let held: Vec<Holding> = works.values().filter_map(holding).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        may_write(self.fence)?;
+        let answers = self.broker.hold(&held).await.map_err(|error| trouble(&error))?;
+        let mut undo = BTreeMap::new();
+        for (held, answer) in held.into_iter().zip(answers) {
+            let (Some(work), Err(error)) = (works.get_mut(&held.topic.name), answer) else { continue };
+            work.refuse(&error);
+            // One that cannot be taken over stays nobody's.
+            if work.before.is_none() {
+                undo.insert(held.topic.name, Edit { from: work.stored.clone(), to: None });
+            }
+        }
+        self.undo(undo, works).await
+    }
+
+    /// What has come of what the cluster was told, now or before.
+    async fn hear(&self, works: &mut Works) -> Result<(), Trouble> {
+        let told = |work: &Work| work.trouble.is_none() && work.decision.record.is_some();
+        let names: Vec<String> =
+            works.iter().filter(|(_, work)| told(work)).map(|(name, _)| name.clone()).collect();
+        let answers = self.broker.verdicts(&names).await.map_err(|error| trouble(&error))?;
+        for (name, answer) in names.into_iter().zip(answers) {
+            if let (Some(work), Err(error)) = (works.get_mut(&name), answer) {
+                work.trouble = Some(trouble(&error));
+            }
         }
         Ok(())
     }

@@ -28,6 +28,11 @@ fn reason(error: &BrokerError) -> Reason {
         BrokerError::InvalidPartitions(_) | BrokerError::InvalidConfig(_) => Reason::TopicConfigRefused,
         BrokerError::PolicyViolation(_) => Reason::TopicPolicyViolation,
         BrokerError::Unsupported(_) => Reason::Unsupported,
+        BrokerError::NotServed(_) => Reason::ApiNotServed,
+        BrokerError::Forbidden(_) => Reason::Forbidden,
+        BrokerError::Taken(_) => Reason::Conflict,
+        BrokerError::Refused(_) => Reason::StrimziRefused,
+        BrokerError::NotHeard(_) => Reason::StrimziNotRunning,
         BrokerError::Throttled(_) => Reason::Throttled,
         BrokerError::Missing | BrokerError::Unknown(_) => Reason::Progressing,
         BrokerError::Other(_) => Reason::ClusterFailed,
@@ -38,7 +43,11 @@ fn reason(error: &BrokerError) -> Reason {
 pub fn is_of_all(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::BrokerUnreachable | Reason::LoginRefused | Reason::TlsRefused | Reason::Throttled
+        Reason::BrokerUnreachable
+            | Reason::LoginRefused
+            | Reason::TlsRefused
+            | Reason::Throttled
+            | Reason::ApiNotServed
     )
 }
 

@@ -8,7 +8,7 @@ use super::cluster::{Declaration, Want};
 use crate::api::Microservice;
 use crate::api::kafka::{DeletionPolicy, ManagementPolicy};
 use crate::api::{ANNOTATION_CONFIRM_DELETE, ANNOTATION_CONFIRM_PARTITIONS, ANNOTATION_ROTATE};
-use crate::intent::kafka::{KafkaIntent, ModeIntent, TopicIntent, TopicReference, UsersIntent};
+use crate::intent::kafka::{KafkaIntent, TopicIntent, TopicReference, UsersIntent};
 use crate::kafka::account::{Account, Identity, Stored};
 use crate::kafka::consent::{Access, Consents, Origin, Use};
 use crate::kafka::topic::{Declared, Management, Owner, Place};
@@ -30,9 +30,6 @@ pub fn wants(
     kafka: &KafkaIntent,
     login: Login,
 ) -> Option<(Place, Declaration)> {
-    if kafka.cluster.mode != ModeIntent::Direct {
-        return None;
-    }
     let place = Place { class: class?.to_owned(), cluster: kafka.cluster.name.clone() };
     let owner = owner(object);
     let created = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
@@ -54,6 +51,7 @@ pub fn wants(
             ManagementPolicy::Observe => Management::Observe,
         },
         repartition: repartition.contains(&topic.physical_name),
+        blind: kafka.cluster.is_blind(),
     };
     let consents = |topic: &TopicIntent| Consents {
         producers: topic.producers.clone(),
@@ -75,7 +73,7 @@ fn account(
 ) -> Option<Account> {
     let identity = match &kafka.cluster.users {
         UsersIntent::Managed { users, .. } => Identity::Managed(users.clone()),
-        UsersIntent::Existing { principal, .. } if kafka.cluster.acls => {
+        UsersIntent::Existing { principal, .. } if kafka.cluster.acls && kafka.cluster.may_have_rights() => {
             Identity::Existing(principal.strip_prefix("User:").unwrap_or(principal).to_owned())
         }
         UsersIntent::Existing { .. } | UsersIntent::None => return None,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::intent::kafka::ModeIntent;
 
 fn cluster(protocol: &'static str) -> ClusterIntent {
     ClusterIntent {
@@ -99,13 +100,13 @@ fn half_a_login_is_none() {
 #[test]
 fn where_a_login_comes_from_follows_from_the_class() {
     let direct = cluster("SASL_SSL");
-    let mode = ModeIntent::Strimzi { namespace: "kafka".into(), cluster: "main".into() };
+    let mode = ModeIntent::Strimzi { guarded: true, namespace: "kafka".into(), cluster: "main".into() };
     let strimzi = ClusterIntent { mode, ..direct.clone() };
     let none = ClusterIntent { users: UsersIntent::None, ..direct.clone() };
     let ours = |cluster: &ClusterIntent| made_by_us(Some(cluster)).map(str::to_owned);
     let theirs = |cluster: &ClusterIntent| made_elsewhere(Some(cluster)).map(|(key, _)| key.name);
     let secret = || Some("order-kafka".to_owned());
     assert_eq!((ours(&direct), theirs(&direct)), (secret(), None));
-    assert_eq!((ours(&strimzi), theirs(&strimzi)), (None, secret()));
+    assert_eq!((ours(&strimzi), theirs(&strimzi)), (secret(), None));
     assert_eq!((ours(&none), theirs(&none)), (None, None));
 }

@@ -82,9 +82,11 @@ fn cluster_intent(namespace: &str, name: &str, class: &ClassKafka, cluster: &Clu
         (false, false) => "SASL_PLAINTEXT",
     };
     let mode = match (cluster.mode.unwrap_or_default(), &cluster.strimzi) {
-        (Mode::Strimzi, Some(strimzi)) => {
-            ModeIntent::Strimzi { namespace: strimzi.namespace.clone(), cluster: strimzi.cluster.clone() }
-        }
+        (Mode::Strimzi, Some(strimzi)) => ModeIntent::Strimzi {
+            guarded: cluster.is_login_given(),
+            namespace: strimzi.namespace.clone(),
+            cluster: strimzi.cluster.clone(),
+        },
         _ => ModeIntent::Direct,
     };
     ClusterIntent {

@@ -227,7 +227,9 @@ fn the_login_follows_the_cluster() {
     assert!(!kafka.cluster.acls);
     assert!(variables(&of).contains(&("KAFKA_SECURITY_PROTOCOL", "SSL")) && of.env.len() == 3);
     let (kafka, _) = cluster(json!({"mode": "Strimzi", "strimzi": {"namespace": "kafka", "cluster": "c"}}));
-    assert_eq!(kafka.cluster.mode, ModeIntent::Strimzi { namespace: "kafka".into(), cluster: "c".into() });
+    let strimzi = |guarded| ModeIntent::Strimzi { guarded, namespace: "kafka".into(), cluster: "c".into() };
+    assert_eq!(kafka.cluster.mode, strimzi(false));
+    assert!(kafka.cluster.is_blind());
 }
 
 #[test]

@@ -294,3 +294,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_nobody_can_see_is_neither_taken_over_nor_told_to_be_absent() {
+    let blind = |management| Declared { blind: true, management, ..declared() };
+    let refused = [Obstacle::Blind];
+    assert_eq!(decide(&blind(Management::Adopt), None, None).obstacles, refused);
+    assert_eq!(decide(&blind(Management::Adopt), Some(&live()), None).obstacles, refused);
+    assert_eq!(decide(&blind(Management::Observe), None, None).obstacles, refused);
+    assert_eq!(decide(&blind(Management::Observe), Some(&live()), None), Decision::default());
+    assert_eq!(decide(&blind(Management::Adopt), Some(&live()), Some(&record())).obstacles, []);
+    assert_eq!(decide(&blind(Management::Manage), None, None).changes.len(), 1);
+}

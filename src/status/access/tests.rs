@@ -1,6 +1,7 @@
 use super::super::samples::*;
 use super::*;
 use crate::intent::kafka::ClusterIntent;
+use crate::intent::kafka::ModeIntent;
 use crate::status::events::{EventKind, transitions};
 
 fn intent_of(users: UsersIntent) -> KafkaIntent {

@@ -142,6 +142,7 @@ fn every_obstacle_has_its_reason_and_names_topic_and_fix() {
         (Obstacle::OwnedBy(owner), "TopicConflict", "Microservice bank/ledger"),
         (Obstacle::ExistsUnmanaged, "TopicExists", "set managementPolicy: Adopt"),
         (Obstacle::OnOtherCluster("id2".to_owned()), "TopicMoveRefused", "id id2"),
+        (Obstacle::Blind, "GuardsLimited", "add a login"),
         (Obstacle::Absent, "WaitingForTopic", "set Manage"),
         (
             Obstacle::PartitionDecrease { wanted: 1, has: 3 },
@@ -181,6 +182,11 @@ fn every_refusal_has_its_reason_and_what_to_do() {
         (Reason::ReplicationImpossible, "lower replicationFactor", "Reconciling"),
         (Reason::TopicConfigRefused, "correct the fields", "Stalled"),
         (Reason::TopicPolicyViolation, "follow the policy", "Stalled"),
+        (Reason::ApiNotServed, "installs Strimzi's definitions", "Reconciling"),
+        (Reason::Forbidden, "rbac --strimzi-namespace", "Reconciling"),
+        (Reason::StrimziNotRunning, "starts Strimzi's operators", "Reconciling"),
+        (Reason::StrimziRefused, "correct what is named here", "Stalled"),
+        (Reason::Conflict, "which is not the operator's", "Stalled"),
     ];
     for (reason, fix, progress) in table {
         let mut world = world(&["a"]);

@@ -74,12 +74,28 @@ impl Shop {
         arguments: &[&str],
         neighbour: Option<&Namespace>,
     ) -> Self {
-        let cluster = Cluster::shared();
+        let options = OperatorOptions {
+            namespaces: neighbour.map(|neighbour| neighbour.name().to_owned()).into_iter().collect(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            ..OperatorOptions::namespace("")
+        };
+        let shop = Self::open_on(Cluster::shared(), name, kafka, options).await;
+        shop.describe_class(&kafka.sasl(), "{namespace}.{name}", "None").await;
+        shop
+    }
+
+    /// On this control plane, with the operator's Secret and without a class; the operator serves the own
+    /// namespace too.
+    pub async fn open_on(
+        cluster: &'static Cluster,
+        name: &str,
+        kafka: &Kafka,
+        options: OperatorOptions,
+    ) -> Self {
         let namespace = Namespace::new(cluster, name).await;
-        let mut options = OperatorOptions::namespace(namespace.name());
-        options.namespaces.extend(neighbour.map(|neighbour| neighbour.name().to_owned()));
-        options.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let operator = Operator::start(cluster, options).await;
+        let mut namespaces = vec![namespace.name().to_owned()];
+        namespaces.extend(options.namespaces.into_iter().filter(|name| !name.is_empty()));
+        let operator = Operator::start(cluster, OperatorOptions { namespaces, ..options }).await;
         let class = namespace.name().to_owned();
         let shop = Self {
             cluster,
@@ -90,7 +106,6 @@ impl Shop {
             cluster_id: kafka.id().to_owned(),
         };
         shop.login(&kafka.settings()).await;
-        shop.describe_class(&kafka.sasl(), "{namespace}.{name}", "None").await;
         shop
     }
 

@@ -92,7 +92,9 @@ impl Accounts<'_> {
                 (duty.carry.vanished, duty.carry.given) = (0, None);
             } else if !gone {
                 duty.carry.vanished = 0;
-            } else if duty.carry.given.is_none_or(|given| given.elapsed() >= SHOWS) {
+            } else if self.broker.keeps_descriptions()
+                || duty.carry.given.is_none_or(|given| given.elapsed() >= SHOWS)
+            {
                 duty.carry.vanished += 1;
             }
             work.contested = duty.carry.vanished >= CONTESTED;

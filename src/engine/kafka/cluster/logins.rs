@@ -11,7 +11,7 @@ use crate::engine::kafka::Credential;
 use crate::engine::kafka::accounts::{Allowed, Carry, Duties, Duty, Outcome};
 use crate::engine::kafka::trouble::{jittered, pace};
 use crate::engine::live::Key;
-use crate::kafka::account::{Account, Stored};
+use crate::kafka::account::{Account, Identity, Stored};
 use crate::kafka::consent::{Ask, Lack};
 use crate::kafka::view::{AccessView, News};
 
@@ -129,6 +129,15 @@ impl Logins {
                 login.due = Some(now);
             }
         }
+    }
+
+    /// A user has changed: whose it is is looked at.
+    pub(super) fn heard(&mut self, user: &str) {
+        let is_of = |login: &&mut Login| match &login.account.identity {
+            Identity::Managed(pair) => pair.iter().any(|of| of == user),
+            Identity::Existing(of) => of == user,
+        };
+        self.all.values_mut().filter(is_of).for_each(|login| login.due = Some(Instant::now()));
     }
 
     /// A Microservice is gone: its users and ACLs are to be removed.

@@ -2,6 +2,7 @@
 //! when to look again. No IO; only the clock of the task.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use crate::engine::kafka::Settings;
 use crate::engine::kafka::accounts::{self, Allowed, Duties};
 use crate::engine::kafka::letting::{Leaving, Let};
 use crate::engine::kafka::round::{Item, Made, Outcome};
+use crate::engine::kafka::strimzi::{Heard, Strimzi};
 use crate::engine::kafka::trouble::{OUTAGE, jittered, pace};
 use crate::engine::live::Key;
 use crate::kafka::topic::{Declared, Management, Owner};
@@ -50,6 +52,10 @@ pub(super) struct State {
     pub(super) doomed: bool,
     pub(super) outage: Option<Outage>,
     pub(super) sweep: Option<Instant>,
+    /// What changes the cluster, where that is Strimzi.
+    pub(super) strimzi: Option<Arc<Strimzi>>,
+    /// When objects of topics that are nobody's are due.
+    pub(super) tidy: Option<Instant>,
 }
 
 /// A topic that somebody declares.
@@ -79,11 +85,17 @@ pub(super) struct Batch {
     pub(super) allowed: Allowed,
     /// Logins of Microservices that are gone, if it is their turn.
     pub(super) departing: Option<BTreeMap<String, bool>>,
+    /// Whether objects of topics that are nobody's are to be looked for.
+    pub(super) tidies: bool,
 }
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.leaving.is_none() && self.duties.is_empty() && self.departing.is_none()
+        self.items.is_empty()
+            && self.leaving.is_none()
+            && self.duties.is_empty()
+            && self.departing.is_none()
+            && !self.tidies
     }
 }
 
@@ -95,6 +107,8 @@ pub(super) struct Worked {
     pub(super) logins: BTreeMap<Key, accounts::Outcome>,
     /// Logins that still have to go.
     pub(super) departs: BTreeSet<String>,
+    /// What happened to objects of topics that are nobody's.
+    pub(super) news: Vec<(Key, News)>,
 }
 
 pub(super) fn is_of_login(reason: Reason) -> bool {
@@ -151,7 +165,7 @@ impl State {
     pub(super) fn next(&self) -> Instant {
         let now = Instant::now();
         let idle = self.topics.is_empty() && self.leaving.is_empty() && self.logins.is_empty();
-        let due = self.topics.values().filter_map(|topic| topic.due).chain(self.leave);
+        let due = self.topics.values().filter_map(|topic| topic.due).chain(self.leave).chain(self.tidy);
         let due = due.chain(self.logins.next()).min();
         let sweep = (!idle).then(|| self.sweep.unwrap_or(now));
         let next = due.into_iter().chain(sweep).min().unwrap_or(now + NEVER);
@@ -171,6 +185,7 @@ impl State {
         self.sweep = Some(now + jittered(every));
         self.doomed = true;
         self.leave = self.leave.or(Some(now));
+        self.tidy = self.tidy.or(self.strimzi.is_some().then_some(now));
         // The Secrets may hold another login, and the addresses may lead to another cluster.
         (self.settings, self.cluster_id) = (None, None);
         for topic in self.topics.values_mut() {
@@ -179,11 +194,32 @@ impl State {
         self.logins.sweep();
     }
 
+    /// Strimzi has said something: what it concerns is looked at.
+    pub(super) fn hear(&mut self, heard: BTreeSet<Heard>) {
+        let now = Some(Instant::now());
+        for heard in heard {
+            match heard {
+                Heard::Api => {
+                    self.outage.iter_mut().for_each(|outage| outage.retry = Instant::now());
+                    self.topics.values_mut().for_each(|topic| topic.due = now);
+                    self.logins.sweep();
+                    (self.leave, self.tidy) = (self.leave.or(now), self.tidy.or(now));
+                }
+                Heard::Topic(name) => match self.topics.get_mut(&name) {
+                    Some(topic) => topic.due = now,
+                    None => self.tidy = self.tidy.or(now),
+                },
+                Heard::User(name) => self.logins.heard(&name),
+            }
+        }
+    }
+
     /// What is due, at most one batch of each kind, and those who leave if it is their turn.
     pub(super) fn take(&mut self) -> Batch {
         let (items, leaving) = self.take_topics();
         let (duties, allowed) = self.logins.take(&self.topics);
-        Batch { items, leaving, duties, allowed, departing: self.logins.take_leaving() }
+        let tidies = self.tidy.take_if(|due| *due <= Instant::now()).is_some();
+        Batch { items, leaving, duties, allowed, departing: self.logins.take_leaving(), tidies }
     }
 
     fn take_topics(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
@@ -221,7 +257,7 @@ impl State {
 
     /// Keeps what came out. Returns the objects that are to be told.
     pub(super) fn finish(&mut self, batch: Batch, worked: Result<Worked, Trouble>) -> HashSet<Key> {
-        let Batch { items, leaving, duties, departing, .. } = batch;
+        let Batch { items, leaving, duties, departing, tidies, .. } = batch;
         let mut told = HashSet::new();
         let names: Vec<String> = items.keys().cloned().collect();
         for (name, item) in &items {
@@ -247,11 +283,17 @@ impl State {
                     self.logins.left(departing, &worked.departs);
                 }
                 self.learned_logins(duties, worked.logins, &mut told);
+                for (key, news) in worked.news {
+                    self.tell(&mut told, key, news);
+                }
             }
             Err(trouble) => {
                 self.failed(trouble, &names, leaving.is_some(), &mut told);
                 if departing.is_some() {
                     self.logins.leave_again();
+                }
+                if tidies {
+                    self.tidy = self.tidy.or(Some(Instant::now()));
                 }
                 self.learned_logins(duties, BTreeMap::new(), &mut told);
             }
@@ -322,6 +364,8 @@ impl State {
             if let Some(topic) = self.topics.get_mut(&name) {
                 topic.due = Some(Instant::now());
             }
+            // Its object, if it has one, is let lie.
+            self.tidy = self.tidy.or(self.strimzi.is_some().then(Instant::now));
             if let Some(gone) = self.leaving.remove(&name) {
                 self.tell(told, gone.key(), News { topic: name, what });
             }

@@ -1,0 +1,8 @@
+//! Clusters of mode Strimzi: its real definitions, a stand-in for its operators, and a real broker behind
+//! them.
+
+mod apis;
+mod desk;
+mod letting_go;
+mod topics;
+mod users;
