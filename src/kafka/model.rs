@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::config::same;
+
 /// A topic as the broker has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topic {
@@ -31,6 +33,20 @@ pub struct NewTopic {
     /// The Microservice that it is made for, as `namespace/name`: a cluster that keeps descriptions of
     /// its topics shows it there.
     pub made_for: String,
+}
+
+impl NewTopic {
+    /// Whether this topic is exactly what the creation asks for.
+    pub fn is(&self, topic: &Topic) -> bool {
+        let number = |asked: Option<i32>, has: i32| asked.is_none_or(|asked| asked == has);
+        number(self.partitions, topic.partitions)
+            && number(self.replication_factor, topic.replication_factor)
+            && self.config.len() == topic.config.len()
+            && self
+                .config
+                .iter()
+                .all(|(key, value)| topic.config.get(key).is_some_and(|has| same(key, value, has)))
+    }
 }
 
 /// Changes of the configuration of one topic: `Some` sets a key, `None` goes back to the default.

@@ -28,6 +28,8 @@ pub struct Cluster {
     /// Answers to the next items of creations, instead of those that follow from what is there. `true` =
     /// it happens nevertheless.
     pub creations: VecDeque<(BrokerError, bool)>,
+    /// What somebody else makes immediately before the next item of a creation.
+    pub overtakes: Option<NewTopic>,
     /// What takes the place of a topic while groups are asked for.
     pub replaced: Option<Topic>,
     /// So many descriptions do not show what was created since.
@@ -73,6 +75,9 @@ impl Cluster {
     }
 
     fn create(&mut self, new: &NewTopic) -> Result<(), BrokerError> {
+        if let Some(faster) = self.overtakes.take() {
+            self.make(&faster);
+        }
         if let Some((error, happens)) = self.creations.pop_front() {
             if happens {
                 self.make(new);

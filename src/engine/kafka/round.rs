@@ -1,6 +1,8 @@
 //! One batch of topics: look, decide, record, send, look again. The ledger is written before the broker,
 //! so that what was sent is known even when no answer comes. One bad topic never fails its neighbours.
 
+mod exists;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -233,6 +235,7 @@ impl Round<'_> {
         }
         may_write(self.fence)?;
         let answers = self.broker.create(&new, false).await.map_err(|error| trouble(&error))?;
+        let ours = self.made_by_us(&new, &answers).await?;
         let mut undo = BTreeMap::new();
         for (name, answer) in names.into_iter().zip(answers) {
             let (Some(work), Some(item)) = (works.get_mut(&name), items.get_mut(&name)) else { continue };
@@ -245,7 +248,7 @@ impl Round<'_> {
                     item.made.get_or_insert(Made { again });
                 }
                 Err(BrokerError::Unknown(_)) => work.open = true,
-                Err(BrokerError::Exists) if begun => work.open = true,
+                Err(BrokerError::Exists) if begun || ours.contains(&name) => work.open = true,
                 Err(error) => {
                     work.refuse(&error);
                     (work.sent, item.made) = (false, None);

@@ -161,12 +161,24 @@ async fn a_crash_between_creation_and_confirmation_costs_only_the_right_to_delet
 #[tokio::test(start_paused = true)]
 async fn who_was_faster_keeps_the_topic_and_no_record_is_left() {
     let mut scene = Scene::new(&[topic("a")]);
-    scene.broker.cluster().creations.push_back((BrokerError::Exists, true));
+    let other = NewTopic { name: "a".into(), partitions: Some(7), ..NewTopic::default() };
+    scene.broker.cluster().overtakes = Some(other);
     let (outcomes, _) = scene.round().await;
     assert_eq!(view(&outcomes, "a").obstacles, [Obstacle::ExistsUnmanaged]);
     assert_eq!(scene.record("a").await, None);
     let (outcomes, _) = scene.round().await;
     assert_eq!(view(&outcomes, "a").obstacles, [Obstacle::ExistsUnmanaged]);
+}
+
+/// A broker repeats what it has passed on to a controller that changes.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_carried_out_twice_is_ours_but_never_deleted() {
+    let mut scene = Scene::new(&[topic("a")]);
+    scene.broker.cluster().creations.push_back((BrokerError::Exists, true));
+    let (outcomes, _) = scene.round().await;
+    assert_eq!((view(&outcomes, "a").obstacles.clone(), outcomes["a"].failure), (vec![], None));
+    let record = scene.record("a").await.unwrap();
+    assert!(!record.created && record.id == "id1", "{record:?}");
 }
 
 #[tokio::test(start_paused = true)]
