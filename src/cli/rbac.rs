@@ -96,7 +96,7 @@ pub fn print(out: &mut dyn Write, options: &Options) -> Result<(), Error> {
 }
 
 /// Prints the rules alone, by where they hold, for those who write the roles around them: the Helm chart.
-/// The Lease is the one of the default name.
+/// `lease` is the name of the Lease of the leader election.
 ///
 /// # Errors
 /// The output cannot be written.
