@@ -58,8 +58,9 @@ fn checkout() -> PathBuf {
 }
 
 fn script(blocks: &[Block<'_>]) -> String {
-    let mut script =
-        String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; make cluster-down' EXIT\n");
+    let mut script = String::from(
+        "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; make cluster-down' EXIT\n",
+    );
     for (number, block) in blocks.iter().enumerate() {
         script.push_str(&format!("printf '\\n{MARK} {number}\\n'\n"));
         for command in block.commands.iter().filter(|command| !NOT_RUN.contains(command)) {
