@@ -12,6 +12,7 @@ HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 PROM    := $(TOOLS)/promtool
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
+MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -74,6 +75,10 @@ alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they s
 docs: ## Build the documentation of the code, warnings denied
 	@scripts/toolchain.sh cargo
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+.PHONY: book
+book: $(MDBOOK) ## Build the pages of docs/ as a site in target/book, to be read without a network
+	@scripts/book.sh $(TARGET)/book
 
 .PHONY: crds
 crds: ## Write what is generated from the code: the definitions in crds/, and the same and the rights in charts/
@@ -152,6 +157,9 @@ $(DENY): Makefile scripts/build-crate.sh
 
 $(SBOM): Makefile scripts/build-crate.sh
 	@scripts/build-crate.sh cargo-cyclonedx 0.5.9 $@
+
+$(MDBOOK): Makefile scripts/build-crate.sh
+	@scripts/build-crate.sh mdbook 0.5.4 $@
 
 $(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/scan $@ "kube-score"

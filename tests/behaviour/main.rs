@@ -15,6 +15,7 @@ mod gitops;
 mod lag;
 mod leader;
 mod ownership;
+mod page;
 mod poison;
 mod program;
 mod quiet;
