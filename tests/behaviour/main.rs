@@ -29,4 +29,5 @@ mod secrets;
 mod smoke;
 mod status;
 mod steps;
+mod telemetry;
 mod way_out;
