@@ -1,5 +1,7 @@
 //! What pipelines rely on: `spec` belongs to whoever applies it, and the operator never writes it.
 
+mod examples;
+
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
