@@ -1,6 +1,6 @@
 //! The configuration of Kustomize knows every place where our kinds name an image or another object: a new
 //! field of the schema has to be in it. What Kustomize makes of it is in the behaviour tests.
-#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;
