@@ -10,6 +10,7 @@ STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
 HELM    := $(TOOLS)/helm
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
+MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
 
 export TARGET TOOLS
@@ -63,6 +64,10 @@ scan: $(SCORE) $(HELM) ## kube-score over everything that the examples render to
 docs: ## Build the documentation of the code, warnings denied
 	@scripts/toolchain.sh cargo
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+.PHONY: book
+book: $(MDBOOK) ## Build the pages of docs/ as a site in target/book, to be read without a network
+	@scripts/book.sh $(TARGET)/book
 
 .PHONY: crds
 crds: ## Write what is generated from the code: the definitions in crds/, and the same and the rights in charts/
@@ -134,6 +139,9 @@ $(DENY): Makefile scripts/build-crate.sh
 
 $(SBOM): Makefile scripts/build-crate.sh
 	@scripts/build-crate.sh cargo-cyclonedx 0.5.9 $@
+
+$(MDBOOK): Makefile scripts/build-crate.sh
+	@scripts/build-crate.sh mdbook 0.5.4 $@
 
 $(SCORE): $(wildcard tests/scan/*.go tests/scan/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/scan $@ "kube-score"

@@ -7,7 +7,7 @@ root=$(dirname "$(dirname "$file")")
 scripts/toolchain.sh cargo
 
 case $("$file" --version 2>/dev/null) in
-  "$crate $version" | "$crate-${crate#cargo-} $version") ;;
+  "$crate $version" | "$crate v$version" | "$crate-${crate#cargo-} $version") ;;
   *)
     echo "building $crate $version (once)"
     cargo install --quiet --locked --version "$version" --root "$root" --target-dir "$root/build-$crate" "$crate"

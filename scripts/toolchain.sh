@@ -38,12 +38,12 @@ check_go() {
 check_java() {
   local have
   command -v mvn >/dev/null || say "Maven (mvn), gets Kafka for the tests: the package maven, or https://maven.apache.org/install.html"
-  if ! command -v java >/dev/null; then
-    say "Java 17 or newer (java), runs Kafka for the tests: the package default-jre-headless, or https://adoptium.net"
+  if ! command -v java >/dev/null || ! command -v javac >/dev/null; then
+    say "a JDK 17 or newer (java, javac), runs Kafka for the tests: the package default-jdk-headless, or https://adoptium.net"
     return
   fi
   have=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
-  [ "${have:-0}" -ge 17 ] || say "Java 17 or newer (this is ${have:-unknown}), runs Kafka for the tests: the package openjdk-17-jre-headless"
+  [ "${have:-0}" -ge 17 ] || say "Java 17 or newer (this is ${have:-unknown}), runs Kafka for the tests: the package openjdk-17-jdk-headless"
 }
 
 for part in "${@:-}"; do

@@ -23,6 +23,7 @@ use crate::engine::classes;
 use crate::engine::fleet::Turns;
 use crate::engine::hash_key::HashKeys;
 use crate::engine::kafka::access::Access;
+use crate::engine::kafka::agreements::Agreements;
 use crate::engine::kafka::cluster::Hub;
 use crate::engine::kafka::clusters::Clusters;
 use crate::engine::kafka::ledger::Ledger;
@@ -198,6 +199,7 @@ fn hub(options: &Options, watches: Watches) -> Hub {
         access: Access::new(client.clone(), namespace),
         ledger: Ledger::new(client.clone(), namespace),
         principals: Ledger::new(client.clone(), namespace),
+        agreements: Agreements::default(),
         fence: options.fence.clone(),
         installation: Installation {
             client: client.clone(),

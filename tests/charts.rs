@@ -159,7 +159,7 @@ fn alerts_and_dashboard_ask_for_metrics_and_reasons_that_exist() {
         assert!(unknown.is_empty(), "{file} asks for {unknown:?}");
         for (_, list) in text.match_indices("reason=~\"").map(|(at, key)| text[at..].split_at(key.len())) {
             for reason in list.split('"').next().into_iter().flat_map(|list| list.split('|')) {
-                assert!(Reason::ALL.iter().any(|(known, _)| known.as_str() == reason), "{file}: {reason}");
+                assert!(Reason::ALL.iter().any(|known| known.reason.as_str() == reason), "{file}: {reason}");
             }
         }
     }

@@ -2,6 +2,7 @@
 //! Nothing here does IO; every other module depends on this one.
 
 pub mod class;
+pub mod conditions;
 pub mod defaults;
 pub mod id;
 pub mod kafka;

@@ -8,10 +8,11 @@ use super::samples::*;
 use super::views::{ChildOutcome, ContainerView, DeploymentView, PodView, Problem};
 use super::{equal_ignoring_times, events};
 use crate::api::Reason;
+use crate::api::conditions::MICROSERVICE;
 use crate::intent::Scaling;
 
 fn any_reason() -> impl Strategy<Value = Reason> {
-    select(Reason::ALL).prop_map(|(reason, _)| reason)
+    select(Reason::ALL).prop_map(|entry| entry.reason)
 }
 
 fn any_problem() -> impl Strategy<Value = Problem> {
@@ -131,6 +132,7 @@ proptest! {
                 prop_assert_eq!(condition.observed_generation, generation);
                 prop_assert!(condition.message.len() <= 1024);
                 prop_assert!(Reason::parse(&condition.reason).is_some());
+                prop_assert!(MICROSERVICE.iter().any(|(known, _)| *known == condition.type_));
                 let old = previous.as_ref().and_then(|old: &crate::api::MicroserviceStatus| find(&old.conditions, &condition.type_));
                 let kept = old.filter(|old| old.status == condition.status);
                 let since = kept.map_or(time(world.now), |old| old.last_transition_time.clone());

@@ -14,6 +14,7 @@ mod faults;
 mod lag;
 mod leader;
 mod ownership;
+mod page;
 mod poison;
 mod program;
 mod quiet;

@@ -19,7 +19,9 @@
 //! | config: unknown key, bad value | `of_one_call_the_bad_topics_are_refused_each_for_its_reason_and_the_good_ones_are_made` `altering_sets_and_resets_single_keys_and_leaves_foreign_ones` |
 //! | config: `delete,compact` beside `compact,delete` | `what_means_the_same_is_the_same` |
 //! | config: typed field and raw key disagree | `topic-config-typed` |
+//! | config: against a policy of the cluster | `what_a_policy_of_the_cluster_forbids_is_told_in_its_words_and_its_neighbours_are_made` |
 //! | time: partial batch failure | `of_one_call_the_bad_topics_are_refused_each_for_its_reason_and_the_good_ones_are_made` `one_bad_topic_says_what_to_do_and_its_neighbours_are_made` |
+//! | time: the controller moves in mid batch | `a_controller_that_moves_in_the_middle_of_a_batch_loses_and_doubles_nothing` |
 //! | time: answer lost after create | `a_creation_whose_answer_is_lost_is_found_and_not_sent_again` |
 //! | time: throttled | `a_quota_that_is_used_up_throttles` `a_quota_that_is_used_up_delays_topics_and_costs_no_request` |
 //! | time: half-open socket, slow broker | `a_cluster_that_says_nothing_is_caught_up_with_when_it_speaks_again` `a_slow_cluster_is_waited_for` |

@@ -53,7 +53,7 @@ impl Kubectl {
 }
 
 /// Runs a tool to its end, in a thread of its own.
-pub(super) async fn run(mut command: Command, stdin: String) -> Printed {
+pub async fn run(mut command: Command, stdin: String) -> Printed {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = move || {
         let mut process = command.spawn()?;

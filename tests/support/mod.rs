@@ -23,7 +23,7 @@ pub use cluster::{Cluster, scratch};
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};
-pub use kubectl::{Kubectl, Printed};
+pub use kubectl::{Kubectl, Printed, run};
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};
 

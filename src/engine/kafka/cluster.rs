@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::state::{Batch, State, Worked, is_of_login};
 use super::access::Access;
 use super::accounts::Accounts;
+use super::agreements::{Agreements, Inbox};
 use super::ledger::Ledger;
 use super::letting::{Leaving, let_go};
 use super::round::{Round, may_write, of_ledger};
@@ -24,7 +25,7 @@ use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::kafka::account::{self, Account};
-use crate::kafka::consent::Consents;
+use crate::kafka::consent::{Ask, Consents};
 use crate::kafka::topic::{Declared, Place, Recorded};
 use crate::kafka::view::{AccessView, Happened, News, TopicView, Trouble};
 
@@ -44,6 +45,8 @@ pub struct Hub {
     pub ledger: Ledger<Recorded>,
     /// Who has which users.
     pub principals: Ledger<account::Recorded>,
+    /// What the owners of topics allow.
+    pub agreements: Agreements,
     /// Whether this replica may write.
     pub fence: Fence,
     /// Reaches Strimzi's objects.
@@ -93,6 +96,8 @@ pub struct Cluster {
     hub: Arc<Hub>,
     direct: Arc<Direct>,
     state: Mutex<State>,
+    /// Topics whose users are to be looked at.
+    inbox: Arc<Inbox>,
     wake: Arc<Notify>,
 }
 
@@ -100,12 +105,14 @@ impl Cluster {
     /// Nothing is connected until something is declared.
     pub fn new(place: Place, spec: ClassCluster, hub: Arc<Hub>) -> Self {
         let state = State { spec, ..State::default() };
+        let wake: Arc<Notify> = Arc::default();
         Self {
             place,
+            inbox: hub.agreements.join(Arc::clone(&wake)),
             hub,
             direct: Arc::new(Direct::new(Settings::default())),
             state: Mutex::new(state),
-            wake: Arc::default(),
+            wake,
         }
     }
 
@@ -120,20 +127,28 @@ impl Cluster {
             state.spec = spec.clone();
             state.start_anew();
         }
+        self.hub.agreements.declare(key, &declaration.topics);
         let topics = state.declare(key, declaration.topics);
         let login = state.logins.declare(key, declaration.account);
-        if topics || login {
+        self.declared(state, topics || login);
+    }
+
+    fn declared(&self, mut state: MutexGuard<'_, State>, news: bool) {
+        let unasked = state.logins.take_unasked();
+        drop(state);
+        if news {
             self.wake.notify_one();
         }
+        unasked.iter().for_each(|owner| (self.hub.enqueue)(owner));
     }
 
     /// Forgets what an object declares.
     pub fn withdraw(&self, key: &Key) {
         let mut state = self.state();
+        self.hub.agreements.declare(key, &[]);
         let topics = state.declare(key, Vec::new());
-        if state.logins.declare(key, None) || topics {
-            self.wake.notify_one();
-        }
+        let login = state.logins.declare(key, None);
+        self.declared(state, topics || login);
     }
 
     /// What is known of the login that an object declares.
@@ -142,6 +157,11 @@ impl Cluster {
         let view = state.logins.view(key)?;
         let outage = state.outage.as_ref().map(|outage| outage.trouble.clone());
         Some(AccessView { trouble: outage.or(view.trouble), ..view })
+    }
+
+    /// Who asks an object for consent.
+    pub fn asks(&self, owner: &Key) -> BTreeSet<Ask> {
+        self.state().logins.asks(owner)
     }
 
     /// What is to be put into the Secret of an object.
@@ -255,7 +275,11 @@ impl Cluster {
         if !self.begin().await {
             return;
         }
-        let mut batch = self.state().take();
+        let mut batch = {
+            let mut state = self.state();
+            self.inbox.take().iter().for_each(|topic| state.logins.touch(topic));
+            state.take()
+        };
         if batch.is_empty() {
             return;
         }
@@ -272,6 +296,8 @@ impl Cluster {
             "a batch of topics and logins"
         );
         let told = self.state().finish(batch, worked);
+        let changed = std::mem::take(&mut self.state().changed);
+        self.hub.agreements.changed(&changed);
         for key in told {
             (self.hub.enqueue)(&key);
         }
@@ -406,7 +432,9 @@ impl Cluster {
             grace: self.hub.grace,
             now: now(),
         };
-        worked.logins = accounts.run(&mut batch.duties, &batch.allowed).await?;
+        let used = batch.duties.values().flat_map(|duty| &duty.account.uses).map(|used| &used.topic);
+        let allowed = self.hub.agreements.of(used);
+        worked.logins = accounts.run(&mut batch.duties, &allowed).await?;
         if let Some(departing) = &batch.departing {
             let mut departing = departing.clone();
             for name in self.abandoned(cluster_id).await? {

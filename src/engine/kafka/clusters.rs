@@ -130,7 +130,11 @@ impl Clusters {
 
     /// What is known of the login of an object; `None` = it declares none.
     pub fn access(&self, key: &Key) -> Option<AccessView> {
-        self.home(key)?.access(key)
+        let view = self.home(key)?.access(key)?;
+        // Who asks may be on another cluster of a class.
+        let clusters: Vec<Arc<Cluster>> = self.state().clusters.values().cloned().collect();
+        let asks = clusters.iter().flat_map(|cluster| cluster.asks(key)).collect();
+        Some(AccessView { asks, ..view })
     }
 
     /// What is to be put into the Secret of an object.

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod agreements;
 pub mod carriers;
 pub mod cluster;
 pub mod clusters;

@@ -1,5 +1,6 @@
 //! The owner of a topic decides who uses it, and both sides are told what is missing.
 
+use microservice_operator::api::Microservice;
 use serde_json::json;
 
 use super::counter::{Tried, becomes, consumes, login_in, produces};
@@ -57,4 +58,48 @@ async fn a_topic_that_nobody_owns_is_waited_for() {
     shop.namespace.wait_ready("reader").await;
     shop.service("order", json!({"topics": [{"name": "late"}]})).await;
     shop.namespace.wait_condition("reader", "KafkaAccessReady", "True", None).await;
+}
+
+/// Teams have classes of their own, and the house has one Kafka.
+#[tokio::test]
+async fn owner_and_user_of_a_topic_may_have_different_classes() {
+    let kafka = Kafka::shared().await;
+    let neighbour = Namespace::new(Cluster::shared(), "gold").await;
+    let mut shop = Shop::open_beside("silver", kafka, &["--kafka-sweep=10m"], Some(&neighbour)).await;
+    shop.give_users().await;
+    let silver = std::mem::replace(&mut shop.class, neighbour.name().to_owned());
+    shop.give_users().await;
+    let lines = json!({"consumes": [{"topic": "a", "namespace": silver}]});
+    shop.service_in(&neighbour, "reporter", lines, json!({})).await;
+    let reason = Some("WaitingForTopic");
+    neighbour.wait_condition("reporter", "KafkaAccessReady", "False", reason).await;
+
+    shop.class = silver;
+    shop.service("order", json!({"topics": [{"name": "a"}]})).await;
+    let reason = Some("PendingConsent");
+    neighbour.wait_condition("reporter", "KafkaAccessReady", "False", reason).await;
+    shop.namespace.wait_condition("order", "KafkaAccessReady", "True", reason).await;
+    let named = json!([{"name": "reporter", "namespace": neighbour.name()}]);
+    shop.service("order", json!({"topics": [{"name": "a", "consumers": named}]})).await;
+    neighbour.wait_condition("reporter", "KafkaAccessReady", "True", None).await;
+    let (login, topic) = (login_in(&neighbour, "reporter").await, shop.name("a"));
+    let group = format!("{}.reporter", neighbour.name());
+    let own = shop.login_of("order").await;
+    becomes("the owner writes", Tried::Done, || produces(kafka, &own, &topic)).await;
+    becomes("it reads", Tried::Done, || consumes(kafka, &login, &topic, &group)).await;
+
+    shop.service("order", json!({"topics": [{"name": "a", "consumers": []}]})).await;
+    neighbour.wait_condition("reporter", "KafkaAccessReady", "False", reason).await;
+    becomes("it reads no more", Tried::Denied, || consumes(kafka, &login, &topic, &group)).await;
+}
+
+#[tokio::test]
+async fn an_owner_is_not_asked_any_more_by_who_is_gone() {
+    let shop = Shop::open("unasked").await;
+    shop.give_users().await;
+    shop.service("order", json!({"topics": [{"name": "a", "consumers": []}]})).await;
+    shop.service("reader", json!({"consumes": [{"topic": "a"}]})).await;
+    shop.namespace.wait_condition("order", "KafkaAccessReady", "True", Some("PendingConsent")).await;
+    shop.namespace.delete::<Microservice>("reader").await;
+    shop.namespace.wait_condition("order", "KafkaAccessReady", "True", Some("KafkaAccessReady")).await;
 }

@@ -1,8 +1,8 @@
-//! Three brokers of which one is away, or has not joined yet.
+//! Three brokers of which one is away, and which one changes.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::counter::{Tried, becomes, produces};
 use super::shop::{Shop, message};
@@ -43,4 +43,33 @@ async fn with_one_broker_of_three_away_a_login_is_made_and_the_broker_learns_of_
         kafka.client_at(2, &login["username"], &login["password"]).await.map(drop)
     })
     .await;
+}
+
+/// One of the three is the controller, whichever: it goes while topics are being made.
+#[tokio::test]
+async fn a_controller_that_moves_in_the_middle_of_a_batch_loses_and_doubles_nothing() {
+    let mut kafka = Kafka::cluster(3).await;
+    let shop = Shop::open_with("moving", &kafka, &["--kafka-sweep=2s"]).await;
+    for node in 0..3 {
+        let topic = |n: i32| json!({"name": format!("n{node}-{n}"), "partitions": 2, "replicationFactor": 2});
+        let topics: Vec<Value> = (0..40).map(topic).collect();
+        let service = format!("s{node}");
+        shop.order(&service, json!(topics)).await;
+        let last = format!("n{node}-39");
+        eventually(Duration::from_secs(20), "it is recorded and about to be sent", || async {
+            shop.record(&last).await.map(drop).ok_or("not yet")
+        })
+        .await;
+        kafka.kill(node);
+        kafka.revive(node).await;
+        shop.namespace.wait_condition(&service, "TopicsReady", "True", None).await;
+        let events = shop.events(&service).await;
+        for reason in ["TopicRecreated", "TopicReplaced"] {
+            assert_eq!(events.get(reason), None, "{events:?}");
+        }
+        for n in 0..40 {
+            let record = shop.record(&format!("n{node}-{n}")).await;
+            assert!(record.as_ref().is_some_and(|record| !record.id.is_empty()), "{record:?}");
+        }
+    }
 }

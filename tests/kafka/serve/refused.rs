@@ -24,6 +24,23 @@ async fn a_name_that_the_broker_takes_for_another_is_refused() {
 }
 
 #[tokio::test]
+async fn what_a_policy_of_the_cluster_forbids_is_told_in_its_words_and_its_neighbours_are_made() {
+    let kafka = Kafka::odd(Odd { policy: Some("FewPartitions"), ..Odd::default() }).await;
+    let shop = Shop::open_with("policy", &kafka, &["--kafka-sweep=2s"]).await;
+    let topics = |partitions: i32| json!([{"name": "a", "partitions": partitions}, {"name": "b"}]);
+    shop.order("order", topics(4)).await;
+    let reason = Some("TopicPolicyViolation");
+    let told = shop.namespace.wait_condition("order", "TopicsReady", "False", reason).await;
+    let text = message(&told, "TopicsReady");
+    assert!(text.contains(&shop.name("a")) && text.contains("the house allows three partitions"), "{text}");
+    shop.settles("b", "its neighbour is made", |_| true).await;
+    assert!(shop.topic("a").await.is_none() && shop.record("a").await.is_none());
+
+    shop.order("order", topics(3)).await;
+    shop.namespace.wait_ready("order").await;
+}
+
+#[tokio::test]
 async fn a_service_that_is_called_admin_is_not_the_brokers_admin() {
     let kafka = Kafka::shared().await;
     let shop = Shop::open("named").await;

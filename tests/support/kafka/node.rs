@@ -15,6 +15,8 @@ pub struct Odd {
     pub expired: bool,
     /// The last one is not started.
     pub late: bool,
+    /// Class of a policy for new topics, in `tests/kafka/policy`.
+    pub policy: Option<&'static str>,
 }
 
 /// Common name of the client certificate that is a super user.
@@ -90,6 +92,10 @@ impl Node {
             if !value.is_empty() {
                 text += &format!("{key}={value}\n");
             }
+        }
+        if let Some(policy) = odd.policy {
+            compile(&dir, policy);
+            text += &format!("create.topic.policy.class.name={policy}\n");
         }
         write(&dir, "server.properties", &text);
         Self { ports: all[index].clone(), dir, process: None }
@@ -187,8 +193,22 @@ fn java(dir: &Path) -> Command {
         .args(["-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.network.Selector=info"])
         .arg(format!("-Djava.io.tmpdir={}", dir.display()))
         .arg("-cp")
-        .arg(jars().join("*"));
+        .arg(format!("{}:{}", jars().join("*").display(), dir.display()));
     java
+}
+
+/// Puts a class of `tests/kafka/policy` where the broker finds it.
+fn compile(dir: &Path, class: &str) {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/policy");
+    let output = Command::new("javac")
+        .arg("-cp")
+        .arg(jars().join("*"))
+        .arg("-d")
+        .args([dir.to_owned(), sources.join(class).with_extension("java")])
+        .output()
+        .expect("javac runs: install a JDK, not only a Java runtime");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{class} cannot be compiled: {text}");
 }
 
 fn write(dir: &Path, name: &str, text: &str) {

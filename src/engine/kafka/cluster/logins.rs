@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::state::{AGAIN, BATCH, Topic};
+use super::state::{AGAIN, BATCH};
 use crate::engine::kafka::Credential;
-use crate::engine::kafka::accounts::{Allowed, Carry, Duties, Duty, Outcome};
+use crate::engine::kafka::accounts::{Carry, Duties, Duty, Outcome};
 use crate::engine::kafka::trouble::{jittered, pace};
 use crate::engine::live::Key;
 use crate::kafka::account::{Account, Identity, Stored};
@@ -26,6 +26,8 @@ pub(super) struct Logins {
     users: HashMap<String, BTreeSet<Key>>,
     /// Who asks an owner for consent.
     asks: BTreeMap<Key, BTreeMap<Key, BTreeSet<Ask>>>,
+    /// Owners that somebody who has gone does not ask any more.
+    unasked: BTreeSet<Key>,
     /// Microservices that are gone, by their names in the ledger, and whether their pods are still there.
     leaving: BTreeMap<String, bool>,
     /// When those who leave are due.
@@ -70,7 +72,11 @@ impl Logins {
     fn withdraw(&mut self, key: &Key) -> bool {
         let Some(login) = self.all.remove(key) else { return false };
         self.unlist(key, &login.account);
-        self.asks.values_mut().for_each(|askers| drop(askers.remove(key)));
+        for (owner, askers) in &mut self.asks {
+            if askers.remove(key).is_some() {
+                self.unasked.insert(owner.clone());
+            }
+        }
         self.asks.retain(|_, askers| !askers.is_empty());
         true
     }
@@ -108,9 +114,18 @@ impl Logins {
 
     /// What is known of a login.
     pub(super) fn view(&self, key: &Key) -> Option<AccessView> {
-        let view = &self.all.get(key)?.view;
-        let asks = self.asks.get(key).into_iter().flat_map(BTreeMap::values).flatten();
-        Some(AccessView { asks: asks.take(ASKS).cloned().collect(), ..view.clone() })
+        Some(self.all.get(key)?.view.clone())
+    }
+
+    /// Who asks an owner for consent here.
+    pub(super) fn asks(&self, owner: &Key) -> BTreeSet<Ask> {
+        let asks = self.asks.get(owner).into_iter().flat_map(BTreeMap::values).flatten();
+        asks.take(ASKS).cloned().collect()
+    }
+
+    /// Owners that are asked for less since the last call, because somebody has gone.
+    pub(super) fn take_unasked(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.unasked)
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -168,23 +183,16 @@ impl Logins {
         self.all.values().filter_map(|login| login.due).chain(self.leave).min()
     }
 
-    /// What is due, at most one batch, with what the owners of the topics allow.
-    pub(super) fn take(&mut self, topics: &BTreeMap<String, Topic>) -> (Duties, Allowed) {
+    /// What is due, at most one batch.
+    pub(super) fn take(&mut self) -> Duties {
         let now = Instant::now();
         let due = self.all.iter_mut().filter(|(_, login)| login.due.is_some_and(|due| due <= now));
-        let (mut duties, mut allowed) = (Duties::new(), Allowed::new());
-        for (key, login) in due.take(BATCH) {
+        let duty = |(key, login): (&Key, &mut Login)| {
             login.due = None;
-            for used in &login.account.uses {
-                let claims = topics.get(&used.topic).into_iter().flat_map(|topic| topic.claims.values());
-                let consents =
-                    claims.map(|want| (want.declared.owner.clone(), want.consents.clone())).collect();
-                allowed.insert(used.topic.clone(), consents);
-            }
             let (account, carry) = (login.account.clone(), login.carry.clone());
-            duties.insert(key.clone(), Duty { account, carry, news: Vec::new() });
-        }
-        (duties, allowed)
+            (key.clone(), Duty { account, carry, news: Vec::new() })
+        };
+        due.take(BATCH).map(duty).collect()
     }
 
     /// Those who leave, if it is their turn.

@@ -12,7 +12,7 @@ use super::logins::Logins;
 use crate::api::Reason;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::kafka::Settings;
-use crate::engine::kafka::accounts::{self, Allowed, Duties};
+use crate::engine::kafka::accounts::{self, Duties};
 use crate::engine::kafka::letting::{Leaving, Let};
 use crate::engine::kafka::round::{Item, Made, Outcome};
 use crate::engine::kafka::strimzi::{Heard, Strimzi};
@@ -42,6 +42,9 @@ pub(super) struct State {
     /// The cluster's own id; `None` = it is to be asked.
     pub(super) cluster_id: Option<String>,
     pub(super) topics: BTreeMap<String, Topic>,
+    /// Topics of which something else is known than before: those who use them are to hear of it, on
+    /// whatever cluster of a class.
+    pub(super) changed: BTreeSet<String>,
     pub(super) views: HashMap<Key, BTreeMap<String, TopicView>>,
     pub(super) logins: Logins,
     pub(super) news: HashMap<Key, Vec<News>>,
@@ -82,7 +85,6 @@ pub(super) struct Batch {
     /// Topics that are let go, if it is their turn.
     pub(super) leaving: Option<BTreeMap<String, Leaving>>,
     pub(super) duties: Duties,
-    pub(super) allowed: Allowed,
     /// Logins of Microservices that are gone, if it is their turn.
     pub(super) departing: Option<BTreeMap<String, bool>>,
     /// Whether objects of topics that are nobody's are to be looked for.
@@ -132,7 +134,6 @@ impl State {
                 // Somebody else may have waited for it.
                 topic.due = Some(now);
                 news = true;
-                self.logins.touch(name);
             }
         }
         self.topics.retain(|_, topic| !topic.claims.is_empty());
@@ -149,7 +150,6 @@ impl State {
             if self.leaving.get(&name).is_some_and(|leaving| leaving.owner.continues(&want.declared.owner)) {
                 self.leaving.remove(&name);
             }
-            self.logins.touch(&name);
             topic.claims.insert(key.clone(), want);
             (topic.due, topic.failures, news) = (Some(now), 0, true);
             let view = self.views.entry(key.clone()).or_default().entry(name.clone()).or_default();
@@ -217,9 +217,9 @@ impl State {
     /// What is due, at most one batch of each kind, and those who leave if it is their turn.
     pub(super) fn take(&mut self) -> Batch {
         let (items, leaving) = self.take_topics();
-        let (duties, allowed) = self.logins.take(&self.topics);
+        let duties = self.logins.take();
         let tidies = self.tidy.take_if(|due| *due <= Instant::now()).is_some();
-        Batch { items, leaving, duties, allowed, departing: self.logins.take_leaving(), tidies }
+        Batch { items, leaving, duties, departing: self.logins.take_leaving(), tidies }
     }
 
     fn take_topics(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
@@ -340,7 +340,7 @@ impl State {
             if *known != view {
                 *known = view;
                 told.insert(key);
-                self.logins.touch(name);
+                self.changed.insert(name.to_owned());
             }
         }
     }
