@@ -147,10 +147,22 @@ fn report(result: anyhow::Result<()>, failed: ExitCode) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&chain(&error));
             failed
         }
     }
+}
+
+/// The error and what it comes from; what a text tells already is not told again.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told.as_str() {
+            "" => cause,
+            _ if told.contains(&cause) => told,
+            _ => format!("{told}: {cause}"),
+        }
+    })
 }
 
 /// To stderr; without one there is nobody to tell.
@@ -182,6 +194,12 @@ mod tests {
         );
         assert!(!help.contains("microservice-operator"), "{help}");
         assert_eq!(arguments::command(Some("./microservice-operator")).get_name(), "microservice-operator");
+    }
+
+    #[test]
+    fn an_error_is_told_once() {
+        let error = anyhow::anyhow!("no file").context("a.yaml: no file").context("it cannot be read");
+        assert_eq!(chain(&error), "it cannot be read: a.yaml: no file");
     }
 
     #[test]

@@ -25,7 +25,11 @@ const EVENTS: u32 = 1000;
 /// The object itself cannot be read.
 pub async fn gather(client: &Client, namespace: &str, name: &str) -> Result<Option<Surroundings>, Failure> {
     let objects: Api<Microservice> = Api::namespaced(client.clone(), namespace);
-    let Some(object) = bounded(objects.get_opt(name)).await? else { return Ok(None) };
+    let object = match bounded(objects.get(name)).await {
+        Ok(object) => object,
+        Err(Failure::Missing(text)) if !is_unknown(&text) => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
     let mut seen = Surroundings { object, ..Surroundings::default() };
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     match bounded(deployments.get_opt(name)).await {
@@ -46,6 +50,11 @@ pub async fn gather(client: &Client, namespace: &str, name: &str) -> Result<Opti
     }
     fill_probes(&mut seen);
     Ok(Some(seen))
+}
+
+/// What the server answers where it serves no API of this group.
+pub fn is_unknown(text: &str) -> bool {
+    text.contains("page not found")
 }
 
 fn deployment(live: Deployment) -> crate::status::views::DeploymentView {

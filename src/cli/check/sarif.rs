@@ -30,11 +30,12 @@ pub(super) fn log(findings: &[Finding]) -> Value {
 }
 
 fn rule(reason: Reason) -> Value {
-    let meaning =
-        Reason::ALL.iter().find(|(one, _)| *one == reason).map_or("", |(_, meaning)| meaning.trim());
+    let known = Reason::ALL.iter().find(|known| known.reason == reason);
+    let (meaning, cure) = known.map_or(("", ""), |known| (known.meaning.trim(), known.cure));
     json!({
         "id": reason.as_str(),
         "shortDescription": {"text": meaning},
+        "help": {"text": cure.replace('`', ""), "markdown": cure},
         "defaultConfiguration": {"level": "error"},
     })
 }
