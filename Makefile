@@ -9,6 +9,8 @@ KAFKA   := $(TOOLS)/kafka
 STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
 HELM    := $(TOOLS)/helm
+HEALTH  := $(TOOLS)/health
+PROM    := $(TOOLS)/promtool
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
 MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
@@ -50,7 +52,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/broker tests/scan tests/helm
+	gofmt -w tests/cluster tests/broker tests/scan tests/helm tests/health
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
@@ -59,6 +61,15 @@ lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
 .PHONY: scan
 scan: $(SCORE) $(HELM) ## kube-score over everything that the examples render to, and over the chart
 	@scripts/scan.sh
+
+.PHONY: health
+health: $(HEALTH) ## What Flux and Argo CD make of each kind of status
+	@$(HEALTH) tests/fixtures/health.yaml tests/fixtures/status gitops/argocd/health
+
+.PHONY: alerts
+alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they should and not otherwise
+	@$(PROM) check rules --lint=all --lint-fatal charts/microservice-operator/files/alerts.yaml
+	@$(PROM) test rules tests/promtool/alerts.yaml
 
 .PHONY: docs
 docs: ## Build the documentation of the code, warnings denied
@@ -112,7 +123,7 @@ cluster-down: ## Stop it: no process and no data stays
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
 .PHONY: chart-tools
-chart-tools: $(HELM) ## Build Helm, for the tests of the charts
+chart-tools: $(HELM) $(PROM) ## Build Helm and promtool, for the tests of the charts
 
 .PHONY: kafka-tools
 kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimzi's definitions
@@ -133,6 +144,13 @@ $(BROKER): $(wildcard tests/broker/*.go tests/broker/go.*) Makefile scripts/buil
 
 $(HELM): $(wildcard tests/helm/*.go tests/helm/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/helm $@ "Helm"
+
+$(HEALTH): $(wildcard tests/health/*.go tests/health/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/health $@ "kstatus and Argo CD's Lua"
+
+# Without the clients of all the clouds that Prometheus can find its targets in.
+$(PROM): $(wildcard tests/promtool/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/promtool $@ promtool -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool
 
 $(DENY): Makefile scripts/build-crate.sh
 	@scripts/build-crate.sh cargo-deny 0.20.2 $@

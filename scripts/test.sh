@@ -65,10 +65,10 @@ lint() {
 # Of the control plane only our two packages, and of Helm nothing: vetting their main.go would type-check
 # all of them for one list of imports.
 go_checks() {
-  local ours=(tests/cluster tests/broker tests/scan tests/helm)
+  local ours=(tests/cluster tests/broker tests/scan tests/helm tests/health)
   test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
-  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/scan .
+  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/scan . && go vet -C tests/health .
 }
 unit() {
   # shellcheck disable=SC2046 # one word per target is meant
@@ -77,6 +77,8 @@ unit() {
   step "documentation examples" cargo test --quiet --locked --doc
 }
 scan() { step "kube-score" scripts/scan.sh; }
+health() { step "health in Flux and Argo CD" make --no-print-directory health; }
+alerts() { step "alerts" make --no-print-directory alerts; }
 rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
@@ -104,13 +106,15 @@ case $what in
     rules_of_dependencies
     ;;
   all)
-    build_tools cluster-tools kafka-tools chart-tools "$TOOLS/score" "$TOOLS/bin/cargo-deny"
+    build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
     docs
     await_tools
     step "go" go_checks
     scan
+    health
+    alerts
     rules_of_dependencies
     behaviour
     kafka

@@ -38,7 +38,7 @@ use crate::engine::roots::Roots;
 use crate::engine::sentinels::Sentinels;
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, traces};
 use look::{Look, is_true};
 
 /// Between two counts of the objects.
@@ -328,8 +328,11 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     let span = tracing::info_span!(
         "reconcile",
         namespace = key.namespace.as_str(),
-        microservice = key.name.as_str()
+        microservice = key.name.as_str(),
+        reason = tracing::field::Empty,
+        trace_id = tracing::field::Empty
     );
+    let traced = traces::name(&span);
     let started = Instant::now();
     let _working = context.telemetry.working();
     let result = Look { context: &context, key }.take(object).instrument(span.clone()).await;
@@ -338,6 +341,9 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
         Err(error) => error.reason(),
     };
     let seconds = started.elapsed().as_secs_f64();
+    if traced {
+        span.record("reason", reason.as_str());
+    }
     span.in_scope(|| tracing::debug!(reason = reason.as_str(), seconds, "reconciled"));
     context.telemetry.reconciled(reason.as_str(), seconds);
     result.map(|look| look.next.map_or_else(Action::await_change, Action::requeue))

@@ -13,6 +13,7 @@ use microservice_operator::controller;
 use microservice_operator::engine::client::{self, connect};
 use microservice_operator::engine::lease::{self, Leadership};
 use microservice_operator::telemetry::logs::{self, LogFormat, LogLevel};
+use microservice_operator::telemetry::traces::{Endpoint, Traces};
 use microservice_operator::telemetry::{Telemetry, server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -66,6 +67,10 @@ pub struct Arguments {
     /// Format of the log lines
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
+    /// Send traces by OTLP over plain HTTP to this address, with /v1/traces behind it; for example
+    /// http://otel-collector.monitoring:4318. Default: none are made
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<Endpoint>,
     #[command(flatten)]
     election: Election,
 }
@@ -97,21 +102,29 @@ struct Election {
 
 /// Runs the operator until SIGTERM or SIGINT.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let level = logs::init(arguments.log_format, &arguments.log_level)?;
     // One thread is enough for 100 objects a second, more than an API server takes; a second one costs
     // CPU for handing tasks over and memory for an allocation arena of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(operate(arguments, level));
+    let identity = arguments.election.identity();
+    let traces = arguments.otlp_endpoint.as_ref();
+    let traces = traces.map(|to| Traces::start(to, &identity, runtime.handle().clone())).transpose()?;
+    let level = logs::init(arguments.log_format, &arguments.log_level, traces.as_ref())?;
+    let result = runtime.block_on(async {
+        let result = operate(arguments, identity, level).await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
+        result
+    });
     // A name lookup that hangs in a thread of its own must not delay the end.
     runtime.shutdown_background();
     result
 }
 
-async fn operate(arguments: Arguments, level: LogLevel) -> anyhow::Result<()> {
+async fn operate(arguments: Arguments, identity: String, level: LogLevel) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     let config = kube::Config::infer().await.context("no way to the API server")?;
     let operator_namespace = arguments.operator_namespace.clone().unwrap_or_else(|| own_namespace(&config));
-    let identity = arguments.election.identity();
     let telemetry = Arc::new(Telemetry::new());
 
     let listener = TcpListener::bind(arguments.listen)

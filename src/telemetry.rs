@@ -1,9 +1,10 @@
-//! What the operator tells about itself: metrics, liveness and readiness here, the HTTP server and the
-//! logs in the modules below. Labels are `&'static str`, so no name of an object can become one.
+//! What the operator tells about itself: metrics, liveness and readiness here, the HTTP server, the
+//! logs and the traces in the modules below. Labels are `&'static str`, so no name of an object can become one.
 
 mod liveness;
 pub mod logs;
 pub mod server;
+pub mod traces;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -17,6 +17,7 @@ use tower::buffer::BufferLayer;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::retry::{Policy, RetryLayer};
 use tower::{BoxError, Layer, Service};
+use tracing::{Instrument, field};
 
 use self::transport::transport;
 use super::lease::Fence;
@@ -190,16 +191,22 @@ where
         let observe = self.options.observe.clone();
         let limit =
             (self.options.write_timeout + self.options.fence.left().min(LONGEST_WRITE)).min(LONGEST_WRITE);
+        // In traces only: no usual level of the log shows it.
+        let span = tracing::trace_span!("request", verb, path = request.uri().path(), code = field::Empty);
         let sent = self.inner.call(request);
-        Box::pin(async move {
+        let told = span.clone();
+        let answered = async move {
             let result = if write {
                 tokio::time::timeout(limit, sent).await.unwrap_or_else(|_| Err(TimedOut(limit).into()))
             } else {
                 sent.await
             };
-            observe(verb, result.as_ref().map_or(0, |response| response.status().as_u16()));
+            let code = result.as_ref().map_or(0, |response| response.status().as_u16());
+            told.record("code", code);
+            observe(verb, code);
             result
-        })
+        };
+        Box::pin(answered.instrument(span))
     }
 }
 

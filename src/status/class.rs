@@ -27,7 +27,8 @@ pub struct ClassInputs<'a> {
     pub now: Time,
 }
 
-/// The status that describes the class: Accepted, and Default with the reason why it is not.
+/// The status that describes the class: Accepted, Default with the reason why it is not, and Stalled,
+/// by which kstatus sees a class that is not valid.
 pub fn class_status(inputs: &ClassInputs<'_>) -> MicroserviceClassStatus {
     let accepted = if inputs.violations.is_empty() {
         Verdict::new(Truth::True, Reason::Accepted, "The class is valid.")
@@ -37,10 +38,16 @@ pub fn class_status(inputs: &ClassInputs<'_>) -> MicroserviceClassStatus {
     let previous = inputs.previous.map_or(&[][..], |status| &status.conditions);
     let condition =
         |type_, verdict: Verdict| verdict.into_condition(type_, inputs.generation, previous, &inputs.now);
+    let stalled = (!inputs.violations.is_empty()).then(|| Verdict { truth: Truth::True, ..accepted.clone() });
+    let conditions = [
+        Some(condition("Accepted", accepted)),
+        Some(condition("Default", default(inputs))),
+        stalled.map(|verdict| condition("Stalled", verdict)),
+    ];
     MicroserviceClassStatus {
         observed_generation: inputs.generation,
         services: Some(inputs.services),
-        conditions: vec![condition("Accepted", accepted), condition("Default", default(inputs))],
+        conditions: conditions.into_iter().flatten().collect(),
     }
 }
 
@@ -114,5 +121,7 @@ mod tests {
         let status = status(&[], &violations);
         assert_eq!(status.conditions[0].status, "False");
         assert_eq!(status.conditions[0].reason, "InvalidSpec");
+        let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
+        assert_eq!((stalled.status.as_str(), &stalled.message), ("True", &status.conditions[0].message));
     }
 }

@@ -1,12 +1,18 @@
 //! One whole object per state in `tests/fixtures/status`, for everything that judges objects by their
-//! status. `UPDATE=1 cargo test status::fixtures` writes them anew.
+//! status. `UPDATE=1 cargo test status::fixtures` writes them anew. What tools make of each is in
+//! `tests/fixtures/health.yaml`; the tools themselves are asked by `tests/health`.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use super::class::{ClassInputs, class_status};
 use super::kstatus::{Verdict, evaluate};
 use super::samples::*;
+use crate::api::class::{MicroserviceClass, MicroserviceClassSpec};
 use crate::api::{Microservice, Reason};
-use crate::intent::Scaling;
+use crate::intent::{Scaling, Violation};
 
 /// The object after one more pass.
 fn object(mut world: World) -> Microservice {
@@ -79,41 +85,126 @@ fn deleting() -> World {
     world
 }
 
+/// Created, and not seen by any operator yet: the status is the CRD's default.
+fn unseen() -> Microservice {
+    let mut object = new().object;
+    let status = crate::api::MicroserviceStatus { observed_generation: Some(-1), ..Default::default() };
+    object.status = Some(status);
+    object
+}
+
+/// Ready in generation 2, and edited since.
+fn edited() -> Microservice {
+    let mut object = changed().object;
+    object.spec.image = "orders:v10".to_owned();
+    object
+}
+
+/// A Secret is missing, so the first Deployment is not applied.
+fn secret_missing() -> World {
+    let mut world = new();
+    world.intent().missing = vec![missing("orders-db", Some("url"))];
+    world.outcome = Some(vec![child("ServiceAccount"), child("Service")]);
+    world
+}
+
+/// The deadline of a rollout passed; the old pods serve.
+fn rollout_failed() -> World {
+    let mut failed = deployment(3, 4, 1, 3);
+    failed.conditions = vec![deadline_exceeded()];
+    World { deployment: Some(failed), ..changed() }
+}
+
+/// Created with `spec.suspend`: there is nothing that could serve.
+fn created_suspended() -> World {
+    let mut world = new();
+    world.object.spec.suspend = true;
+    world
+}
+
+fn class(name: &str, violations: &[Violation], status: bool) -> MicroserviceClass {
+    let mut class = MicroserviceClass::new(name, MicroserviceClassSpec::default());
+    class.metadata.generation = Some(1);
+    class.metadata.creation_timestamp = Some(time(0));
+    class.status = status.then(|| {
+        let marked = [];
+        class_status(&ClassInputs {
+            name,
+            generation: Some(1),
+            previous: None,
+            violations,
+            marked: &marked,
+            services: 7,
+            now: time(10),
+        })
+    });
+    class
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// Compares an object with its file, or writes the file.
+fn stored<T: Serialize>(name: &str, object: &T) -> String {
+    let text = serde_yaml::to_string(object).unwrap();
+    let path = directory().join(format!("status/{name}.yaml"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(stored, text, "{name}: run UPDATE=1 cargo test status::fixtures");
+    stored
+}
+
+/// What kstatus should say, by the name of the object.
+fn expected() -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    struct Line {
+        object: String,
+        kstatus: String,
+    }
+    let text = std::fs::read_to_string(directory().join("health.yaml")).unwrap();
+    let lines: Vec<Line> = serde_yaml::from_str(&text).unwrap();
+    lines.into_iter().map(|line| (line.object, line.kstatus)).collect()
+}
+
 #[test]
 fn fixtures_are_what_the_code_computes_and_kstatus_reads_them_right() {
+    let expected = expected();
     let cases = [
-        ("new", new(), Verdict::InProgress),
-        ("progressing", progressing(), Verdict::InProgress),
-        ("ready", served(), Verdict::Current),
-        ("degraded", degraded(), Verdict::InProgress),
-        ("stalled", stalled(), Verdict::Failed),
-        ("suspended", suspended(), Verdict::Current),
-        ("scaled-to-zero", scaled_to_zero(), Verdict::Current),
-        ("deleting", deleting(), Verdict::Terminating),
+        ("unseen", unseen()),
+        ("edited", edited()),
+        ("new", object(new())),
+        ("progressing", object(progressing())),
+        ("waiting", object(secret_missing())),
+        ("ready", object(served())),
+        ("degraded", object(degraded())),
+        ("rollout-failed", object(rollout_failed())),
+        ("stalled", object(stalled())),
+        ("suspended", object(suspended())),
+        ("created-suspended", object(created_suspended())),
+        ("scaled-to-zero", object(scaled_to_zero())),
+        ("deleting", object(deleting())),
     ];
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/status");
-    for (name, world, verdict) in cases {
-        let object = object(world);
-        let text = serde_yaml::to_string(&object).unwrap();
-        let path = directory.join(format!("{name}.yaml"));
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::create_dir_all(&directory).unwrap();
-            std::fs::write(&path, &text).unwrap();
-        }
-        let stored = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(stored, text, "{name}: run UPDATE=1 cargo test status::fixtures");
-        let read: Microservice = serde_yaml::from_str(&stored).unwrap();
-        assert_eq!(evaluate(&read), verdict, "{name}");
+    for (name, object) in cases {
+        let read: Microservice = serde_yaml::from_str(&stored(name, &object)).unwrap();
+        let verdict = format!("{:?}", evaluate(&read));
+        assert_eq!(Some(&verdict), expected.get(name), "{name}");
     }
 }
 
 #[test]
+fn classes_are_what_the_code_computes() {
+    let broken = [violation(Reason::InvalidSpec)];
+    stored("class-accepted", &class("web", &[], true));
+    stored("class-invalid", &class("web", &broken, true));
+    stored("class-unseen", &class("web", &[], false));
+}
+
+#[test]
 fn an_object_is_never_current_between_its_creation_and_the_first_status() {
-    // What the CRD's default `status: {observedGeneration: -1}` makes of a new object.
-    let mut object = new().object;
-    let status = crate::api::MicroserviceStatus { observed_generation: Some(-1), ..Default::default() };
-    object.status = Some(status);
-    assert_eq!(evaluate(&object), Verdict::InProgress);
+    assert_eq!(evaluate(&unseen()), Verdict::InProgress);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Structured logs on stderr, with a level that can be changed at run time.
 
-use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Registry, fmt, reload};
+
+use super::traces::Traces;
 
 /// kube logs whole response bodies here, and a body may be a Secret: never written, at no level.
 const BODIES: &str = "kube_client::client";
@@ -69,32 +72,52 @@ impl LogLevel {
     }
 }
 
-/// Installs the subscriber of the process.
+/// Installs the subscriber of the process: it logs, and sends traces if there is somewhere to send them.
 ///
 /// # Errors
 /// The directives are not valid, or a subscriber is installed already.
-pub fn init(format: LogFormat, directives: &str) -> Result<LogLevel, Error> {
-    let (subscriber, level) = subscriber(format, directives, std::io::stderr)?;
+pub fn init(format: LogFormat, directives: &str, traces: Option<&Traces>) -> Result<LogLevel, Error> {
+    let (subscriber, level) = subscriber(format, directives, traces, std::io::stderr)?;
     subscriber.try_init()?;
     Ok(level)
 }
 
+/// Without traces the level holds for everything, so that what is below it costs next to nothing. With
+/// them it holds for the lines only: a quiet log does not end the traces.
 fn subscriber<W>(
     format: LogFormat,
     directives: &str,
+    traces: Option<&Traces>,
     writer: W,
-) -> Result<(impl Subscriber + Send + Sync, LogLevel), Error>
+) -> Result<(Dispatch, LogLevel), Error>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (level, handle) = reload::Layer::new(parse(directives)?);
+    let bodies = filter_fn(|metadata| metadata.target() != BODIES);
+    let dispatch = match traces {
+        None => {
+            let lines = lines(format, writer).with_filter(bodies);
+            Dispatch::new(tracing_subscriber::registry().with(level).with(lines))
+        }
+        Some(traces) => {
+            let lines = lines(format, writer).with_filter(bodies.and(level));
+            Dispatch::new(tracing_subscriber::registry().with(lines).with(traces.layer()))
+        }
+    };
+    Ok((dispatch, LogLevel(handle)))
+}
+
+fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let lines = fmt::layer().with_writer(writer);
-    let lines = match format {
+    match format {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
-    };
-    let lines = lines.with_filter(filter_fn(|metadata| metadata.target() != BODIES));
-    Ok((tracing_subscriber::registry().with(level).with(lines), LogLevel(handle)))
+    }
 }
 
 fn parse(directives: &str) -> Result<EnvFilter, Error> {
@@ -128,8 +151,8 @@ mod tests {
     fn logged(format: LogFormat, directives: &str, work: impl FnOnce(LogLevel)) -> String {
         let memory = Memory::default();
         let writer = memory.clone();
-        let (subscriber, level) = subscriber(format, directives, move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || work(level));
+        let (subscriber, level) = subscriber(format, directives, None, move || writer.clone()).unwrap();
+        tracing::dispatcher::with_default(&subscriber, || work(level));
         String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
     }
 

@@ -52,6 +52,13 @@ impl Kubectl {
     }
 }
 
+/// Runs promtool, given as one line of words, on a text.
+pub async fn promtool(line: &str, stdin: String) -> Printed {
+    let mut command = Command::new(tool("promtool"));
+    command.args(line.split(' '));
+    run(command, stdin).await
+}
+
 /// Runs a tool to its end, in a thread of its own.
 pub async fn run(mut command: Command, stdin: String) -> Printed {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

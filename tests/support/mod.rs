@@ -6,6 +6,7 @@
 
 mod audit;
 mod cluster;
+pub mod collector;
 pub mod helm;
 mod history;
 mod kafka;
@@ -23,7 +24,7 @@ pub use cluster::{Cluster, scratch, tool};
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};
-pub use kubectl::{Kubectl, Printed, run};
+pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};
 

@@ -19,14 +19,18 @@ pub(super) fn crd(mut crd: CustomResourceDefinition) -> CustomResourceDefinition
         let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
         if let Some(root) = root {
             node(&kind, root, &constraints);
-            default_status(root);
+            if kind == "Microservice" {
+                default_status(root);
+            }
         }
     }
     crd
 }
 
 /// A new object must never count as current: tools compare observedGeneration with generation. This is
-/// the one default in the schema; all others live in the operator, so that a class can change them.
+/// the one default in the schema; all others live in the operator, so that a class can change them. A
+/// class has none: an operator that is limited to namespaces writes no status of classes, and whoever
+/// waits for one would wait for ever.
 fn default_status(root: &mut JSONSchemaProps) {
     if let Some(status) = root.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
         status.default = Some(JSON(json!({ "observedGeneration": -1 })));
