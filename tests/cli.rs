@@ -13,7 +13,7 @@ use std::time::Instant;
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
 /// The commands, and what they read from standard input.
-const COMMANDS: [(&str, &str); 21] = [
+const COMMANDS: [(&str, &str); 22] = [
     ("", ""),
     ("chekc", ""),
     ("check", ""),
@@ -22,6 +22,7 @@ const COMMANDS: [(&str, &str); 21] = [
     ("check -f tests/cli/files/broken.yaml", ""),
     ("check -f tests/cli/files/twice.yaml", ""),
     ("check -f -", "- a\n- b\n"),
+    ("check -f -", "apiVersion: v1\nkind: Pod\n"),
     ("check -f - -o xml", ""),
     ("check -f tests/cli/files/wrong.yaml", ""),
     ("check -f tests/cli/files/wrong.yaml -o json", ""),
@@ -106,21 +107,55 @@ fn every_counter_example_has_its_finding_at_a_line_of_its_own_text() {
     }
 }
 
-/// The bar is a second for a release build; this one is slower by far and has only not to be quadratic.
+/// The bar is a second for 1,000 files: `cargo test --release --test cli` holds it. A build without
+/// optimizations is slower by far, and checks that they fit together only.
 #[test]
-fn a_thousand_files_are_checked_in_no_time() {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("thousand");
+fn a_thousand_files_are_checked_within_a_second() {
+    let count = if cfg!(debug_assertions) { 100 } else { 1000 };
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("many");
+    // What an earlier run has left.
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     let example = fs::read_to_string(root().join("examples/shop/order.yaml")).unwrap();
     let class = fs::read_to_string(root().join("examples/shop/class.yaml")).unwrap();
     fs::write(directory.join("class.yaml"), class).unwrap();
-    for number in 0..1000 {
+    for number in 0..count {
         let text = example.replace("order-service", &format!("order-{number}"));
+        let text = text.replace("order-events", &format!("order-events-{number}"));
         fs::write(directory.join(format!("order-{number}.yaml")), text).unwrap();
     }
-    let start = Instant::now();
-    let output = program(&format!("check -f {} -o json", directory.display()), "");
-    println!("1000 files: {:?}", start.elapsed());
+    let line = format!("check -f {} -o json", directory.display());
+    let once = || {
+        let start = Instant::now();
+        (program(&line, ""), start.elapsed())
+    };
+    // The best of three: others may use the machine too.
+    let (output, took) = (0..3).map(|_| once()).min_by_key(|(_, took)| *took).unwrap();
+    println!("{count} files: {took:?}");
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found["objects"], 1001, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        (&found["objects"], &found["findings"]),
+        (&(count + 1).into(), &serde_json::json!([])),
+        "{found:#}"
+    );
+    assert!(cfg!(debug_assertions) || took.as_millis() < 1000, "{took:?}");
+}
+
+#[test]
+fn completions_and_pages_cover_every_command() {
+    let text = |line: &str| String::from_utf8(program(line, "").stdout).unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = text(&format!("completions {shell}"));
+        assert!(script.contains("microservice-operator") && script.contains("explain"), "{shell}: {script}");
+    }
+    let page = text("man");
+    assert!(page.starts_with(".ie") || page.starts_with(".TH"), "{page}");
+    assert!(page.contains("microservice\\-operator\\-diff(1)") && page.contains("Exit codes"), "{page}");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
+    assert!(program(&format!("man --write {}", directory.display()), "").status.success());
+    for name in
+        ["", "-run", "-crd", "-rbac", "-render", "-check", "-diff", "-explain", "-completions", "-man"]
+    {
+        assert!(directory.join(format!("microservice-operator{name}.1")).is_file(), "no page of {name:?}");
+    }
 }

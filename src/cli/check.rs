@@ -84,11 +84,13 @@ pub fn examine(inputs: &Inputs) -> Examined {
     Examined { findings, intents: checked.into_iter().map(|service| service.intent).collect(), objects }
 }
 
-/// What names our API group, or no kind or version at all.
+/// What names our API group, or one of our kinds and no group.
 fn is_ours(document: &Document) -> bool {
     let text = |pointer: &str| document.text(pointer).unwrap_or_default();
-    let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-    api_version.split('/').next() == Some(GROUP) || kind.is_empty() || api_version.is_empty()
+    match text("/apiVersion") {
+        "" => matches!(text("/kind"), "Microservice" | "MicroserviceClass"),
+        version => version.split('/').next() == Some(GROUP),
+    }
 }
 
 /// The service, nothing for a class, or what is wrong with the object in itself.

@@ -1,4 +1,5 @@
-//! Offline commands: crd, rbac, render, check. Never a client. YAML is read and written only here.
+//! Offline commands: crd, rbac, render, check, and what diff and explain print. Never a client. YAML is
+//! read and written only here.
 
 pub mod check;
 pub mod crd;

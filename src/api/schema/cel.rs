@@ -36,7 +36,7 @@ pub(super) enum Verdict {
 }
 
 impl Evaluator {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let mut context = Context::default().with_all();
         // `type(x) == int`, which the library leaves out: types are compared by name.
         context.add_function("type", |value: Value| value.type_of().to_string());
@@ -49,15 +49,30 @@ impl Evaluator {
         Self { context }
     }
 
-    /// Evaluates a rule of the table with `self` bound to a value.
-    pub(super) fn verdict(&self, rule: &ValidationRule, value: &Json) -> Verdict {
+    /// The one that all checks share: setting it up costs more than most of them.
+    pub(super) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Evaluator> = LazyLock::new(Evaluator::new);
+        &SHARED
+    }
+
+    /// Evaluates rules of the table with `self` bound to a value, which is converted once for all.
+    pub(super) fn verdicts<'r>(
+        &self,
+        rules: &'r [ValidationRule],
+        value: &Json,
+    ) -> impl Iterator<Item = (&'r ValidationRule, Verdict)> {
+        let bound = if rules.is_empty() { Value::Null } else { convert(value) };
+        rules.iter().map(move |rule| (rule, self.verdict(rule, bound.clone())))
+    }
+
+    fn verdict(&self, rule: &ValidationRule, value: Value) -> Verdict {
         let program = match PROGRAMS.get(rule.rule.as_str()) {
             Some(Ok(program)) => program,
             Some(Err(error)) => return Verdict::Failed(error.to_string()),
             None => return Verdict::Failed("not in the table of rules".into()),
         };
         let mut scope = self.context.new_inner_scope();
-        scope.add_variable_from_value("self", convert(value));
+        scope.add_variable_from_value("self", value);
         match program.execute(&scope) {
             Ok(Value::Bool(true)) => Verdict::Kept,
             Ok(Value::Bool(false)) => Verdict::Broken,

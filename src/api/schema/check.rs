@@ -30,6 +30,24 @@ static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
     schemas.filter_map(|(kind, version)| Some((kind, version.schema?.open_api_v3_schema?))).collect()
 });
 
+/// The patterns of all schemas, compiled once.
+static PATTERNS: LazyLock<BTreeMap<String, Regex>> = LazyLock::new(|| {
+    let mut patterns = BTreeMap::new();
+    SCHEMAS.values().for_each(|schema| compile(schema, &mut patterns));
+    patterns
+});
+
+fn compile(schema: &JSONSchemaProps, patterns: &mut BTreeMap<String, Regex>) {
+    let own = schema.pattern.iter().filter_map(|pattern| Some((pattern.clone(), Regex::new(pattern).ok()?)));
+    patterns.extend(own);
+    let fields = schema.properties.iter().flatten().map(|(_, field)| field);
+    let values = match &schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(values)) => Some(values.as_ref()),
+        _ => None,
+    };
+    fields.chain(values).chain(item_schema(schema)).for_each(|inner| compile(inner, patterns));
+}
+
 /// Checks a Microservice or MicroserviceClass as the API server would with strict field validation:
 /// first the schema, then, unless that already makes no sense of the object, the rules. Empty when
 /// the object is valid.
@@ -46,7 +64,7 @@ pub fn validate(object: &Value) -> Vec<SchemaViolation> {
     found.node("", schema, &object);
     if !found.blocking {
         let structural = found.violations.is_empty();
-        found.rules(&Evaluator::new(), structural, "", schema, &object);
+        found.rules(Evaluator::shared(), structural, "", schema, &object);
     }
     found.violations.sort();
     found.violations.dedup();
@@ -114,8 +132,9 @@ impl Found {
     /// The rules of a value and of all in it. A rule that cannot be evaluated on what the schema
     /// refuses anyway says nothing new.
     fn rules(&mut self, cel: &Evaluator, sound: bool, path: &str, schema: &JSONSchemaProps, value: &Value) {
-        for rule in schema.x_kubernetes_validations.iter().flatten() {
-            match cel.verdict(rule, value) {
+        let rules = schema.x_kubernetes_validations.as_deref().unwrap_or_default();
+        for (rule, verdict) in cel.verdicts(rules, value) {
+            match verdict {
                 Verdict::Broken => self.add(path, rule.message.clone().unwrap_or_default()),
                 Verdict::Failed(error) if sound => self.add(path, format!("rule evaluation error: {error}")),
                 Verdict::Kept | Verdict::Failed(_) => {}
@@ -164,7 +183,7 @@ impl Found {
         if let Some(minimum) = below(schema.min_length, length) {
             self.add(path, format!("Invalid value: should be at least {minimum} characters long"));
         }
-        let pattern = schema.pattern.as_deref().and_then(|pattern| Regex::new(pattern).ok());
+        let pattern = schema.pattern.as_ref().and_then(|pattern| PATTERNS.get(pattern));
         if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
             self.add(path, format!("Invalid value: should match '{pattern}'"));
         }

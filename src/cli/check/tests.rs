@@ -93,6 +93,9 @@ fn a_typing_error_in_the_kind_is_found() {
     let head = "apiVersion: microservice.dev/v1alpha1\n";
     assert_eq!(check(&format!("{head}kind: Microservices\nmetadata: {{name: a}}\n")).len(), 1);
     assert_eq!(check("kind: Microservice\nmetadata: {name: a}\n").len(), 1);
+    assert_eq!(check(&format!("{head}metadata: {{name: a}}\n")).len(), 1);
+    // Values of a chart, for example.
+    assert_eq!(check("replicas: 3\n"), []);
 }
 
 #[test]
