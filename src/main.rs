@@ -1,104 +1,86 @@
-//! The command line. The only place with `anyhow` and exit codes: 0 = done, 1 = failed or findings,
-//! 2 = wrong usage or unreadable input.
+//! The command line: the only place with `anyhow` and exit codes, see [`Exit`].
 
+mod arguments;
+mod live;
+mod manual;
 mod run;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use arguments::{CheckOutput, Cli, Command, Files, RbacArguments, RenderOutput};
+use clap::FromArgMatches;
+use live::Target;
 use microservice_operator::cli::check::Finding;
-use microservice_operator::cli::{Error, Inputs, check, crd, rbac, render};
+use microservice_operator::cli::paint::Paint;
+use microservice_operator::cli::{Error, check, crd, diff, rbac, render};
 
-const FINDINGS: u8 = 1;
-const USAGE: u8 = 2;
-
-#[derive(Parser)]
-#[command(version, about = "Reconciles Microservice objects into everything a service needs")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
+/// How a command ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// It did what it was asked for, and found nothing.
+    Done = 0,
+    /// It found something: findings, a difference, an object that is not Ready.
+    Found = 1,
+    /// It could not do it: wrong usage, unreadable input, no answer.
+    Trouble = 2,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Run the operator
-    Run(Box<run::Arguments>),
-    /// Print the CustomResourceDefinitions
-    Crd {
-        /// Write them to files in this directory instead
-        #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, default_missing_value = "crds")]
-        write: Option<PathBuf>,
-    },
-    /// Print the operator's ServiceAccount and rights
-    Rbac(RbacArguments),
-    /// Print the children of Microservices exactly as `run` would apply them
-    Render {
-        #[command(flatten)]
-        files: Files,
-        /// Namespace of objects that name none
-        #[arg(long, short, default_value = "default")]
-        namespace: String,
-    },
-    /// Check Microservices and MicroserviceClasses against every rule; 1 = findings
-    Check {
-        #[command(flatten)]
-        files: Files,
-    },
-}
-
-#[derive(Args)]
-struct Files {
-    /// File, directory or `-`; repeatable. Classes and Namespaces among the files are taken into account
-    #[arg(long, short = 'f', required = true, value_name = "PATH")]
-    filename: Vec<String>,
-}
-
-#[derive(Args)]
-struct RbacArguments {
-    /// Namespace of the operator
-    #[arg(long, default_value = run::DEFAULT_NAMESPACE)]
-    namespace: String,
-    /// Rights in these namespaces only, for `run --namespace`; comma-separated or repeated
-    #[arg(long, value_name = "NAMESPACE", num_args = 1.., value_delimiter = ',')]
-    namespaced: Vec<String>,
-    /// Name of the Lease of the leader election
-    #[arg(long, default_value = run::DEFAULT_LEASE)]
-    lease_name: String,
-    /// Rights on Strimzi's topics and users, and on Secrets, in these namespaces, which classes name;
-    /// comma-separated or repeated
-    #[arg(long, value_name = "NAMESPACE", num_args = 1.., value_delimiter = ',')]
-    strimzi_namespace: Vec<String>,
-    /// Print the rules alone, as the Helm chart takes them
-    #[arg(long, conflicts_with_all = ["namespace", "namespaced", "strimzi_namespace"])]
-    rules: bool,
-}
-
-fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(arguments) => return report(run::run(*arguments)),
-        Command::Crd { write: Some(directory) } => crd::write(&directory).map(|()| ExitCode::SUCCESS),
-        Command::Crd { write: None } => crd::print(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
-        Command::Rbac(arguments) => print_rights(arguments),
-        Command::Render { files, namespace } => render_files(&files, &namespace),
-        Command::Check { files } => check_files(&files),
-    };
-    match result {
-        Ok(code) => code,
-        // The reader had enough, for example `head`.
-        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(USAGE)
-        }
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
     }
 }
 
-fn print_rights(arguments: RbacArguments) -> Result<ExitCode, Error> {
+impl Exit {
+    fn found(any: bool) -> Self {
+        if any { Self::Found } else { Self::Done }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = arguments::command(std::env::args().next().as_deref());
+    let given = command.clone().get_matches();
+    let given = match Cli::from_arg_matches(&given) {
+        Ok(given) => given,
+        Err(error) => error.exit(),
+    };
+    let result = match given.command {
+        Command::Run(arguments) => return report(run::run(*arguments), ExitCode::FAILURE),
+        Command::Diff { files, against, target } if against.is_empty() => {
+            return ended(compare(&files, target));
+        }
+        Command::Explain { name, namespace, target } => return ended(explain(&name, namespace, target)),
+        Command::Diff { files, against, .. } => diff_files(&files, &against),
+        Command::Crd { write: Some(directory) } => crd::write(&directory).map(|()| Exit::Done),
+        Command::Crd { write: None } => crd::print(&mut std::io::stdout().lock()).map(|()| Exit::Done),
+        Command::Rbac(arguments) => print_rights(arguments),
+        Command::Render { files, output } => render_files(&files, output),
+        Command::Check { files, output } => check_files(&files, output),
+        Command::Completions { shell } => manual::completions(command, shell).map(|()| Exit::Done),
+        Command::Man { write } => manual::print(command, write.as_deref()).map(|()| Exit::Done),
+    };
+    ended(result.map_err(anyhow::Error::from))
+}
+
+/// The exit code, with the error told.
+fn ended(result: anyhow::Result<Exit>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        // The reader had enough, for example `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => report(Err(error), Exit::Trouble.into()),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn print_rights(arguments: RbacArguments) -> Result<Exit, Error> {
     if arguments.rules {
         rbac::print_rules(&mut std::io::stdout().lock(), &arguments.lease_name)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Done);
     }
     let options = rbac::Options {
         operator_namespace: arguments.namespace,
@@ -107,29 +89,80 @@ fn print_rights(arguments: RbacArguments) -> Result<ExitCode, Error> {
         strimzi: arguments.strimzi_namespace,
     };
     rbac::print(&mut std::io::stdout().lock(), &options)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-fn render_files(files: &Files, namespace: &str) -> Result<ExitCode, Error> {
-    let inputs = Inputs::read(&files.filename)?;
-    let findings = render::print(&mut std::io::stdout().lock(), &inputs, namespace)?;
+fn render_files(files: &Files, output: RenderOutput) -> Result<Exit, Error> {
+    let findings = render::print(&mut std::io::stdout().lock(), &files.read()?, output.into())?;
+    tell(&findings);
+    Ok(Exit::found(!findings.is_empty()))
+}
+
+fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
+    let examined = check::examine(&files.read()?);
+    check::print(&mut std::io::stdout().lock(), &examined, output.into())?;
+    Ok(Exit::found(!examined.findings.is_empty()))
+}
+
+fn diff_files(files: &Files, against: &[String]) -> Result<Exit, Error> {
+    let (old, new) = (files.read_others(against)?, files.read()?);
+    differ(diff::side(&old).and_then(|old| Ok((old, diff::side(&new)?))))
+}
+
+fn compare(files: &Files, target: Target) -> anyhow::Result<Exit> {
+    live::block_on(async {
+        let cluster = target.connect().await?;
+        let mut inputs = files.read_in(&cluster.namespace)?;
+        Ok(differ(live::compare(&cluster, &mut inputs).await?)?)
+    })
+}
+
+/// Prints the difference of two sides, or what is wrong with the objects: then nothing was compared.
+fn differ(sides: Result<(diff::Objects, diff::Objects), Vec<Finding>>) -> Result<Exit, Error> {
+    match sides {
+        Ok((old, new)) => {
+            let changed = diff::print(&mut std::io::stdout().lock(), &old, &new, Paint::of_stdout())?;
+            Ok(Exit::found(changed > 0))
+        }
+        Err(findings) => {
+            tell(&findings);
+            Ok(Exit::Trouble)
+        }
+    }
+}
+
+fn explain(name: &str, namespace: Option<String>, target: Target) -> anyhow::Result<Exit> {
+    live::block_on(async {
+        let cluster = target.connect().await?;
+        let namespace = namespace.unwrap_or_else(|| cluster.namespace.clone());
+        Ok(Exit::found(!live::explain(&cluster, &namespace, name).await?))
+    })
+}
+
+fn tell(findings: &[Finding]) {
     findings.iter().map(Finding::to_string).for_each(|finding| complain(&finding));
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
 
-fn check_files(files: &Files) -> Result<ExitCode, Error> {
-    let findings = check::print(&mut std::io::stdout().lock(), &Inputs::read(&files.filename)?)?;
-    Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
-}
-
-fn report(result: anyhow::Result<()>) -> ExitCode {
+fn report(result: anyhow::Result<()>, failed: ExitCode) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
+            complain(&chain(&error));
+            failed
         }
     }
+}
+
+/// The error and what it comes from; what a text tells already is not told again.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match told.as_str() {
+            "" => cause,
+            _ if told.contains(&cause) => told,
+            _ => format!("{told}: {cause}"),
+        }
+    })
 }
 
 /// To stderr; without one there is nobody to tell.
@@ -139,13 +172,34 @@ fn complain(message: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        arguments::command(Some("/usr/bin/kubectl-msvc")).debug_assert();
+    }
+
+    #[test]
+    fn a_file_named_like_a_plugin_is_one() {
+        let mut plugin = arguments::command(Some("/usr/bin/kubectl-msvc"));
+        plugin.build();
+        let check = plugin.find_subcommand("check").unwrap().clone();
+        let help = check.clone().render_long_help().to_string();
+        assert!(
+            help.contains("Usage: kubectl msvc check") && help.contains("| kubectl msvc check -f -"),
+            "{help}"
+        );
+        assert!(!help.contains("microservice-operator"), "{help}");
+        assert_eq!(arguments::command(Some("./microservice-operator")).get_name(), "microservice-operator");
+    }
+
+    #[test]
+    fn an_error_is_told_once() {
+        let error = anyhow::anyhow!("no file").context("a.yaml: no file").context("it cannot be read");
+        assert_eq!(chain(&error), "it cannot be read: a.yaml: no file");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use microservice_operator::cli::{Inputs, render};
+use microservice_operator::cli::{Inputs, Settings, render};
 use microservice_operator::plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Case {
     }
 
     fn inputs(&self) -> Inputs {
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs::new(Settings { namespace: NAMESPACE.to_owned(), ..Settings::default() });
         inputs.add(&self.name, &self.text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         inputs
     }
@@ -49,7 +49,7 @@ impl Case {
     /// What `microservice-operator render` prints.
     fn rendered(&self) -> String {
         let mut out = Vec::new();
-        let findings = render::print(&mut out, &self.inputs(), NAMESPACE).unwrap();
+        let findings = render::print(&mut out, &self.inputs(), render::Format::Yaml).unwrap();
         assert!(findings.is_empty(), "{} cannot be rendered: {findings:?}", self.name);
         assert!(!out.is_empty(), "{} gives no children", self.name);
         String::from_utf8(out).unwrap()
@@ -57,7 +57,7 @@ impl Case {
 
     fn plans(&self) -> &[Plan] {
         self.plans.get_or_init(|| {
-            let plans = render::plans(&self.inputs(), NAMESPACE);
+            let plans = render::plans(&self.inputs());
             plans.unwrap_or_else(|all| panic!("{} cannot be rendered: {all:?}", self.name))
         })
     }
@@ -141,7 +141,7 @@ fn every_child_is_owned_and_its_hash_is_that_of_the_golden_file() {
     for case in cases() {
         let offline = case.plans();
         let stored = case.stored();
-        let live = render::plans(&stored, NAMESPACE).unwrap();
+        let live = render::plans(&stored).unwrap();
         let objects: Vec<&Value> = stored.of_kind("Microservice").map(|document| &document.object).collect();
         for ((offline, live), object) in offline.iter().zip(&live).zip(objects) {
             for (offline, live) in offline.children.iter().zip(&live.children) {
@@ -253,7 +253,7 @@ fn single(examples: &Path, path: &Path) -> Case {
         text = format!("{text}---\n{}", serde_yaml::to_string(&smallest).unwrap());
     }
     let case = Case::new(stem(path), text);
-    match render::plans(&case.inputs(), NAMESPACE) {
+    match render::plans(&case.inputs()) {
         Ok(_) => case,
         Err(_) => allowed(case, &own),
     }

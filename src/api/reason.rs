@@ -68,7 +68,7 @@ reasons! {
         "Correct the field that the message names; `microservice-operator check -f FILE` says the same before it is applied.",
     /// The class that the object or its namespace names does not exist.
     ClassNotFound =
-        "Create the class, or correct `spec.className` or the annotation of the namespace. What runs stays as it is.",
+        "Create the class, or correct `spec.className` or the label of the namespace. What runs stays as it is.",
     /// The spec breaks a guard rail of its class.
     GuardrailViolated =
         "Stay within the limit that the message names, or ask those who keep the class to move it.",

@@ -1,12 +1,21 @@
-//! `check`: every rule that the API server and the operator would hold against an object, offline.
+//! `check`: every rule that the API server and the operator would hold against an object, and what the
+//! given files hold against each other, offline.
+
+mod data;
+mod output;
+mod sarif;
+mod topics;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write;
 
-use super::{Document, Error, Inputs};
+use serde_json::Value;
+
+pub use output::{Format, print};
+
+use super::{Document, Inputs, Position};
 use crate::api::schema;
-use crate::api::{GROUP, Microservice, MicroserviceClass};
+use crate::api::{GROUP, Microservice, MicroserviceClass, Reason};
 use crate::intent::{Intent, Violation, class_violations};
 
 /// Something wrong with an object.
@@ -14,10 +23,12 @@ use crate::intent::{Intent, Violation, class_violations};
 pub struct Finding {
     /// File, or `-`.
     pub path: String,
-    /// Number of the document in the file, from 1.
-    pub document: usize,
+    /// Where the field stands, or the nearest one around it.
+    pub at: Position,
     /// Field path; empty for the object itself.
     pub field: String,
+    /// The reason that the object's conditions would give.
+    pub reason: Reason,
     /// What is wrong and what to write instead.
     pub message: String,
 }
@@ -25,129 +36,125 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = if self.field.is_empty() { "object" } else { &self.field };
-        write!(f, "{}:{} {field}: {}", self.path, self.document, self.message)
+        write!(f, "{}:{}: {field}: {} [{}]", self.path, self.at, self.message, self.reason)
     }
 }
 
-/// Everything wrong with our objects among the inputs, in their order. Objects of other API groups are
-/// passed over.
-pub fn findings(inputs: &Inputs) -> Vec<Finding> {
+/// What came out of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Examined {
+    /// Everything wrong with our objects, in the order of the inputs.
+    pub findings: Vec<Finding>,
+    /// The intents of the Microservices that are right in themselves, in the order of the inputs.
+    pub intents: Vec<Intent>,
+    /// Number of our objects.
+    pub objects: usize,
+}
+
+/// A Microservice that is right in itself.
+struct Checked<'i> {
+    document: &'i Document,
+    object: Microservice,
+    intent: Intent,
+    /// Name of the class that applies.
+    class: Option<String>,
+}
+
+/// Checks our objects among the inputs. Objects of other API groups are passed over, but Namespaces,
+/// Secrets and ConfigMaps that ours refer to are looked at.
+pub fn examine(inputs: &Inputs) -> Examined {
+    let classes = inputs.classes();
     let mut seen = BTreeSet::new();
-    inputs.documents.iter().flat_map(|document| document_findings(inputs, document, &mut seen)).collect()
+    let mut checked = Vec::new();
+    let mut findings = Vec::new();
+    let mut objects = 0;
+    for document in inputs.documents.iter().filter(|document| is_ours(document)) {
+        objects += 1;
+        match judge(inputs, &classes, document) {
+            Ok(service) => checked.extend(service),
+            Err(wrong) => findings.extend(wrong),
+        }
+        findings.extend(repeated(document, &mut seen));
+    }
+    findings.extend(topics::findings(&checked));
+    findings.extend(data::findings(inputs, &checked));
+    let order =
+        |finding: &Finding| inputs.documents.iter().position(|document| *document.path == finding.path);
+    findings.sort_by_cached_key(|finding| (order(finding), finding.at));
+    Examined { findings, intents: checked.into_iter().map(|service| service.intent).collect(), objects }
 }
 
-/// Prints the findings, one a line, and returns how many there are.
-///
-/// # Errors
-/// The output cannot be written.
-pub fn print(out: &mut dyn Write, inputs: &Inputs) -> Result<usize, Error> {
-    let findings = findings(inputs);
-    for finding in &findings {
-        writeln!(out, "{finding}")?;
+/// What names our API group, or no kind or version at all.
+fn is_ours(document: &Document) -> bool {
+    let text = |pointer: &str| document.text(pointer).unwrap_or_default();
+    let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+    api_version.split('/').next() == Some(GROUP) || kind.is_empty() || api_version.is_empty()
+}
+
+/// The service, nothing for a class, or what is wrong with the object in itself.
+fn judge<'i>(
+    inputs: &Inputs,
+    classes: &[MicroserviceClass],
+    document: &'i Document,
+) -> Result<Option<Checked<'i>>, Vec<Finding>> {
+    let refused = schema::validate(&document.object);
+    if !refused.is_empty() {
+        // Nothing more is said: the same mistake is not told twice.
+        let finding =
+            |found: schema::SchemaViolation| document.finding(Reason::InvalidSpec, found.path, found.message);
+        return Err(refused.into_iter().map(finding).collect());
     }
-    Ok(findings.len())
+    let wrong = |found: Vec<Violation>| -> Vec<Finding> {
+        found.into_iter().map(|one| document.finding(one.reason, one.field, one.message)).collect()
+    };
+    let unreadable = |error: serde_json::Error| {
+        vec![document.finding(Reason::InvalidSpec, String::new(), error.to_string())]
+    };
+    if document.text("/kind") == Some("MicroserviceClass") {
+        let class = document.decode::<MicroserviceClass>().map_err(unreadable)?;
+        let found = class_violations(&class);
+        return if found.is_empty() { Ok(None) } else { Err(wrong(found)) };
+    }
+    let object = document.decode::<Microservice>().map_err(unreadable)?;
+    let class = inputs.class_for(&object, classes);
+    let intent = Intent::resolve(&object, class, &inputs.observed(&object)).map_err(wrong)?;
+    let class = class.and_then(|class| class.metadata.name.clone());
+    Ok(Some(Checked { document, object, intent, class }))
 }
 
 type Seen = BTreeSet<(String, String, String)>;
 
-fn document_findings(inputs: &Inputs, document: &Document, seen: &mut Seen) -> Vec<Finding> {
-    let text =
-        |pointer: &str| document.object.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default();
-    let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-    if api_version.split('/').next() != Some(GROUP) && !kind.is_empty() && !api_version.is_empty() {
-        return Vec::new();
+fn repeated(document: &Document, seen: &mut Seen) -> Option<Finding> {
+    let text = |pointer: &str| document.text(pointer).unwrap_or_default().to_owned();
+    let (kind, name) = (text("/kind"), text("/metadata/name"));
+    if name.is_empty() || seen.insert((kind.clone(), text("/metadata/namespace"), name.clone())) {
+        return None;
     }
-    let finding = |field: String, message: String| Finding {
-        path: document.path.clone(),
-        document: document.number,
-        field,
-        message,
-    };
-    let mut found: Vec<Finding> = schema::validate(&document.object)
-        .into_iter()
-        .map(|violation| finding(violation.path, violation.message))
-        .collect();
-    if found.is_empty() {
-        // Only of an object that the schema accepts: the same mistake is not told twice.
-        found.extend(violations(inputs, document).into_iter().map(|v| finding(v.field, v.message)));
-    }
-    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-    if !name.is_empty() && !seen.insert((kind.to_owned(), namespace.to_owned(), name.to_owned())) {
-        let message = format!("{kind} {name} is given twice: the later one would replace the earlier one");
-        found.push(finding("metadata.name".to_owned(), message));
-    }
-    found
+    let message = format!(
+        "{kind} {name} is given twice, and the later one would replace the earlier one: remove or rename one"
+    );
+    Some(document.finding(Reason::InvalidSpec, "metadata.name".to_owned(), message))
 }
 
-fn violations(inputs: &Inputs, document: &Document) -> Vec<Violation> {
-    let unreadable = |error: serde_json::Error| {
-        let reason = crate::api::Reason::InvalidSpec;
-        vec![Violation { reason, field: String::new(), message: error.to_string() }]
-    };
-    if document.object.get("kind").and_then(|kind| kind.as_str()) == Some("MicroserviceClass") {
-        return document
-            .decode::<MicroserviceClass>()
-            .map_or_else(unreadable, |class| class_violations(&class));
+impl Document {
+    fn finding(&self, reason: Reason, field: String, message: String) -> Finding {
+        Finding { path: self.path.to_string(), at: self.position(&field), field, reason, message }
     }
-    document.decode::<Microservice>().map_or_else(unreadable, |object| {
-        let class = inputs.class_for(&object);
-        Intent::resolve(&object, class.as_ref(), &inputs.observed(&object)).err().unwrap_or_default()
-    })
+}
+
+impl Checked<'_> {
+    fn namespace(&self) -> &str {
+        self.object.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.object.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn spec(&self) -> &Value {
+        self.document.object.get("spec").unwrap_or(&Value::Null)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str) -> Vec<Finding> {
-        let mut inputs = Inputs::default();
-        inputs.add("shop.yaml", text).unwrap();
-        findings(&inputs)
-    }
-
-    fn service(spec: &str) -> String {
-        format!(
-            "apiVersion: microservice.dev/v1alpha1\nkind: Microservice\nmetadata: {{name: orders, namespace: shop}}\n\
-             spec: {{image: 'registry.example.com/orders:1', {spec}}}\n"
-        )
-    }
-
-    #[test]
-    fn a_minimal_object_and_foreign_kinds_pass() {
-        assert_eq!(check(&service("")), []);
-        assert_eq!(check("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"), []);
-    }
-
-    #[test]
-    fn schema_errors_name_file_document_and_field() {
-        let found =
-            check(&format!("{}---\n{}", service("").replace("orders,", "other,"), service("replicas: -1")));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].to_string().starts_with("shop.yaml:2 spec.replicas: "), "{}", found[0]);
-    }
-
-    #[test]
-    fn a_class_that_is_named_must_be_among_the_files() {
-        let class = "---\napiVersion: microservice.dev/v1alpha1\nkind: MicroserviceClass\nmetadata: {name: team}\nspec: {}\n";
-        let object = service("className: team");
-        assert_eq!(check(&format!("{object}{class}")), []);
-        let found = check(&object);
-        assert_eq!((found.len(), found[0].field.as_str()), (1, "spec.className"), "{found:?}");
-    }
-
-    #[test]
-    fn a_typing_error_in_the_kind_is_found() {
-        assert_eq!(
-            check("apiVersion: microservice.dev/v1alpha1\nkind: Microservices\nmetadata: {name: a}\n").len(),
-            1
-        );
-        assert_eq!(check("kind: Microservice\nmetadata: {name: a}\n").len(), 1);
-    }
-
-    #[test]
-    fn the_same_object_twice_is_found() {
-        let found = check(&format!("{0}---\n{0}", service("")));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].document, found[0].field.as_str()), (2, "metadata.name"));
-    }
-}
+mod tests;

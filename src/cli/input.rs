@@ -1,25 +1,44 @@
 //! Objects from files, directories and standard input.
 
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+mod files;
+mod live;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use crate::api::{API_VERSION, LABEL_CLASS, Microservice, MicroserviceClass};
+use super::yaml::{self, Marks, Position};
+use crate::api::{API_VERSION, GROUP, LABEL_CLASS, Microservice, MicroserviceClass};
 use crate::intent::Observed;
+
+/// What the files leave open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Namespace of the objects that name none.
+    pub namespace: String,
+    /// Class of the Microservices that name none; it must be among the files.
+    pub class: Option<String>,
+    /// Whether directories are read with those below them.
+    pub recursive: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { namespace: "default".to_owned(), class: None, recursive: false }
+    }
+}
 
 /// One object and where it stands.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// File, or `-`.
-    pub path: String,
-    /// Number of the document in the file, from 1; the items of a List share theirs.
-    pub number: usize,
-    /// The object.
+    pub path: Arc<str>,
+    /// The object. A Microservice always has a namespace.
     pub object: Value,
+    marks: Arc<Marks>,
 }
 
 /// Everything that was read, in the order of the arguments.
@@ -27,54 +46,56 @@ pub struct Document {
 pub struct Inputs {
     /// The objects of all kinds.
     pub documents: Vec<Document>,
+    /// The class that the label of each Namespace among them names.
+    labels: BTreeMap<String, String>,
+    /// What the cluster knows of the Microservices, by namespace and name.
+    recorded: BTreeMap<(String, String), Observed>,
+    settings: Settings,
 }
 
 impl Inputs {
-    /// Reads files, directories (their `*.yaml`, `*.yml` and `*.json` by name, not those below) and `-`.
+    /// Nothing, to be filled with [`Inputs::add`].
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Reads files, directories (their `*.yaml`, `*.yml` and `*.json` by name) and `-`.
     ///
     /// # Errors
-    /// The first path that cannot be read or is not YAML.
-    pub fn read(paths: &[String]) -> Result<Self, Error> {
-        let mut inputs = Self::default();
+    /// The first path that cannot be read or is not YAML, or a class that is not among the files.
+    pub fn read(paths: &[String], settings: Settings) -> Result<Self, Error> {
+        let mut inputs = Self::new(settings);
         for path in paths {
-            if path == "-" {
-                let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).map_err(at(path))?;
-                inputs.add(path, &text)?;
-                continue;
-            }
-            for file in files(path)? {
-                let name = file.display().to_string();
-                inputs.add(&name, &fs::read_to_string(&file).map_err(at(&name))?)?;
+            for (name, text) in files::read(path, inputs.settings.recursive)? {
+                inputs.add(&name, &text)?;
             }
         }
-        Ok(inputs)
+        let known =
+            |class: &String| inputs.classes().iter().any(|one| one.metadata.name.as_ref() == Some(class));
+        match &inputs.settings.class {
+            Some(class) if inputs.of_kind("Microservice").next().is_some() && !known(class) => {
+                Err(Error::Class(class.clone()))
+            }
+            _ => Ok(inputs),
+        }
     }
 
     /// Adds the documents of a text.
     ///
     /// # Errors
-    /// The first document that is not YAML.
+    /// The first document that is not YAML, or no object.
     pub fn add(&mut self, path: &str, text: &str) -> Result<(), Error> {
-        for (index, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
-            let number = index + 1;
-            let object = object(document).map_err(|error| Error::Document {
-                path: path.to_owned(),
-                document: number,
-                message: error.to_string(),
-            })?;
-            let objects = match object {
-                Value::Null => Vec::new(),
-                Value::Object(ref map) if map.get("kind") == Some(&"List".into()) => {
-                    map.get("items").and_then(Value::as_array).cloned().unwrap_or_default()
-                }
-                one => vec![one],
-            };
-            self.documents.extend(objects.into_iter().map(|object| Document {
-                path: path.to_owned(),
-                number,
-                object,
-            }));
+        let name: Arc<str> = path.into();
+        let wrong = |at: Position, message: String| Error::Document { path: path.to_owned(), at, message };
+        for (value, marks) in yaml::read(text).map_err(|trouble| wrong(trouble.at, trouble.message))? {
+            if !value.is_object() {
+                return Err(wrong(marks.find(""), "it is a scalar or a list".to_owned()));
+            }
+            for (object, marks) in items(value, marks) {
+                let document = Document { path: name.clone(), object, marks: Arc::new(marks) };
+                self.labels.extend(document.class_label());
+                self.documents.push(document.placed(&self.settings.namespace));
+            }
         }
         Ok(())
     }
@@ -84,32 +105,48 @@ impl Inputs {
         self.documents.iter().filter(move |document| document.is(API_VERSION, kind))
     }
 
-    /// The class that applies to the object, as in the cluster: the one it names, else the one its
-    /// namespace names, else the default (with two of them, the first by name: files have no age).
-    pub fn class_for(&self, object: &Microservice) -> Option<MicroserviceClass> {
-        let named = object.spec.class_name.clone().or_else(|| self.class_of_namespace(object));
+    /// All classes, by name.
+    pub fn classes(&self) -> Vec<MicroserviceClass> {
         let mut classes: Vec<MicroserviceClass> =
             self.of_kind("MicroserviceClass").filter_map(|document| document.decode().ok()).collect();
         classes.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        classes.into_iter().find(|class| match &named {
+        classes
+    }
+
+    /// The class that applies to the object, as in the cluster: the one it names, else `--class`, else
+    /// the one its namespace names, else the default (with two of them, the first by name: files have
+    /// no age).
+    pub fn class_for<'c>(
+        &self,
+        object: &Microservice,
+        classes: &'c [MicroserviceClass],
+    ) -> Option<&'c MicroserviceClass> {
+        let named = object.spec.class_name.clone().or_else(|| self.class_wanted(object));
+        classes.iter().find(|class| match &named {
             Some(name) => class.metadata.name.as_ref() == Some(name),
             None => class.is_marked_default(),
         })
     }
 
-    /// What `resolve` is told of the live world: nothing but the label of the namespace.
+    /// What `resolve` is told of the live world: the class that is asked for from outside, and what
+    /// [`Inputs::meet`] was told.
     pub fn observed(&self, object: &Microservice) -> Observed {
-        Observed { class_wanted: self.class_of_namespace(object), ..Observed::default() }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let key = (text(&object.metadata.namespace), text(&object.metadata.name));
+        let recorded = self.recorded.get(&key).cloned().unwrap_or_default();
+        Observed { class_wanted: self.class_wanted(object), ..recorded }
     }
 
-    fn class_of_namespace(&self, object: &Microservice) -> Option<String> {
-        let namespace = object.metadata.namespace.as_deref()?;
-        let mut namespaces = self.documents.iter().filter(|document| document.is("v1", "Namespace"));
-        let label = format!("/metadata/labels/{}", LABEL_CLASS.replace('/', "~1"));
-        namespaces
-            .find(|document| document.text("/metadata/name") == Some(namespace))
-            .and_then(|document| document.text(&label))
-            .map(str::to_owned)
+    fn class_wanted(&self, object: &Microservice) -> Option<String> {
+        if let Some(class) = &self.settings.class {
+            return Some(class.clone());
+        }
+        self.labels.get(object.metadata.namespace.as_deref()?).cloned()
+    }
+
+    /// Namespace of a document's object.
+    pub fn namespace_of<'a>(&'a self, document: &'a Document) -> &'a str {
+        document.text("/metadata/namespace").unwrap_or(&self.settings.namespace)
     }
 }
 
@@ -127,41 +164,43 @@ impl Document {
         T::deserialize(&self.object)
     }
 
-    fn text(&self, pointer: &str) -> Option<&str> {
+    /// Where the field of this path stands, or the nearest one around it.
+    pub fn position(&self, field: &str) -> Position {
+        self.marks.find(field)
+    }
+
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.object.pointer(pointer).and_then(Value::as_str)
     }
-}
 
-/// Through YAML's own value, which refuses repeated keys, and with merge keys (`<<`) resolved.
-fn object(document: serde_yaml::Deserializer<'_>) -> Result<Value, Box<dyn std::error::Error>> {
-    let mut value = serde_yaml::Value::deserialize(document)?;
-    value.apply_merge()?;
-    match serde_json::to_value(value)? {
-        object @ (Value::Object(_) | Value::Null) => Ok(object),
-        _ => Err("it is a scalar or a list".into()),
+    /// Name of a Namespace and the class that its label names.
+    fn class_label(&self) -> Option<(String, String)> {
+        let label = format!("/metadata/labels/{}", LABEL_CLASS.replace('/', "~1"));
+        let class = self.text(&label).filter(|_| self.is("v1", "Namespace"))?;
+        Some((self.text("/metadata/name")?.to_owned(), class.to_owned()))
     }
-}
 
-fn files(path: &str) -> Result<Vec<PathBuf>, Error> {
-    let path_name = path;
-    let path = Path::new(path);
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(at(path_name))? {
-        let file = entry.map_err(at(path_name))?.path();
-        let known = file.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
-        if known && file.is_file() {
-            files.push(file);
+    /// As `kubectl apply -n` would: an object of ours without a namespace gets the given one.
+    fn placed(mut self, namespace: &str) -> Self {
+        let group = self.text("/apiVersion").and_then(|version| version.split('/').next());
+        let ours = group == Some(GROUP) && self.text("/kind") == Some("Microservice");
+        if let Some(metadata) =
+            self.object.get_mut("metadata").and_then(Value::as_object_mut).filter(|_| ours)
+        {
+            metadata.entry("namespace").or_insert_with(|| namespace.into());
         }
+        self
     }
-    files.sort();
-    Ok(files)
 }
 
-fn at(path: &str) -> impl Fn(std::io::Error) -> Error + '_ {
-    move |source| Error::File { path: path.to_owned(), source }
+/// The items of a List, or the object itself.
+fn items(mut value: Value, marks: Marks) -> Vec<(Value, Marks)> {
+    if value.get("kind").and_then(Value::as_str) != Some("List") {
+        return vec![(value, marks)];
+    }
+    let items = value.get_mut("items").map(Value::take);
+    let items = items.and_then(|items| if let Value::Array(items) = items { Some(items) } else { None });
+    items.unwrap_or_default().into_iter().zip(marks.into_items()).collect()
 }
 
 #[cfg(test)]
@@ -201,7 +240,8 @@ metadata: {name: shop, labels: {microservice.dev/class: zeta}}
         let mut object = Microservice::new("orders", Default::default());
         object.metadata.namespace = Some(namespace.to_owned());
         object.spec.class_name = class.map(str::to_owned);
-        inputs(CLASSES).class_for(&object).and_then(|class| class.metadata.name)
+        let inputs = inputs(CLASSES);
+        inputs.class_for(&object, &inputs.classes()).and_then(|class| class.metadata.name.clone())
     }
 
     #[test]
@@ -213,19 +253,49 @@ metadata: {name: shop, labels: {microservice.dev/class: zeta}}
     }
 
     #[test]
-    fn documents_are_numbered_and_empty_ones_skipped() {
-        let all = inputs("# a comment\n---\na: 1\n---\n---\nb: 2\n");
-        let numbers: Vec<_> = all.documents.iter().map(|document| document.number).collect();
-        assert_eq!(all.documents.len(), 2);
-        assert!(numbers.is_sorted() && numbers[0] < numbers[1], "{numbers:?}");
+    fn the_class_of_the_command_line_stands_for_one_that_is_not_named() {
+        let settings = Settings { class: Some("named".to_owned()), ..Settings::default() };
+        let mut inputs = Inputs { settings, ..inputs(CLASSES) };
+        let class = |inputs: &Inputs, name: Option<&str>| {
+            let mut object = Microservice::new("orders", Default::default());
+            object.metadata.namespace = Some("shop".to_owned());
+            object.spec.class_name = name.map(str::to_owned);
+            inputs.class_for(&object, &inputs.classes()).and_then(|class| class.metadata.name.clone())
+        };
+        assert_eq!(class(&inputs, None).as_deref(), Some("named"));
+        assert_eq!(class(&inputs, Some("alpha")).as_deref(), Some("alpha"));
+        inputs.settings.class = None;
+        assert_eq!(class(&inputs, None).as_deref(), Some("zeta"));
     }
 
     #[test]
-    fn merge_keys_are_resolved_and_repeated_keys_refused() {
-        let merged = inputs("base: &base {a: 1}\nmore: {<<: *base, b: 2}\n");
-        assert_eq!(merged.documents[0].object["more"], serde_json::json!({"a": 1, "b": 2}));
+    fn items_of_a_list_have_their_own_positions() {
+        let inputs = inputs(CLASSES);
+        let lines: Vec<usize> =
+            inputs.documents.iter().map(|document| document.position("metadata.name").line).collect();
+        assert_eq!(lines, [4, 12, 16, 21]);
+    }
+
+    #[test]
+    fn errors_name_the_place() {
         let error = Inputs::default().add("x.yaml", "ok: 1\n---\na: 1\na: 2\n").unwrap_err();
-        assert!(error.to_string().starts_with("x.yaml:2: "), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "x.yaml:4:1: not a Kubernetes object in YAML: key \"a\" is given twice"
+        );
         Inputs::default().add("x.yaml", "- a\n").unwrap_err();
+    }
+
+    #[test]
+    fn an_object_without_a_namespace_gets_the_one_of_the_command_line() {
+        let settings = Settings { namespace: "shop".to_owned(), ..Settings::default() };
+        let mut inputs = Inputs::new(settings);
+        let kind =
+            |kind: &str, api: &str| format!("---\napiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n");
+        inputs.add("-", &kind("Microservice", API_VERSION)).unwrap();
+        inputs.add("-", &kind("Secret", "v1")).unwrap();
+        let given: Vec<_> = inputs.documents.iter().map(|d| d.text("/metadata/namespace")).collect();
+        assert_eq!(given, [Some("shop"), None]);
+        assert!(inputs.documents.iter().all(|document| inputs.namespace_of(document) == "shop"));
     }
 }

@@ -2,11 +2,16 @@
 
 pub mod check;
 pub mod crd;
+pub mod diff;
+pub mod explain;
 mod input;
+pub mod paint;
 pub mod rbac;
 pub mod render;
+pub mod yaml;
 
-pub use input::{Document, Inputs};
+pub use input::{Document, Inputs, Settings};
+pub use yaml::Position;
 
 use serde::Serialize;
 
@@ -21,16 +26,22 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A directory holds nothing to read.
+    #[error("{0}: no *.yaml, *.yml or *.json is in this directory; -R looks into those below it too")]
+    Empty(String),
     /// A document is not YAML, or not an object.
-    #[error("{path}:{document}: not a Kubernetes object in YAML: {message}")]
+    #[error("{path}:{at}: not a Kubernetes object in YAML: {message}")]
     Document {
-        /// Where.
+        /// Which file.
         path: String,
-        /// Number of the document in the file, from 1.
-        document: usize,
+        /// Where in it.
+        at: Position,
         /// Why.
         message: String,
     },
+    /// The class that was asked for is not among the files.
+    #[error("--class {0}: none of the files holds a MicroserviceClass of this name; give it with -f too")]
+    Class(String),
     /// The output cannot be written.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
@@ -41,6 +52,6 @@ pub enum Error {
 
 /// Writes one document of a YAML stream.
 fn write_document(out: &mut dyn std::io::Write, object: &impl Serialize) -> Result<(), Error> {
-    write!(out, "---\n{}", serde_yaml::to_string(object)?)?;
+    write!(out, "---\n{}", yaml::write(&serde_json::to_value(object).map_err(std::io::Error::from)?)?)?;
     Ok(())
 }

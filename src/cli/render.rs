@@ -3,72 +3,78 @@
 
 use std::io::Write;
 
-use super::{Document, Error, Inputs, write_document};
-use crate::api::Microservice;
+use serde_json::{Value, json};
+
+use super::{Error, Inputs, write_document};
 use crate::cli::check::{self, Finding};
-use crate::intent::Intent;
 use crate::plan::{Plan, plan};
+
+/// How the children are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A stream of documents.
+    #[default]
+    Yaml,
+    /// One List.
+    Json,
+}
 
 /// Plans of all Microservices among the inputs, in their order.
 ///
 /// # Errors
 /// Everything wrong with our objects; nothing is planned then.
-pub fn plans(inputs: &Inputs, default_namespace: &str) -> Result<Vec<Plan>, Vec<Finding>> {
-    let inputs = with_namespace(inputs, default_namespace);
-    let findings = check::findings(&inputs);
-    if !findings.is_empty() {
-        return Err(findings);
+pub fn plans(inputs: &Inputs) -> Result<Vec<Plan>, Vec<Finding>> {
+    let examined = check::examine(inputs);
+    if !examined.findings.is_empty() {
+        return Err(examined.findings);
     }
-    // What does not decode or resolve is among the findings.
-    let objects =
-        inputs.of_kind("Microservice").filter_map(|document| document.decode::<Microservice>().ok());
-    let intents = objects.filter_map(|object| {
-        Intent::resolve(&object, inputs.class_for(&object).as_ref(), &inputs.observed(&object)).ok()
-    });
-    Ok(intents.map(|intent| plan(&intent)).collect())
+    Ok(examined.intents.iter().map(plan).collect())
 }
 
-/// Prints the children as one YAML stream, or returns what is wrong.
+/// The children of all Microservices, in the order in which they are applied.
+///
+/// # Errors
+/// Everything wrong with our objects.
+pub fn children(inputs: &Inputs) -> Result<Vec<Value>, Vec<Finding>> {
+    let plans = plans(inputs)?;
+    Ok(plans.iter().flat_map(|plan| &plan.children).map(|child| child.body.value()).collect())
+}
+
+/// Prints the children, or returns what is wrong.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn print(out: &mut dyn Write, inputs: &Inputs, default_namespace: &str) -> Result<Vec<Finding>, Error> {
-    let plans = match plans(inputs, default_namespace) {
-        Ok(plans) => plans,
+pub fn print(out: &mut dyn Write, inputs: &Inputs, format: Format) -> Result<Vec<Finding>, Error> {
+    let children = match children(inputs) {
+        Ok(children) => children,
         Err(findings) => return Ok(findings),
     };
-    for child in plans.iter().flat_map(|plan| &plan.children) {
-        write_document(out, &child.body.value())?;
-    }
-    Ok(Vec::new())
-}
-
-/// As `kubectl apply -n` would: an object without a namespace gets the given one.
-fn with_namespace(inputs: &Inputs, namespace: &str) -> Inputs {
-    let mut inputs = inputs.clone();
-    for Document { object, .. } in &mut inputs.documents {
-        let ours = object.get("kind").is_some_and(|kind| kind == "Microservice");
-        if let Some(metadata) =
-            object.get_mut("metadata").and_then(|value| value.as_object_mut()).filter(|_| ours)
-        {
-            metadata.entry("namespace").or_insert_with(|| namespace.into());
+    match format {
+        Format::Yaml => children.iter().try_for_each(|child| write_document(out, child))?,
+        Format::Json => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": children});
+            writeln!(out, "{list:#}")?;
         }
     }
-    inputs
+    Ok(Vec::new())
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::Value;
 
     use super::*;
+    use crate::cli::Settings;
+
+    fn inputs(text: &str) -> Inputs {
+        let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
+        inputs.add("-", text).unwrap();
+        inputs
+    }
 
     fn rendered(text: &str) -> (Vec<Value>, Vec<Finding>) {
-        let mut inputs = Inputs::default();
-        inputs.add("-", text).unwrap();
         let mut out = Vec::new();
-        let findings = print(&mut out, &inputs, "shop").unwrap();
+        let findings = print(&mut out, &inputs(text), Format::Yaml).unwrap();
         // An empty stream would count as one empty document.
         let documents = serde_yaml::Deserializer::from_slice(&out).filter(|_| !out.is_empty());
         (documents.map(|document| Value::deserialize(document).unwrap()).collect(), findings)
@@ -92,15 +98,16 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_the_plan() {
-        let mut inputs = Inputs::default();
-        inputs.add("-", MINIMAL).unwrap();
-        let planned: Vec<Value> = plans(&inputs, "shop")
-            .unwrap()
-            .into_iter()
-            .flat_map(|plan| plan.children)
-            .map(|child| child.body.value())
-            .collect();
+        let planned = children(&inputs(MINIMAL)).unwrap();
         assert_eq!(rendered(MINIMAL).0, planned);
+    }
+
+    #[test]
+    fn json_is_one_list_of_the_same() {
+        let mut out = Vec::new();
+        print(&mut out, &inputs(MINIMAL), Format::Json).unwrap();
+        let list: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&list["kind"], list["items"].as_array()), (&"List".into(), Some(&rendered(MINIMAL).0)));
     }
 
     #[test]
@@ -109,7 +116,7 @@ mod tests {
             rendered(&format!("{MINIMAL}---\n{}", MINIMAL.replace("spec: {", "spec: {port: 0, ")));
         assert_eq!(children, [Value::Null; 0]);
         assert!(
-            findings.iter().any(|finding| finding.field == "spec.port" && finding.document == 2),
+            findings.iter().any(|finding| finding.field == "spec.port" && finding.at.line == 9),
             "{findings:?}"
         );
     }

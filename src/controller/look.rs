@@ -127,7 +127,8 @@ impl Look<'_> {
             if let Err(wait) = self.turn(object, status, intent, plan) {
                 let problem = Problem {
                     reason: Reason::WaitingForTurn,
-                    message: "a change of the class waits for its turn; services change at a bounded rate"
+                    message: "a change of the class, or of what a new operator finds, waits for its turn; \
+                              services change at a bounded rate"
                         .to_owned(),
                 };
                 let told = Told { blocked: Some(&problem), ..Told::of(object, intent, plan, &observation) };
@@ -142,6 +143,7 @@ impl Look<'_> {
                 current = announced.written;
             }
         }
+        self.context.memory.meet(&self.key);
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
         let current = current.map(|status| Microservice {
             metadata: object.metadata.clone(),
@@ -195,7 +197,9 @@ impl Look<'_> {
         !left.is_empty()
     }
 
-    /// Asks for a turn when what changed is the class or the release, not the object.
+    /// Asks for a turn when what changed is not the object but the class, or the operator: if a process
+    /// that has just started wants other pods, it is another release, or something was missed while none
+    /// ran. Both concern many services at once.
     fn turn(
         &self,
         object: &Microservice,
@@ -203,13 +207,14 @@ impl Look<'_> {
         intent: &Intent,
         plan: &Plan,
     ) -> Result<(), Duration> {
-        let of_fleet = status.observed_generation == object.metadata.generation
-            && status.class_revision.as_ref().is_some_and(|revision| *revision != intent.class_revision);
-        if !of_fleet {
-            return Ok(());
-        }
         let rolls = plan.template_hash() != status.completed_template.as_deref();
-        self.context.turns.take(&self.key, rolls)
+        let of_class =
+            status.class_revision.as_ref().is_some_and(|revision| *revision != intent.class_revision);
+        let of_operator = rolls && !self.context.memory.has_met(&self.key);
+        if status.observed_generation == object.metadata.generation && (of_class || of_operator) {
+            return self.context.turns.take(&self.key, rolls);
+        }
+        Ok(())
     }
 
     /// The spec breaks a rule: nothing is applied, nothing is pruned.

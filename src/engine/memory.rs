@@ -43,6 +43,8 @@ struct Remembered {
     repairs: HashMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
     status_written: Option<Instant>,
+    /// This process has found its children as planned, or was allowed to change them.
+    met: bool,
 }
 
 /// A failed attempt to write a child.
@@ -129,6 +131,16 @@ impl Memory {
     /// How long ago the status was written; `None` = never by this process.
     pub fn since_status(&self, key: &Key) -> Option<Duration> {
         self.with(key, |memory| memory.status_written.map(|at| at.elapsed()))
+    }
+
+    /// Whether this process has met the object: see [`Memory::meet`].
+    pub fn has_met(&self, key: &Key) -> bool {
+        self.with(key, |memory| memory.met)
+    }
+
+    /// The children of the object are as this process plans them, or it was allowed to change them.
+    pub fn meet(&self, key: &Key) {
+        self.with(key, |memory| memory.met = true);
     }
 
     /// Whether the same write failed before and is not due again.

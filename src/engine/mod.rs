@@ -3,6 +3,8 @@
 pub mod apply;
 pub mod classes;
 pub mod client;
+pub mod compare;
+pub mod explain;
 pub mod fleet;
 pub mod generate;
 pub mod hash_key;

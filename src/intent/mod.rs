@@ -23,6 +23,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::api::class::Guardrails;
 use crate::api::microservice::{
     ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile, ServiceOptions,
 };
@@ -331,7 +332,9 @@ pub fn kafka_cluster(
 /// with them.
 pub fn class_violations(class: &MicroserviceClass) -> Vec<Violation> {
     let mut lenient = class.clone();
-    lenient.spec.guardrails = None;
+    // What they refuse is a matter of each service; what they allow, a class may make its default.
+    let profile = class.spec.guardrails.as_ref().and_then(|guardrails| guardrails.security_profile);
+    lenient.spec.guardrails = Some(Guardrails { security_profile: profile, ..Guardrails::default() });
     let mut service = Microservice::default();
     service.metadata.name = Some("service".to_owned());
     service.metadata.namespace = Some("default".to_owned());

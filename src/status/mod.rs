@@ -6,6 +6,7 @@ pub mod causes;
 mod class;
 mod conditions;
 pub mod events;
+pub mod explain;
 mod facts;
 mod fields;
 mod scaling;

@@ -8,6 +8,7 @@ mod causes;
 mod charts;
 mod children;
 mod classes;
+mod command_line;
 mod contest;
 mod drift;
 mod faults;

@@ -230,7 +230,8 @@ fn check_ends_with_0_1_or_2() {
     assert_eq!(found.status.code(), Some(1));
     let first = fs::read_to_string(&bad).unwrap();
     let expected = first.lines().next().unwrap().strip_prefix("# expect: ").unwrap();
-    assert_eq!(stdout(&found), format!("{bad}:1 spec.image: {expected}\n"));
+    let line = 1 + first.lines().position(|line| line.starts_with("  image:")).unwrap();
+    assert_eq!(stdout(&found), format!("{bad}:{line}:3: spec.image: {expected} [InvalidSpec]\n"));
 
     for wrong in
         [&["check", "-f", "/does/not/exist.yaml"][..], &["check"], &["chekc"], &["render", "-f", "/nowhere"]]

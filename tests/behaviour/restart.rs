@@ -2,6 +2,7 @@
 //! somebody else has changed meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -228,4 +229,50 @@ async fn an_operator_killed_in_the_middle_makes_every_child_exactly_once() {
     assert!(times.values().all(|times| *times == 1), "a child was made twice\n{created}");
     assert_eq!(seen.only(|request| request.verb == "delete").count(), 0, "{seen}");
     see_a_repair(&namespace, "fleet-0").await;
+}
+
+/// What a new release plans, and what was missed while none ran, looks the same to a process that starts.
+#[tokio::test]
+async fn an_operator_that_starts_and_wants_other_pods_lets_only_some_services_roll_at_a_time() {
+    const SERVICES: usize = 5;
+    const ROLLING: usize = 2;
+    let namespace = Namespace::new(Cluster::shared(), "release").await;
+    let options = OperatorOptions {
+        arguments: vec![format!("--max-rolling={ROLLING}")],
+        ..OperatorOptions::namespace(namespace.name())
+    };
+    let mut operator = Operator::start(Cluster::shared(), options).await;
+    let shared = |value: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"a": value}});
+    namespace.apply(shared("one")).await;
+    let names: Vec<String> = (0..SERVICES).map(|number| format!("web-{number}")).collect();
+    let spec = json!({
+        "image": "web:v1-slow", "replicas": 1, "ports": [], "health": {"type": "None"},
+        "envFrom": [{"configMapRef": {"name": "shared"}}],
+    });
+    for name in &names {
+        namespace.microservice(name, spec.clone()).await;
+    }
+    wait_all_ready(&namespace, SERVICES).await;
+    operator.stop().await;
+    namespace.apply(shared("two")).await;
+    operator.restart().await;
+
+    let most = AtomicUsize::new(0);
+    let api = namespace.api::<Deployment>();
+    let begun = |deployment: &&Deployment| deployment.metadata.generation > Some(1);
+    eventually(Duration::from_secs(90), "every service rolls, one after the other", || async {
+        let all = api.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let done = |deployment: &&Deployment| {
+            let status = deployment.status.clone().unwrap_or_default();
+            let counts = [status.replicas, status.updated_replicas, status.available_replicas];
+            status.observed_generation == deployment.metadata.generation && counts == [Some(1); 3]
+        };
+        let begun: Vec<&Deployment> = all.iter().filter(begun).collect();
+        let done = begun.iter().copied().filter(done).count();
+        most.fetch_max(begun.len() - done, Ordering::Relaxed);
+        if done == SERVICES { Ok(()) } else { Err(format!("{} have begun, {done} are done", begun.len())) }
+    })
+    .await;
+    assert_eq!(most.into_inner(), ROLLING);
+    wait_all_ready(&namespace, SERVICES).await;
 }

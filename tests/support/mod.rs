@@ -20,7 +20,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
-pub use cluster::{Cluster, scratch};
+pub use cluster::{Cluster, scratch, tool};
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};

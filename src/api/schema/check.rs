@@ -147,11 +147,11 @@ impl Found {
             Value::Object(fields) => self.object(path, schema, fields),
             Value::Null | Value::Bool(_) => {}
         }
-        for (path, schema, value) in children(path, schema, value) {
-            match schema {
-                Some(schema) => self.node(&path, schema, value),
+        for (path, known, value) in children(path, schema, value) {
+            match known {
+                Some(known) => self.node(&path, known, value),
                 None if matches!(path.as_str(), ".apiVersion" | ".kind" | ".metadata") => {}
-                None => self.blocking(&path, "unknown field".into()),
+                None => self.blocking(&path, unknown(schema, &path)),
             }
         }
     }
@@ -209,6 +209,17 @@ impl Found {
         for name in schema.required.iter().flatten().filter(|name| !fields.contains_key(*name)) {
             self.blocking(&format!("{path}.{name}"), "Required value".into());
         }
+    }
+}
+
+/// Of a field that the schema does not know, with the one that may have been meant.
+fn unknown(schema: &JSONSchemaProps, path: &str) -> String {
+    let name = path.rsplit('.').next().unwrap_or_default();
+    let fields = schema.properties.iter().flatten().map(|(field, _)| field.as_str());
+    let near = fields.map(|field| (strsim::osa_distance(&field.to_lowercase(), &name.to_lowercase()), field));
+    match near.min().filter(|(distance, field)| distance * 3 <= field.len()) {
+        Some((_, field)) => format!("unknown field: write {field}, or remove it"),
+        None => "unknown field: remove it".to_owned(),
     }
 }
 

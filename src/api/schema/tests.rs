@@ -151,3 +151,20 @@ fn quantities_compare_across_their_spellings() {
     assert_eq!(check(json!(2), json!("1.5")), 1);
     assert_eq!(check(json!("0.1"), json!("100m")), 0);
 }
+
+#[test]
+fn a_field_that_may_have_been_meant_is_named() {
+    let said = |field: &str| {
+        let mut object = json!({
+            "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+            "metadata": {"name": "a"}, "spec": {"image": "a:1"},
+        });
+        object["spec"][field] = json!(1);
+        let [found] = validate(&object).try_into().unwrap();
+        found.message
+    };
+    assert_eq!(said("replica"), "unknown field: write replicas, or remove it");
+    assert_eq!(said("classname"), "unknown field: write className, or remove it");
+    assert_eq!(said("sidecar"), "unknown field: write sidecars, or remove it");
+    assert_eq!(said("nothingOfTheKind"), "unknown field: remove it");
+}

@@ -164,7 +164,10 @@ fn pod_annotations(inputs: &Inputs<'_>, found: &mut Violations) {
             None => key == pattern,
         };
         if !allowed.iter().any(matches) {
-            let message = format!("{} allows only: {}", class(inputs), allowed.join(", "));
+            let message = match allowed.as_slice() {
+                [] => format!("{} allows none", class(inputs)),
+                some => format!("{} allows only: {}", class(inputs), some.join(", ")),
+            };
             found.guardrail(entry("spec.pod.annotations", key), message);
         }
     }

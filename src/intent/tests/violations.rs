@@ -679,6 +679,17 @@ fn guardrails_on_images() {
 }
 
 #[test]
+fn a_class_may_make_the_profile_its_default_that_its_guard_rails_allow() {
+    let legacy = |rails: Value| {
+        let spec = json!({"defaults": {"pod": {"securityProfile": "Baseline"}}, "guardrails": rails});
+        class(&spec)
+    };
+    assert_eq!(crate::intent::class_violations(&legacy(json!({"securityProfile": "Baseline"}))), []);
+    let found = crate::intent::class_violations(&legacy(json!({})));
+    assert_eq!(reasons(&found), [(Reason::InvalidSpec, "spec.defaults.pod.securityProfile")]);
+}
+
+#[test]
 fn guardrails_on_accounts_profiles_and_annotations() {
     forbidden(
         json!({"serviceAccount": {"name": "admin"}}),

@@ -1,0 +1,156 @@
+//! The commands that ask a cluster: `explain`, and `diff` without `--against`. They read; `diff` also
+//! sends dry runs.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
+use microservice_operator::api::{Microservice, MicroserviceClass};
+use microservice_operator::cli::check::{self, Finding};
+use microservice_operator::cli::diff::Objects;
+use microservice_operator::cli::{Inputs, diff, explain, paint::Paint};
+use microservice_operator::engine::client::{self, connect};
+use microservice_operator::engine::request::{Failure, bounded};
+use microservice_operator::engine::{compare, explain as surroundings};
+use microservice_operator::plan::plan;
+use microservice_operator::status::explain::explain as judge;
+use serde_json::Value;
+
+/// Which cluster is asked.
+#[derive(Args)]
+pub struct Target {
+    /// Kubeconfig file. Default: $KUBECONFIG, else ~/.kube/config, else the pod's own account
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// A cluster, and the namespace that is meant when none is named.
+pub struct Cluster {
+    client: Client,
+    pub namespace: String,
+}
+
+impl Target {
+    /// Sets up the connection; nothing is sent yet.
+    pub async fn connect(self) -> anyhow::Result<Cluster> {
+        let options = KubeConfigOptions { context: self.context, ..KubeConfigOptions::default() };
+        let config = match self.kubeconfig {
+            Some(file) => {
+                let read = Kubeconfig::read_from(&file);
+                let read = read.with_context(|| format!("{} is no kubeconfig", file.display()))?;
+                Config::from_custom_kubeconfig(read, &options).await.map_err(anyhow::Error::from)
+            }
+            None if options.context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from)
+            }
+            None => Config::infer().await.map_err(anyhow::Error::from),
+        };
+        let config =
+            config.context("no way to a cluster: set KUBECONFIG, or give --kubeconfig or --context")?;
+        let client = connect(&config, client::Options::default())?;
+        Ok(Cluster { client, namespace: config.default_namespace })
+    }
+}
+
+/// Runs what asks a cluster to its end.
+pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints why an object is not Ready, and returns whether it is.
+pub async fn explain(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<bool> {
+    let seen = surroundings::gather(&cluster.client, namespace, name).await;
+    let seen =
+        seen.map_err(readable).with_context(|| format!("Microservice {namespace}/{name} cannot be read"))?;
+    let Some(seen) = seen else {
+        anyhow::bail!("there is no Microservice {namespace}/{name}; `kubectl get msvc -A` lists all of them");
+    };
+    let told = judge(&seen, Timestamp::now());
+    explain::print(&mut std::io::stdout().lock(), &told, Paint::of_stdout())?;
+    Ok(told.ready)
+}
+
+/// A missing definition is the most likely reason for a missing API.
+fn readable(failure: Failure) -> anyhow::Error {
+    match failure {
+        Failure::NotServed(_) => {
+            anyhow::anyhow!(
+                "the cluster has no definition of Microservice: `microservice-operator crd` prints it"
+            )
+        }
+        other => other.into(),
+    }
+}
+
+/// Both sides of a comparison with the cluster, or what is wrong with the objects.
+pub async fn compare(
+    cluster: &Cluster,
+    inputs: &mut Inputs,
+) -> anyhow::Result<Result<(Objects, Objects), Vec<Finding>>> {
+    let client = &cluster.client;
+    let stored = meet(client, inputs).await?;
+    let examined = check::examine(inputs);
+    if !examined.findings.is_empty() {
+        return Ok(Err(examined.findings));
+    }
+    let (mut live, mut planned) = (Vec::new(), Vec::new());
+    for intent in &examined.intents {
+        let is_it = |object: &&Microservice| {
+            object.name_any() == intent.name && object.namespace().as_deref() == Some(&intent.namespace)
+        };
+        let object = stored.iter().find(is_it);
+        let sides = compare::compare(client, &intent.namespace, &plan(intent), object).await?;
+        live.extend(sides.live);
+        planned.extend(sides.planned);
+    }
+    Ok(Ok((diff::objects(live), diff::objects(planned))))
+}
+
+/// Completes the inputs with what the cluster has of them, and returns its Microservices.
+async fn meet(client: &Client, inputs: &mut Inputs) -> anyhow::Result<Vec<Microservice>> {
+    let objects: Vec<Microservice> =
+        inputs.of_kind("Microservice").filter_map(|document| document.decode().ok()).collect();
+    let classes: Api<MicroserviceClass> = Api::all(client.clone());
+    let classes = bounded(classes.list(&Default::default())).await;
+    let classes = classes.map_err(readable).context("the MicroserviceClasses cannot be listed")?;
+    for class in classes {
+        inputs.complete(typed(&class)?);
+    }
+    let keda_missing =
+        compare::keda_missing(client).await.context("the cluster does not say what it serves")?;
+    let mut stored = Vec::new();
+    for object in &objects {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        // Who may not read Namespaces gets the class by --class or className.
+        if let Ok(Some(found)) = bounded(Api::<Namespace>::all(client.clone()).get_opt(&namespace)).await {
+            inputs.complete(typed(&found)?);
+        }
+        let api: Api<Microservice> = Api::namespaced(client.clone(), &namespace);
+        let found = bounded(api.get_opt(&name)).await.map_err(readable);
+        let found = found.with_context(|| format!("Microservice {namespace}/{name} cannot be read"))?;
+        let known = found.clone().unwrap_or_else(|| object.clone());
+        inputs.meet(&known, keda_missing);
+        stored.extend(found);
+    }
+    Ok(stored)
+}
+
+/// The object with its kind, which lists leave out.
+fn typed<K: kube::Resource<DynamicType = ()> + serde::Serialize>(object: &K) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(object)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), K::api_version(&()).into());
+        fields.insert("kind".to_owned(), K::kind(&()).into());
+    }
+    Ok(value)
+}
