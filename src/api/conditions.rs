@@ -15,7 +15,8 @@ pub const MICROSERVICE: [(&str, &str); 10] = [
 ];
 
 /// Conditions of a MicroserviceClass with what `True` means.
-pub const CLASS: [(&str, &str); 2] = [
+pub const CLASS: [(&str, &str); 3] = [
     ("Accepted", "The class is valid: services can use it."),
     ("Default", "Services that name no class, in namespaces that name none, get this one."),
+    ("Stalled", "It is not valid, which a person has to put right; absent otherwise."),
 ];

@@ -123,5 +123,7 @@ mod tests {
         assert_eq!(status.conditions[0].reason, "InvalidSpec");
         let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();
         assert_eq!((stalled.status.as_str(), &stalled.message), ("True", &status.conditions[0].message));
+        let documented = |type_: &str| crate::api::conditions::CLASS.iter().any(|(known, _)| *known == type_);
+        assert!(status.conditions.iter().all(|condition| documented(&condition.type_)));
     }
 }
