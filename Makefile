@@ -64,7 +64,8 @@ scan: $(SCORE) $(HELM) ## kube-score over everything that the examples render to
 
 .PHONY: health
 health: $(HEALTH) ## What Flux and Argo CD make of each kind of status
-	@$(HEALTH) tests/fixtures/health.yaml tests/fixtures/status gitops/argocd/health
+	@$(HEALTH) tests/fixtures/health.yaml tests/fixtures/status gitops/argocd/health \
+		gitops/flux/operator/releases.yaml
 
 .PHONY: alerts
 alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they should and not otherwise

@@ -1,6 +1,6 @@
 // Judges stored objects as Flux and Argo CD do: by the library kstatus, and by the scripts in
 // gitops/argocd/health in the Lua that Argo CD embeds. Every object of the directory has its line in the
-// table of expectations, and every line its object.
+// table of expectations, and every line its object. Reads the HelmReleases of the example, too.
 package main
 
 import (
@@ -25,16 +25,17 @@ type expectation struct {
 }
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: health TABLE OBJECTS SCRIPTS")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: health TABLE OBJECTS SCRIPTS RELEASES")
 		os.Exit(2)
 	}
-	count, err := run(os.Args[1], os.Args[2], os.Args[3])
-	if err != nil {
+	objects, err := run(os.Args[1], os.Args[2], os.Args[3])
+	releases, wrong := checkReleases(os.Args[4])
+	if err := errors.Join(err, wrong); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Printf("health: %d objects, as Flux and Argo CD should see them\n", count)
+	fmt.Printf("health: %d objects, as Flux and Argo CD should see them; %d HelmReleases\n", objects, releases)
 }
 
 func run(table, objects, scripts string) (int, error) {
