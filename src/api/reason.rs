@@ -144,7 +144,7 @@ reasons! {
     ClusterSecretMissing =
         "Create the Secret, or the key of it, that the message names, in the namespace of the operator.",
     /// The operator's user lacks a right on the cluster.
-    NotAuthorized = "Give the user of the operator the rights that [Kafka](../kafka.md) lists.",
+    NotAuthorized = "Give the user of the operator the rights that `docs/kafka.md` lists.",
     /// The cluster limits the operator's requests; they are sent again later.
     Throttled = "Wait, or raise the quota of the operator's user on the cluster.",
     /// The cluster failed in a way that has no word of its own.
