@@ -108,6 +108,10 @@ impl Amount {
             value /= 1024;
             suffix = next;
         }
+        if suffix.is_empty() {
+            // Without a suffix it is read as decimal the next time, and then written as such.
+            return Self { nano: value * NANO, format: Format::Decimal, ..*self }.decimal();
+        }
         format!("{value}{suffix}")
     }
 
@@ -197,6 +201,8 @@ mod tests {
             ("1.5Gi", "1536Mi"),
             ("0.5Ki", "512"),
             ("1.001Ki", "1026"),
+            // Stored as 452125000, which every reader is shown as decimal.
+            ("431.18Mi", "452125k"),
             ("1e3", "1e3"),
             ("12e2", "1200"),
             ("15e-1", "1500e-3"),
