@@ -117,7 +117,8 @@ async fn diff_shows_what_the_operator_would_change_and_nothing_else() {
     let path = path.to_str().unwrap();
     assert_eq!(program(cluster, &namespace, &["diff", "-f", path]), (0, String::new(), String::new()));
 
-    spec["image"] = json!("web:v2");
+    // Of the same tag, which is a label of every child.
+    spec["image"] = json!("shop/web:v1");
     spec["config"] = Value::Null;
     spec["autoscaling"] = json!({"maxReplicas": 4});
     spec["replicas"] = Value::Null;
@@ -126,7 +127,7 @@ async fn diff_shows_what_the_operator_would_change_and_nothing_else() {
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
     let at = namespace.name();
     for line in [
-        "-        image: web:v1\n+        image: web:v2\n".to_owned(),
+        "-        image: web:v1\n+        image: shop/web:v1\n".to_owned(),
         format!("--- a/{at}/ConfigMap/orders-config\n+++ /dev/null\n"),
         format!("--- /dev/null\n+++ b/{at}/HorizontalPodAutoscaler.autoscaling/orders\n"),
     ] {
