@@ -87,6 +87,23 @@ impl Telemetry {
         telemetry.register()
     }
 
+    /// All metrics used, so that each shows with its labels: for the reference, and for tests of whoever
+    /// asks for metrics.
+    pub fn sample() -> Self {
+        let telemetry = Self::new();
+        telemetry.reconciled("Ready", 0.02);
+        telemetry.child_write("Deployment", "apply");
+        telemetry.repaired("Service");
+        telemetry.watch_error("deployments");
+        telemetry.api_request("patch", 409);
+        telemetry.objects("Ready", 7);
+        telemetry.kafka_changed("LoginRotated");
+        telemetry.kafka_users("Retiring", 2);
+        telemetry.kafka_tombstones("topic", 3);
+        telemetry.set_leader(true);
+        telemetry
+    }
+
     fn register(mut self) -> Self {
         let registry = &mut self.registry;
         registry.register(
@@ -265,24 +282,9 @@ mod tests {
     const LABELS: [&str; 9] =
         ["reason", "kind", "standing", "verb", "stream", "code", "readiness", "version", "le"];
 
-    fn used() -> Telemetry {
-        let telemetry = Telemetry::new();
-        telemetry.reconciled("Ready", 0.02);
-        telemetry.child_write("Deployment", "apply");
-        telemetry.repaired("Service");
-        telemetry.watch_error("deployments");
-        telemetry.api_request("patch", 409);
-        telemetry.objects("Ready", 7);
-        telemetry.kafka_changed("LoginRotated");
-        telemetry.kafka_users("Retiring", 2);
-        telemetry.kafka_tombstones("topic", 3);
-        telemetry.set_leader(true);
-        telemetry
-    }
-
     #[test]
     fn every_metric_has_a_help_text_and_only_known_labels() {
-        let text = used().exposition().unwrap();
+        let text = Telemetry::sample().exposition().unwrap();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         for sample in samples {
             let name = sample.split(['{', ' ']).next().unwrap();
@@ -298,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_happened_is_exposed() {
-        let telemetry = used();
+        let telemetry = Telemetry::sample();
         let working = telemetry.working();
         let text = telemetry.exposition().unwrap();
         for expected in [

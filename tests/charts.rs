@@ -139,15 +139,7 @@ fn code(text: &str) -> String {
 
 #[test]
 fn alerts_and_dashboard_ask_for_metrics_and_reasons_that_exist() {
-    let telemetry = Telemetry::new();
-    telemetry.reconciled("Ready", 0.1);
-    telemetry.child_write("Deployment", "apply");
-    telemetry.repaired("Service");
-    telemetry.watch_error("deployments");
-    telemetry.api_request("patch", 200);
-    telemetry.objects("Ready", 1);
-    telemetry.objects("NotReady", 1);
-    let exposed = telemetry.exposition().expect("it can be printed");
+    let exposed = Telemetry::sample().exposition().expect("it can be printed");
     let exposed: BTreeSet<&str> = exposed.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
     for file in ["alerts.yaml", "dashboard.json"] {
         let text = read(&format!("{CHART}/files/{file}"));

@@ -158,24 +158,9 @@ fn what_the_cures_advise_exists() {
     }
 }
 
-/// Every metric was used once, so that each of its labels shows.
-fn exposition() -> String {
-    let telemetry = Telemetry::new();
-    telemetry.reconciled("Ready", 0.02);
-    telemetry.child_write("Deployment", "apply");
-    telemetry.repaired("Service");
-    telemetry.watch_error("deployments");
-    telemetry.api_request("patch", 200);
-    telemetry.objects("Ready", 1);
-    telemetry.kafka_changed("LoginRotated");
-    telemetry.kafka_users("Active", 1);
-    telemetry.kafka_tombstones("topic", 1);
-    telemetry.exposition().expect("the metrics can be written")
-}
-
 #[test]
 fn every_metric_is_there_with_its_labels() {
-    let text = exposition();
+    let text = Telemetry::sample().exposition().expect("the metrics can be written");
     let mut out = String::from(
         "`GET /metrics` on the port of `--listen` gives them in the OpenMetrics text format. Labels never hold \
          the name of an object.\n\n| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
@@ -187,7 +172,7 @@ fn every_metric_is_there_with_its_labels() {
         let sample = text
             .lines()
             .find(|line| line.starts_with(name) && !line.starts_with(&format!("{name}s")))
-            .unwrap_or_else(|| panic!("{name} is not used in this test"));
+            .unwrap_or_else(|| panic!("{name} is not used by Telemetry::sample"));
         let labels: Vec<String> = match sample.split_once('{') {
             Some((_, labels)) => labels
                 .split("\",")

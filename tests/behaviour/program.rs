@@ -21,7 +21,8 @@ use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually, 
 /// random. Those that are suspended apply nothing.
 fn self_contained() -> Vec<(PathBuf, Microservice)> {
     let entries = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
     files.sort();
     let found = files.into_iter().filter_map(|file| {
         let text = fs::read_to_string(&file).unwrap();
