@@ -110,7 +110,7 @@ impl Amount {
         }
         if suffix.is_empty() {
             // Without a suffix it is read as decimal the next time, and then written as such.
-            return Self { nano: value * NANO, format: Format::Decimal, ..*self }.decimal();
+            return Self { nano: value * NANO, format: Format::Decimal }.decimal();
         }
         format!("{value}{suffix}")
     }
