@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, install_crds, tool};
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, install_crds, scratch, tool};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
@@ -30,13 +30,13 @@ fn file(namespace: &Namespace, name: &str, spec: &Value) -> PathBuf {
     let object = json!({
         "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice", "metadata": {"name": name}, "spec": spec,
     });
-    let path = scratch(namespace).join(format!("{name}.json"));
+    let path = directory(namespace).join(format!("{name}.json"));
     fs::write(&path, object.to_string()).unwrap();
     path
 }
 
-fn scratch(namespace: &Namespace) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(namespace.name());
+fn directory(namespace: &Namespace) -> PathBuf {
+    let directory = scratch().join(namespace.name());
     fs::create_dir_all(&directory).unwrap();
     directory
 }

@@ -1,8 +1,6 @@
 //! KEDA's real definitions of its kinds, from the module that `tests/keda` pins, and a stand-in for what
 //! its operator does to the objects. No metric is read: a test scales the Deployment itself.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{Namespace, apply_as_given, eventually};
+use super::{Namespace, apply_as_given, eventually, module};
 
 const MODULE: &str = "github.com/kedacore/keda/v2";
 const NAMES: [&str; 2] = ["scaledobjects.keda.sh", "triggerauthentications.keda.sh"];
@@ -27,7 +25,7 @@ const HOLD: &str = "test.microservice.dev/hold";
 
 /// Installs both kinds and waits until they are served.
 pub async fn install(client: &Client) {
-    let directory = module().join("config/crd/bases");
+    let directory = module("keda", MODULE).join("config/crd/bases");
     for name in NAMES {
         let plural = name.split('.').next().expect("it has a group");
         let text = std::fs::read_to_string(directory.join(format!("keda.sh_{plural}.yaml")));
@@ -63,24 +61,6 @@ pub async fn remove(client: &Client) {
         })
         .await;
     }
-}
-
-/// Where Go keeps the module, which it gets when it is not there yet.
-fn module() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keda");
-    let requirements = std::fs::read_to_string(own.join("go.mod")).expect("tests/keda/go.mod can be read");
-    let version = requirements.lines().find_map(|line| line.strip_prefix(&format!("require {MODULE} ")));
-    let version = version.expect("tests/keda/go.mod requires KEDA");
-    let output = Command::new("go")
-        .args(["mod", "download", "-json", &format!("{MODULE}@{version}")])
-        .current_dir(&own)
-        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly"), ("GOWORK", "off")])
-        .output()
-        .expect("go runs");
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let place = answer["Dir"].as_str().map(PathBuf::from);
-    place
-        .unwrap_or_else(|| panic!("{MODULE} {version}: {answer} {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// What KEDA does in one namespace: a finalizer and a HorizontalPodAutoscaler for each ScaledObject.

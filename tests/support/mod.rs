@@ -12,6 +12,7 @@ mod history;
 mod kafka;
 pub mod keda;
 mod kubectl;
+mod module;
 mod namespace;
 mod operator;
 
@@ -25,6 +26,7 @@ pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed, promtool, run};
+pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};
 

@@ -1,13 +1,12 @@
 //! The example repositories in `gitops/` are what Kustomize, Argo CD, Flux and Helm accept.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    Cluster, Helm, Kubectl, apply_as_given, documents, eventually, install_crds, scratch, suffix,
+    Cluster, Helm, Kubectl, apply_as_given, documents, eventually, install_crds, module, scratch, suffix,
 };
 
 fn example(path: &str) -> PathBuf {
@@ -126,23 +125,6 @@ async fn kustomize_renames_every_reference() {
     std::fs::remove_dir_all(directory).expect("it can be removed");
 }
 
-/// Where Go keeps a module that `tests/gitops/go.mod` requires; it is fetched when it is not there yet.
-fn module(name: &str) -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gitops");
-    let requirements = std::fs::read_to_string(own.join("go.mod")).expect("tests/gitops/go.mod can be read");
-    let line = requirements.lines().map(str::trim).find(|line| line.starts_with(&format!("{name} ")));
-    let pinned = line.unwrap_or_else(|| panic!("tests/gitops/go.mod requires no {name}")).replace(' ', "@");
-    let output = Command::new("go")
-        .args(["mod", "download", "-json", &pinned])
-        .current_dir(&own)
-        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly"), ("GOWORK", "off")])
-        .output()
-        .expect("go runs");
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let place = answer["Dir"].as_str().map(PathBuf::from);
-    place.unwrap_or_else(|| panic!("{pinned}: {answer} {}", String::from_utf8_lossy(&output.stderr)))
-}
-
 #[tokio::test]
 async fn the_example_repositories_are_what_argo_cd_and_flux_accept() {
     let cluster = Cluster::shared();
@@ -158,7 +140,7 @@ async fn the_example_repositories_are_what_argo_cd_and_flux_accept() {
             "config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml",
         ),
     ] {
-        let file = module(name).join(file);
+        let file = module("gitops", name).join(file);
         kubectl.ok(&format!("apply --server-side --filename {}", file.display())).await;
     }
     for name in ["argocd", "flux-system"] {
