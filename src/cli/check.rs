@@ -6,7 +6,7 @@ mod output;
 mod sarif;
 mod topics;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -78,9 +78,11 @@ pub fn examine(inputs: &Inputs) -> Examined {
     }
     findings.extend(topics::findings(&checked));
     findings.extend(data::findings(inputs, &checked));
-    let order =
-        |finding: &Finding| inputs.documents.iter().position(|document| *document.path == finding.path);
-    findings.sort_by_cached_key(|finding| (order(finding), finding.at));
+    let mut order = BTreeMap::new();
+    for (position, document) in inputs.documents.iter().enumerate() {
+        order.entry(&*document.path).or_insert(position);
+    }
+    findings.sort_by_key(|finding| (order.get(finding.path.as_str()), finding.at));
     Examined { findings, intents: checked.into_iter().map(|service| service.intent).collect(), objects }
 }
 

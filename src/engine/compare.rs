@@ -5,6 +5,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use super::optional::serves;
 use super::request::{Failure, bounded};
 use super::watch::api_resource;
 use crate::api::{FIELD_MANAGER, Microservice};
@@ -34,12 +35,10 @@ pub struct Error {
 /// # Errors
 /// The server does not say.
 pub async fn keda_missing(client: &Client) -> Result<bool, Failure> {
-    let (group, version) = keda::API_VERSION.split_once('/').unwrap_or_default();
-    let groups = bounded(client.list_api_groups()).await?;
-    let serves = |one: &k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup| {
-        one.name == group && one.versions.iter().any(|served| served.version == version)
-    };
-    Ok(!groups.groups.iter().any(serves))
+    let kinds = plan::kinds();
+    let plurals: Vec<&str> =
+        kinds.iter().filter(|kind| kind.api_version() == keda::API_VERSION).map(|kind| kind.plural).collect();
+    Ok(!serves(client, keda::API_VERSION, &plurals).await?)
 }
 
 /// Compares the children of one Microservice. `live` = the object as it is in the cluster.

@@ -38,8 +38,12 @@ static PATTERNS: LazyLock<BTreeMap<String, Regex>> = LazyLock::new(|| {
 });
 
 fn compile(schema: &JSONSchemaProps, patterns: &mut BTreeMap<String, Regex>) {
-    let own = schema.pattern.iter().filter_map(|pattern| Some((pattern.clone(), Regex::new(pattern).ok()?)));
-    patterns.extend(own);
+    // Most stand in many places.
+    if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !patterns.contains_key(*pattern))
+        && let Ok(regex) = Regex::new(pattern)
+    {
+        patterns.insert(pattern.clone(), regex);
+    }
     let fields = schema.properties.iter().flatten().map(|(_, field)| field);
     let values = match &schema.additional_properties {
         Some(JSONSchemaPropsOrBool::Schema(values)) => Some(values.as_ref()),
