@@ -135,7 +135,7 @@ chart-tools: $(HELM) $(PROM) ## Build Helm and promtool, for the tests of the ch
 kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimzi's definitions
 
 .PHONY: keda-tools
-keda-tools: $(KEDA) ## Build KEDA's operator and metrics server (a quarter of an hour of CPU the first time)
+keda-tools: $(KEDA) ## Build KEDA's operator and metrics server (25 minutes of CPU the first time)
 
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
@@ -162,7 +162,8 @@ $(PROM): $(wildcard tests/promtool/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/promtool $@ promtool -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool
 
 $(KEDA): $(TOOLS)/keda-%: $(wildcard tests/keda/go.*) Makefile scripts/build-go.sh
-	@scripts/build-go.sh tests/keda $@ "KEDA's $*, with the clients of all that it can scale by" github.com/kedacore/keda/v2/cmd/$*
+	@echo "the first of KEDA's programs takes half an hour: it holds the clients of all that it can scale by"
+	@scripts/build-go.sh tests/keda $@ "KEDA's $*" github.com/kedacore/keda/v2/cmd/$*
 
 $(DENY): Makefile scripts/build-crate.sh
 	@scripts/build-crate.sh cargo-deny 0.20.2 $@
