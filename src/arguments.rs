@@ -17,7 +17,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; nothing found, no difference
   1  findings, a difference, or the object is not Ready
-  2  wrong usage, unreadable input, or no answer from the cluster";
+  2  wrong usage, a file that cannot be read, or no answer from the cluster";
 
 #[derive(Parser)]
 #[command(version, about = "Reconciles Microservice objects into everything a service needs", after_help = EXIT_CODES)]
@@ -122,7 +122,7 @@ Examples:
 
 Objects of other API groups are passed over. A Secret, ConfigMap or topic that is not among the files may
 be in the cluster: nothing is said of it.
-Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or unreadable input.";
+Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or a file that cannot be read.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
@@ -133,8 +133,8 @@ Examples:
   # Leave the operator: plain manifests, to be kept in Git
   microservice-operator render -R -f deploy/ > plain.yaml
 
-Exit code: 0 = done, 1 = findings (see `check`), and nothing is printed then, 2 = wrong usage or
-unreadable input.";
+Exit code: 0 = done, 1 = findings (see `check`), and nothing is printed then, 2 = wrong usage or a
+file that cannot be read.";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
@@ -148,7 +148,8 @@ Examples:
 In a cluster, children are applied as a dry run: that needs the right to patch them. The class and the
 namespace's label are read from the cluster when they are not among the files. Values of Secrets are
 never shown.
-Exit code: 0 = no difference, 1 = differences, 2 = findings, wrong usage, unreadable input, or no answer.";
+Exit code: 0 = no difference, 1 = differences, 2 = findings, wrong usage, a file that cannot be read, or no
+answer.";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
