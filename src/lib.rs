@@ -10,6 +10,7 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod engine;
+pub mod graph;
 pub mod intent;
 pub mod kafka;
 pub mod plan;
