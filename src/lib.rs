@@ -4,7 +4,7 @@
 //! plan() (pure, total, sorted) -> apply + prune -> Outcome -> status() (pure) -> one patch + events`.
 //!
 //! Direction: `api <- intent <- plan, status <- engine <- controller <- main`; `cli -> api, intent,
-//! plan, status`. Clients, clocks and randomness live only in `engine`, `controller`, `telemetry` and `main`.
+//! graph, plan, status`. Clients, clocks and randomness live only in `engine`, `controller`, `telemetry` and `main`.
 
 pub mod api;
 pub mod cli;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use super::model::Key;
 
@@ -31,17 +30,6 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Severity {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Info, Self::Warning, Self::Error]
-            .into_iter()
-            .find(|severity| severity.as_str() == text)
-            .ok_or_else(|| format!("{text} is none of info, warning and error"))
     }
 }
 
@@ -157,14 +145,20 @@ impl Kind {
             Self::TimeoutInversionPossible => {
                 "If the callee calls one after another, it still works when its caller has given up."
             }
-            Self::RetryBudgetUnusable => "The last attempts are cut off by the timeout: they load the callee and cannot help.",
+            Self::RetryBudgetUnusable => {
+                "The last attempts are cut off by the timeout: they load the callee and cannot help."
+            }
             Self::RetryAmplification => {
                 "When the last one in the chain fails, each request from outside becomes that many requests there."
             }
             Self::LongChain => "The slowest of them sets the time of all, and each is a chance to fail.",
             Self::AvailabilityCeiling => "It cannot keep its promise, however well it runs itself.",
-            Self::FanInHub => "When it fails, so do all of them: it is the part of the system that is hardest to change.",
-            Self::SharedTopicOwner => "Two owners set the topic back and forth, and its deletion by one loses the data of the other.",
+            Self::FanInHub => {
+                "When it fails, so do all of them: it is the part of the system that is hardest to change."
+            }
+            Self::SharedTopicOwner => {
+                "Two owners set the topic back and forth, and its deletion by one loses the data of the other."
+            }
             Self::SharedDatabase => {
                 "Neither can change its tables without the other: they are one service in two deployments."
             }
@@ -175,23 +169,39 @@ impl Kind {
     /// What to change, one sentence.
     pub fn cure(self) -> &'static str {
         match self {
-            Self::MissingPeer => "Correct name and namespace in spec.calls, or bring the service in; remove the line if nobody is called.",
-            Self::UnknownPort => "Name a port of the callee in the line of spec.calls, or leave port out for the main one.",
+            Self::MissingPeer => {
+                "Correct name and namespace in spec.calls, or bring the service in; remove the line if nobody is called."
+            }
+            Self::UnknownPort => {
+                "Name a port of the callee in the line of spec.calls, or leave port out for the main one."
+            }
             Self::PendingConsent => "Have the callee's team add the caller to spec.callers.",
             Self::Cycle => {
                 "Turn one of the calls into an event, or move what both need into a service of its own."
             }
-            Self::EventLoop => "See that an event that comes back is recognised, or let one of them not answer with an event.",
+            Self::EventLoop => {
+                "See that an event that comes back is recognised, or let one of them not answer with an event."
+            }
             Self::TimeoutInversion | Self::TimeoutInversionPossible => {
                 "Give the caller's attempt more time than the callee's own calls take, or the callee's calls less."
             }
             Self::RetryBudgetUnusable => "Raise timeout, or lower perTryTimeout or retries.attempts.",
             Self::RetryAmplification => "Retry at one place of the chain only, best at its start.",
-            Self::LongChain => "Let services in the middle answer from data of their own that events keep fresh.",
-            Self::AvailabilityCeiling => "Make calls optional, with an answer for when they fail, or turn them into events.",
-            Self::FanInHub => "Look whether it does several jobs that could be services of their own, or give callers a copy of its data by events.",
-            Self::SharedTopicOwner => "Leave the topic in spec.kafka.topics of one service; the others produce to it or consume it.",
-            Self::SharedDatabase => "Give each service a database of its own, and let the others ask its owner or follow its events.",
+            Self::LongChain => {
+                "Let services in the middle answer from data of their own that events keep fresh."
+            }
+            Self::AvailabilityCeiling => {
+                "Make calls optional, with an answer for when they fail, or turn them into events."
+            }
+            Self::FanInHub => {
+                "Look whether it does several jobs that could be services of their own, or give callers a copy of its data by events."
+            }
+            Self::SharedTopicOwner => {
+                "Leave the topic in spec.kafka.topics of one service; the others produce to it or consume it."
+            }
+            Self::SharedDatabase => {
+                "Give each service a database of its own, and let the others ask its owner or follow its events."
+            }
             Self::NoTimeout => "Write into timeout how long the caller's client really waits.",
         }
     }

@@ -5,33 +5,14 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
+use crate::api::kafka::ManagementPolicy;
+use crate::intent::Intent;
+pub use crate::intent::calls::{Call, Key, PortName, Target};
 use crate::kafka::consent::Consent;
 
 /// Availability that a service promises when nothing else is said, in millionths: 99.9 %, as the guide
 /// has it.
 pub const OBJECTIVE: u32 = 999_000;
-
-/// Namespace and name of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Namespace.
-    pub namespace: SmolStr,
-    /// Name.
-    pub name: SmolStr,
-}
-
-impl Key {
-    /// From texts.
-    pub fn new(namespace: impl Into<SmolStr>, name: impl Into<SmolStr>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// One service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +35,62 @@ pub struct Service {
     pub databases: Vec<SmolStr>,
     /// Availability that it promises, millionths.
     pub objective: u32,
+}
+
+impl From<&Intent> for Service {
+    fn from(intent: &Intent) -> Self {
+        let key = Key::new(intent.namespace.as_str(), intent.name.as_str());
+        let kafka = intent.kafka.as_deref();
+        let topic = |name: &str| Topic {
+            cluster: kafka.map(|kafka| kafka.cluster.name.as_str().into()).unwrap_or_default(),
+            name: name.into(),
+        };
+        let own = || kafka.into_iter().flat_map(|kafka| &kafka.topics);
+        let owns = own().filter(|own| own.management_policy != ManagementPolicy::Observe);
+        let produces = kafka.into_iter().flat_map(|kafka| &kafka.produces);
+        let consumes = kafka.into_iter().flat_map(|kafka| &kafka.consumes);
+        Self {
+            ports: intent.ports.iter().map(|port| (port.name.as_str().into(), port.port)).collect(),
+            calls: intent.calls.clone(),
+            callers: intent.callers.clone(),
+            owns: owns.map(|owned| topic(&owned.physical_name)).collect(),
+            produces: own()
+                .map(|owned| topic(&owned.physical_name))
+                .chain(produces.map(|used| topic(&used.physical_name)))
+                .collect(),
+            consumes: consumes.map(|used| topic(&used.topic.physical_name)).collect(),
+            databases: databases(intent),
+            ..Self::new(key)
+        }
+    }
+}
+
+/// Words of a variable's name that speak of a database.
+const DATABASE: [&str; 12] = [
+    "CLICKHOUSE",
+    "DATABASE",
+    "DB",
+    "DSN",
+    "JDBC",
+    "MARIADB",
+    "MONGO",
+    "MONGODB",
+    "MYSQL",
+    "PG",
+    "POSTGRES",
+    "POSTGRESQL",
+];
+
+/// Keys of Secrets that are read into a variable such as `DATABASE_URL`. What the operator generates is the
+/// service's own.
+fn databases(intent: &Intent) -> Vec<SmolStr> {
+    let read = intent.secrets.iter().filter(|used| used.generate.is_none());
+    let keys = read.flat_map(|used| used.env.iter().flatten().map(move |env| (&used.name, env)));
+    let speaks =
+        |variable: &str| variable.to_ascii_uppercase().split('_').any(|word| DATABASE.contains(&word));
+    keys.filter(|(_, env)| speaks(&env.name))
+        .map(|(secret, env)| format!("key {} of Secret {}/{secret}", env.key, intent.namespace).into())
+        .collect()
 }
 
 impl Service {
@@ -85,75 +122,5 @@ pub struct Topic {
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}", self.name, self.cluster)
-    }
-}
-
-/// One line of `calls`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Whom.
-    pub target: Target,
-    /// On which port; `None` = the main one.
-    pub port: Option<PortName>,
-    /// How long the caller waits, retries included, milliseconds.
-    pub timeout: Option<u64>,
-    /// How often it tries, the first time included; at least 1.
-    pub attempts: u64,
-    /// How long it waits each time, milliseconds.
-    pub per_try: Option<u64>,
-    /// Whether it can serve without.
-    pub optional: bool,
-}
-
-impl Call {
-    /// A call without a timeout and without retries, to a service.
-    pub fn to(key: Key) -> Self {
-        Self {
-            target: Target::Service(key),
-            port: None,
-            timeout: None,
-            attempts: 1,
-            per_try: None,
-            optional: false,
-        }
-    }
-
-    /// p: how long one attempt may take, milliseconds.
-    pub fn one_attempt(&self) -> Option<u64> {
-        self.per_try.or(self.timeout)
-    }
-
-    /// T: how long all of it may take, milliseconds.
-    pub fn whole(&self) -> Option<u64> {
-        self.timeout.or_else(|| self.per_try.map(|each| each.saturating_mul(self.attempts)))
-    }
-}
-
-/// What is called.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
-    /// A Microservice.
-    Service(Key),
-    /// Pods that are no Microservice, as a text for people: `app=redis in data`.
-    Workload(SmolStr),
-    /// A host or a range of addresses outside of the cluster.
-    External(SmolStr),
-}
-
-/// A port by name or by number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortName {
-    /// By name.
-    Name(SmolStr),
-    /// By the number at the Service.
-    Number(i32),
-}
-
-impl fmt::Display for PortName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Number(number) => write!(f, "{number}"),
-        }
     }
 }

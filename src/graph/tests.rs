@@ -37,7 +37,11 @@ fn system(edges: &str) -> System {
 /// The messages of one kind.
 fn told(system: &System, kind: Kind) -> Vec<String> {
     let found = findings(system, &Policy::default());
-    found.into_iter().filter(|one| one.kind == kind).map(|one| format!("{}: {}", one.severity, one.message)).collect()
+    found
+        .into_iter()
+        .filter(|one| one.kind == kind)
+        .map(|one| format!("{}: {}", one.severity, one.message))
+        .collect()
 }
 
 fn of(edges: &str, kind: Kind) -> Vec<String> {
@@ -61,13 +65,15 @@ fn a_call_needs_a_service_a_port_and_consent() {
     let bank = |namespace: &str, callers| Service { callers, ..Service::new(Key::new(namespace, "bank")) };
     let nobody = Consent::Services(Default::default());
     let worker = Service { ports: vec![], ..Service::new(key("worker")) };
-    let services =
-        [caller, Service::new(key("stock")), worker, bank("shop", nobody), bank("other", Consent::OwnNamespace)];
+    let services = [
+        caller,
+        Service::new(key("stock")),
+        worker,
+        bank("shop", nobody),
+        bank("other", Consent::OwnNamespace),
+    ];
     let system = System::new(services);
-    assert_eq!(
-        told(&system, Kind::MissingPeer),
-        ["error: shop/order calls shop/gone, which does not exist"]
-    );
+    assert_eq!(told(&system, Kind::MissingPeer), ["error: shop/order calls shop/gone, which does not exist"]);
     assert_eq!(
         told(&system, Kind::UnknownPort),
         [
@@ -90,7 +96,9 @@ fn a_circle_is_shown_by_its_shortest_way() {
     let circle = "a b\nb c\nc d\nd a\nc b ?\nd e";
     assert_eq!(
         of(circle, Kind::Cycle),
-        ["error: 4 services wait for each other in a circle, the shortest way round being shop/b → shop/c → shop/b"]
+        [
+            "error: 4 services wait for each other in a circle, the shortest way round being shop/b → shop/c → shop/b"
+        ]
     );
     let found = findings(&system(circle), &Policy::default());
     let cycle = found.iter().find(|one| one.kind == Kind::Cycle).unwrap();
@@ -164,7 +172,11 @@ fn retries_multiply_along_the_way() {
     );
     let circle = of("a b x=2\nb c\nc b x=2\nc d x=9");
     assert_eq!(circle, ["error: attempts without bound in a circle of 2 services: shop/b → shop/c → shop/b"]);
-    assert_eq!(of("a b x=2\nb c\nc b\nc d x=9").len(), 1, "a circle that does not retry passes on what comes");
+    assert_eq!(
+        of("a b x=2\nb c\nc b\nc d x=9").len(),
+        1,
+        "a circle that does not retry passes on what comes"
+    );
 }
 
 #[test]
@@ -180,7 +192,9 @@ fn a_chain_has_three_calls_at_most() {
     assert_eq!(of("a b\nb c\nc d"), NOTHING);
     assert_eq!(
         of("a b t=900\nb c t=600\nc d t=300\nd e t=100\nb e t=9"),
-        ["warning: 4 calls wait for one another, with timeouts of 1900ms in all: shop/a → shop/b → shop/c → shop/d → shop/e"]
+        [
+            "warning: 4 calls wait for one another, with timeouts of 1900ms in all: shop/a → shop/b → shop/c → shop/d → shop/e"
+        ]
     );
     assert_eq!(
         of("a b\nb c t=600\nc d t=300\nd e t=100"),

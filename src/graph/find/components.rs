@@ -24,7 +24,8 @@ impl Components {
         for members in &mut list {
             members.sort_unstable();
         }
-        let of = list.iter().enumerate().flat_map(|(at, members)| members.iter().map(move |node| (*node, at)));
+        let of =
+            list.iter().enumerate().flat_map(|(at, members)| members.iter().map(move |node| (*node, at)));
         let of = of.collect();
         Self { list, of }
     }

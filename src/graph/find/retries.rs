@@ -82,7 +82,8 @@ fn arriving(
 
 fn unbounded(system: &System, members: &[Node]) -> Finding {
     let circle = system.keys(shortest(members, &steps(system.graph())).unwrap_or_default());
-    let message = format!("attempts without bound in a circle of {} services: {}", members.len(), way(&circle));
+    let message =
+        format!("attempts without bound in a circle of {} services: {}", members.len(), way(&circle));
     let finding = Finding::new(Kind::RetryAmplification, circle, message).severe(Severity::Error);
     Finding { services: system.keys(members.iter().copied()), ..finding }
 }
@@ -101,11 +102,8 @@ fn amplified(
         return None;
     }
     let path = system.keys(trace(components, worst, at));
-    let message = format!(
-        "one request may become {attempts} attempts at {}: {}",
-        name(system, last),
-        way(&path)
-    );
+    let message =
+        format!("one request may become {attempts} attempts at {}: {}", name(system, last), way(&path));
     let severe = attempts >= limits.amplification_error;
     let numbers = [("attempts", attempts), ("load", here.load)];
     let finding = Finding::new(Kind::RetryAmplification, path, message).with(numbers);

@@ -81,7 +81,8 @@ pub fn compare(system: &System) {
 fn cycles(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
     let mut groups: BTreeSet<Vec<Key>> = BTreeSet::new();
     for key in keys {
-        let group: Vec<Key> = keys.iter().filter(|other| together(all, key, other)).map(|key| (**key).clone()).collect();
+        let group: Vec<Key> =
+            keys.iter().filter(|other| together(all, key, other)).map(|key| (**key).clone()).collect();
         if group.len() > 1 {
             groups.insert(group);
         }
@@ -89,7 +90,9 @@ fn cycles(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
     assert_eq!(found.iter().map(|one| one.services.clone()).collect::<BTreeSet<_>>(), groups);
     for finding in found {
         let shortest = finding.services.iter().flat_map(|key| {
-            let back = paths(all, key).into_iter().filter(|path| all.get(path[path.len() - 1]).is_some_and(|next| next.contains_key(key)));
+            let back = paths(all, key)
+                .into_iter()
+                .filter(|path| all.get(path[path.len() - 1]).is_some_and(|next| next.contains_key(key)));
             back.map(|path| path.len()).min()
         });
         assert_eq!(Some(finding.path.len() - 1), shortest.min(), "{finding:?}");
@@ -106,8 +109,12 @@ fn timeouts(all: &Calls<'_>, required: &Calls<'_>, found: &[Finding]) {
         for (to, call) in calls {
             let attempt = call.per_try.or(call.timeout);
             let whole = |call: &&Call| call.timeout.or(call.per_try.map(|each| each * call.attempts));
-            let times: Vec<u64> =
-                required.get(to).into_iter().flat_map(BTreeMap::values).filter_map(|call| whole(call)).collect();
+            let times: Vec<u64> = required
+                .get(to)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .filter_map(|call| whole(call))
+                .collect();
             let (max, sum) = (times.iter().copied().max().unwrap_or(0), times.iter().sum::<u64>());
             let inverted = !call.optional && attempt.is_some_and(|attempt| attempt < max);
             let possible = !call.optional && !inverted && attempt.is_some_and(|attempt| attempt < sum);
@@ -115,7 +122,11 @@ fn timeouts(all: &Calls<'_>, required: &Calls<'_>, found: &[Finding]) {
             assert_eq!(has(Kind::TimeoutInversionPossible, from, to), possible, "{from} {to}");
             let unusable = call.timeout.zip(call.per_try).is_some_and(|(t, p)| t < p * call.attempts);
             assert_eq!(has(Kind::RetryBudgetUnusable, from, to), unusable, "{from} {to}");
-            assert_eq!(has(Kind::NoTimeout, from, to), !call.optional && whole(call).is_none(), "{from} {to}");
+            assert_eq!(
+                has(Kind::NoTimeout, from, to),
+                !call.optional && whole(call).is_none(),
+                "{from} {to}"
+            );
         }
     }
 }
@@ -125,7 +136,11 @@ fn retries(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
     let circling = |key: &&Key| {
         keys.iter().any(|from| {
             together(all, key, from)
-                && all.get(*from).into_iter().flatten().any(|(to, call)| call.attempts > 1 && together(all, from, to))
+                && all
+                    .get(*from)
+                    .into_iter()
+                    .flatten()
+                    .any(|(to, call)| call.attempts > 1 && together(all, from, to))
         })
     };
     let endless: BTreeSet<&Key> = keys.iter().copied().filter(|key| circling(&key)).collect();
@@ -134,7 +149,10 @@ fn retries(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
     assert_eq!(told, endless);
     let entry = |key: &&Key| {
         let group: Vec<&&Key> = keys.iter().filter(|other| together(all, key, other)).collect();
-        !keys.iter().any(|from| !group.contains(&from) && all.get(*from).is_some_and(|to| group.iter().any(|one| to.contains_key(**one))))
+        !keys.iter().any(|from| {
+            !group.contains(&from)
+                && all.get(*from).is_some_and(|to| group.iter().any(|one| to.contains_key(**one)))
+        })
     };
     // Over each way from an entry to a service: calls between circles count, those within do not retry.
     for key in keys {
@@ -168,7 +186,8 @@ fn chains(keys: &[&Key], required: &Calls<'_>, found: Vec<&Finding>) {
     for key in keys {
         let group: Vec<&Key> = keys.iter().copied().filter(|other| together(required, key, other)).collect();
         let needed = keys.iter().any(|from| {
-            !group.contains(from) && required.get(*from).is_some_and(|to| group.iter().any(|one| to.contains_key(*one)))
+            !group.contains(from)
+                && required.get(*from).is_some_and(|to| group.iter().any(|one| to.contains_key(*one)))
         });
         let longest = group.iter().flat_map(|from| paths(required, from)).map(|way| between(&way)).max();
         let longest = longest.unwrap_or_default();
