@@ -130,8 +130,9 @@ fn pods_that_are_lost_stay_lost_while_a_child_is_refused() {
     let mut world = World::new();
     world.step();
     world.deployment = Some(deployment(3, 0, 0, 0));
-    let problem = Some(problem(Reason::Rejected, "no"));
-    world.outcome = Some(vec![ChildOutcome { problem, ..child("Service") }]);
+    let mut refused = child("Service");
+    refused.problem = Some(problem(Reason::Rejected, "no"));
+    world.outcome = Some(vec![refused]);
     for _ in 0..2 {
         assert_conditions(&world.step(), &[("Available", "False PodsUnavailable"), ("Stalled", "True Rejected")]);
     }
