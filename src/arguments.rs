@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use microservice_operator::cli::{Error, Inputs, Settings, check, render};
+use microservice_operator::cli::{Error, Inputs, Settings, check, graph, render};
+use microservice_operator::graph::Severity;
 
 use super::live::Target;
 use super::run;
@@ -55,6 +56,18 @@ pub enum Command {
         /// Format: one line a finding, one JSON object, or SARIF 2.1.0
         #[arg(long, short, value_enum, default_value_t)]
         output: CheckOutput,
+    },
+    /// Draw who calls whom, and say what of it will hurt
+    #[command(after_help = GRAPH_EXAMPLES)]
+    Graph {
+        #[command(flatten)]
+        files: Files,
+        /// Format: for people, for scripts, for Graphviz, or for Mermaid
+        #[arg(long, short, value_enum, default_value_t)]
+        output: GraphOutput,
+        /// End with 1 when a finding is at least so severe
+        #[arg(long, value_name = "SEVERITY", value_enum)]
+        fail_on: Option<Level>,
     },
     /// Show what would change, in the cluster or against a second set of files
     #[command(after_help = DIFF_EXAMPLES)]
@@ -123,6 +136,20 @@ Examples:
 Objects of other API groups are passed over. A Secret, ConfigMap or topic that is not among the files may
 be in the cluster: nothing is said of it.
 Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or a file that cannot be read.";
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  # Every service of a repository, with its calls and events, and what is found
+  microservice-operator graph -R -f deploy/
+  # For a pull request
+  microservice-operator graph -R -f deploy/ --fail-on error
+  # A picture
+  microservice-operator graph -R -f deploy/ -o dot | dot -Tsvg > services.svg
+
+Calls are what `spec.calls` says, events what `spec.kafka` does. A service that is called and is not among
+the files counts as missing: give all of the system.
+Exit code: 0 = drawn, 1 = findings of that severity, or objects that `check` refuses, 2 = wrong usage or a
+file that cannot be read.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
@@ -235,6 +262,44 @@ impl From<RenderOutput> for render::Format {
         match output {
             RenderOutput::Yaml => Self::Yaml,
             RenderOutput::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum GraphOutput {
+    #[default]
+    Text,
+    Json,
+    Dot,
+    Mermaid,
+}
+
+impl From<GraphOutput> for graph::Format {
+    fn from(output: GraphOutput) -> Self {
+        match output {
+            GraphOutput::Text => Self::Text,
+            GraphOutput::Json => Self::Json,
+            GraphOutput::Dot => Self::Dot,
+            GraphOutput::Mermaid => Self::Mermaid,
+        }
+    }
+}
+
+/// How severe a finding is.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
         }
     }
 }

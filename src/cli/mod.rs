@@ -1,10 +1,11 @@
-//! Offline commands: crd, rbac, render, check, and what diff and explain print. Never a client. YAML is
+//! Offline commands: crd, rbac, render, check, graph, and what diff and explain print. Never a client. YAML is
 //! read and written only here.
 
 pub mod check;
 pub mod crd;
 pub mod diff;
 pub mod explain;
+pub mod graph;
 mod input;
 pub mod paint;
 pub mod rbac;

@@ -166,17 +166,10 @@ impl<'a> Facts<'a> {
         self.previous.map_or(&[], |status| &status.conditions)
     }
 
-    /// Whether an earlier pass saw this generation through: what is missing now was lost since. Once that
-    /// is told it stays so, whatever else is under way or refused meanwhile.
+    /// Whether an earlier pass saw this generation through: what is missing now was lost since.
     pub(super) fn settled(&self) -> bool {
-        let conditions = self.conditions();
-        // Without a count there was no Deployment at all.
-        let told = self.previous.is_some_and(|status| status.ready.is_some())
-            && find(conditions, "Available").is_some_and(|one| one.reason == Reason::PodsUnavailable.as_str());
-        let busy = is_true(conditions, "Reconciling") || is_true(conditions, "Stalled");
-        !conditions.is_empty()
-            && self.previous.and_then(|status| status.observed_generation) == self.generation
-            && (told || !busy)
+        let settled = self.previous.and_then(|status| status.settled_generation);
+        settled.is_some() && settled == self.generation
     }
 
     /// Whether a missing reference holds the Deployment back.

@@ -134,7 +134,10 @@ fn pods_that_are_lost_stay_lost_while_a_child_is_refused() {
     refused.problem = Some(problem(Reason::Rejected, "no"));
     world.outcome = Some(vec![refused]);
     for _ in 0..2 {
-        assert_conditions(&world.step(), &[("Available", "False PodsUnavailable"), ("Stalled", "True Rejected")]);
+        assert_conditions(
+            &world.step(),
+            &[("Available", "False PodsUnavailable"), ("Stalled", "True Rejected")],
+        );
     }
 }
 
