@@ -67,10 +67,10 @@ pub fn compare(system: &System) {
     let of = |kind| found.iter().filter(move |one: &&Finding| one.kind == kind);
     let keys: Vec<&Key> = system.services().iter().map(|service| &service.key).collect();
     let (all, required) = (calls(system, false), calls(system, true));
-    cycles(&keys, &all, of(Kind::Cycle).collect());
+    cycles(&keys, &all, &of(Kind::Cycle).collect::<Vec<_>>());
     timeouts(&all, &required, &found);
-    retries(&keys, &all, of(Kind::RetryAmplification).collect());
-    chains(&keys, &required, of(Kind::LongChain).collect());
+    retries(&keys, &all, &of(Kind::RetryAmplification).collect::<Vec<_>>());
+    chains(&keys, &required, &of(Kind::LongChain).collect::<Vec<_>>());
     for key in &keys {
         let needed = reaches(&required, key).len() as i32 - 1;
         let below = 0.999_f64.powi(needed) < 0.999 - 1e-12;
@@ -78,7 +78,7 @@ pub fn compare(system: &System) {
     }
 }
 
-fn cycles(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
+fn cycles(keys: &[&Key], all: &Calls<'_>, found: &[&Finding]) {
     let mut groups: BTreeSet<Vec<Key>> = BTreeSet::new();
     for key in keys {
         let group: Vec<Key> =
@@ -109,12 +109,8 @@ fn timeouts(all: &Calls<'_>, required: &Calls<'_>, found: &[Finding]) {
         for (to, call) in calls {
             let attempt = call.per_try.or(call.timeout);
             let whole = |call: &&Call| call.timeout.or(call.per_try.map(|each| each * call.attempts));
-            let times: Vec<u64> = required
-                .get(to)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                .filter_map(|call| whole(call))
-                .collect();
+            let times: Vec<u64> =
+                required.get(to).into_iter().flat_map(BTreeMap::values).filter_map(whole).collect();
             let (max, sum) = (times.iter().copied().max().unwrap_or(0), times.iter().sum::<u64>());
             let inverted = !call.optional && attempt.is_some_and(|attempt| attempt < max);
             let possible = !call.optional && !inverted && attempt.is_some_and(|attempt| attempt < sum);
@@ -131,7 +127,7 @@ fn timeouts(all: &Calls<'_>, required: &Calls<'_>, found: &[Finding]) {
     }
 }
 
-fn retries(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
+fn retries(keys: &[&Key], all: &Calls<'_>, found: &[&Finding]) {
     let tries = |from: &Key, to: &Key| all[from][to].attempts;
     let circling = |key: &&Key| {
         keys.iter().any(|from| {
@@ -143,7 +139,7 @@ fn retries(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
                     .any(|(to, call)| call.attempts > 1 && together(all, from, to))
         })
     };
-    let endless: BTreeSet<&Key> = keys.iter().copied().filter(|key| circling(&key)).collect();
+    let endless: BTreeSet<&Key> = keys.iter().copied().filter(|key| circling(key)).collect();
     let told: BTreeSet<&Key> =
         found.iter().filter(|one| one.numbers.is_empty()).flat_map(|one| &one.services).collect();
     assert_eq!(told, endless);
@@ -180,7 +176,7 @@ fn retries(keys: &[&Key], all: &Calls<'_>, found: Vec<&Finding>) {
 }
 
 /// The longest way in calls between circles, from each circle or service that nobody else needs.
-fn chains(keys: &[&Key], required: &Calls<'_>, found: Vec<&Finding>) {
+fn chains(keys: &[&Key], required: &Calls<'_>, found: &[&Finding]) {
     let between = |way: &[&Key]| way.windows(2).filter(|pair| !together(required, pair[0], pair[1])).count();
     let mut expected: BTreeSet<(Vec<&Key>, u64)> = BTreeSet::new();
     for key in keys {
