@@ -72,7 +72,7 @@ pub fn compare(system: &System) {
     retries(&keys, &all, &of(Kind::RetryAmplification).collect::<Vec<_>>());
     chains(&keys, &required, &of(Kind::LongChain).collect::<Vec<_>>());
     for key in &keys {
-        let needed = reaches(&required, key).len() as i32 - 1;
+        let needed = i32::try_from(reaches(&required, key).len()).unwrap() - 1;
         let below = 0.999_f64.powi(needed) < 0.999 - 1e-12;
         assert_eq!(of(Kind::AvailabilityCeiling).any(|one| one.path[0] == **key), below, "{key}");
     }

@@ -1,8 +1,8 @@
 //! Calls: what needs the namespace, which rules of the schema do not see, and again what would be left out
 //! in silence.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use super::{Inputs, Violations, quoted};
 use crate::api::calls::Call as Line;
