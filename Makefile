@@ -8,12 +8,15 @@ SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
 STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
+NODE    := $(TOOLS)/node
+SHOP    := $(TOOLS)/shop
 HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 PROM    := $(TOOLS)/promtool
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
 MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
+REAL    := $(TARGET)/node
 
 export TARGET TOOLS
 
@@ -52,7 +55,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/broker tests/scan tests/helm tests/health
+	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
@@ -120,6 +123,18 @@ cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the b
 cluster-down: ## Stop it: no process and no data stays
 	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(STATE); fi
 
+.PHONY: node
+node: $(CLUSTER) $(NODE) ## The same with one real node: kubelet, containerd, real pods (root on Linux)
+	@$(CLUSTER) start --dir $(REAL) --real $(NODE)
+	@echo "export KUBECONFIG=$(REAL)/kubeconfig   # images: $(CLUSTER) load --dir $(REAL) PROGRAM IMAGE"
+
+.PHONY: node-down
+node-down: ## Stop it: no process, mount, interface, rule or cgroup stays
+	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(REAL); fi
+
+.PHONY: node-tools
+node-tools: $(CLUSTER) $(NODE) $(SHOP) ## Build the real node and the programs of its pods without starting it
+
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
@@ -131,8 +146,15 @@ kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimz
 
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
-$(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.sh
+$(CLUSTER): $(shell find tests/cluster -type f -not -path 'tests/cluster/node/*') Makefile scripts/build-cluster.sh
 	@scripts/build-cluster.sh $@
+
+# kubelet is built with the modules of the control plane, so that both have one version.
+$(NODE): $(shell find tests/node tests/cluster/node -type f) tests/cluster/go.mod tests/cluster/go.sum Makefile scripts/build-node.sh
+	@scripts/build-node.sh $@
+
+$(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/shop $@ "the services of the shop"
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@
