@@ -33,24 +33,28 @@ func (i image) archive() (io.Reader, error) {
 		digest := sha256.Sum256(bytes)
 		return hex.EncodeToString(digest[:])
 	}
-	configuration := asJSON(object{
-		"architecture": runtime.GOARCH,
-		"os":           "linux",
-		"config":       object{"User": user, "Entrypoint": []string{i.path()}},
-		"rootfs":       object{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
-	})
-	name := sum(configuration) + ".json"
-	list := asJSON([]object{{"Config": name, "RepoTags": i.Names, "Layers": []string{"layer.tar"}}})
-
 	var archive bytes.Buffer
 	files := tar.NewWriter(&archive)
-	for _, file := range []struct {
-		name  string
-		bytes []byte
-	}{{name, configuration}, {"layer.tar", layer}, {"manifest.json", list}} {
-		if err := addFile(files, file.name, 0o644, file.bytes); err != nil {
+	var list []object
+	for _, name := range i.Names {
+		configuration := asJSON(object{
+			"architecture": runtime.GOARCH,
+			"os":           "linux",
+			// A program in several images asks this variable which one it is in.
+			"config": object{"User": user, "Entrypoint": []string{i.path()}, "Env": []string{"IMAGE=" + name}},
+			"rootfs": object{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+		})
+		file := sum(configuration) + ".json"
+		if err := addFile(files, file, 0o644, configuration); err != nil {
 			return nil, err
 		}
+		list = append(list, object{"Config": file, "RepoTags": []string{name}, "Layers": []string{"layer.tar"}})
+	}
+	if err := addFile(files, "layer.tar", 0o644, layer); err != nil {
+		return nil, err
+	}
+	if err := addFile(files, "manifest.json", 0o644, asJSON(list)); err != nil {
+		return nil, err
 	}
 	return &archive, files.Close()
 }

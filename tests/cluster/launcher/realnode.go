@@ -163,7 +163,7 @@ func (s *supervisor) load(i image) (string, error) {
 		return "", err
 	}
 	ctr := exec.Command(s.state.Machine.program("ctr"), "--address", containerdSocket, "--namespace", "k8s.io",
-		"images", "import", "--local", "--digests", "-")
+		"images", "import", "--local", "-")
 	ctr.Stdin = archive
 	started := time.Now()
 	if output, err := ctr.CombinedOutput(); err != nil {
