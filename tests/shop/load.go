@@ -23,8 +23,7 @@ type report struct {
 	Failed   int            `json:"failed"`   // no answer, or another one than 200
 	Causes   map[string]int `json:"causes"`   // of the failed ones
 	Versions map[string]int `json:"versions"` // who has answered
-	Slowest  int64          `json:"slowestMilliseconds"`
-	Services map[string]int `json:"services"`
+	Slowest  int64          `json:"slowest"`  // answer, in milliseconds
 	lock     sync.Mutex
 }
 
@@ -46,7 +45,7 @@ func load(args []string) error {
 		cancel()
 	}()
 
-	r := &report{Causes: map[string]int{}, Versions: map[string]int{}, Services: map[string]int{}}
+	r := &report{Causes: map[string]int{}, Versions: map[string]int{}}
 	var workers sync.WaitGroup
 	for _, url := range flags.Args() {
 		for range *fresh {
@@ -67,7 +66,7 @@ func (r *report) work(ctx context.Context, url string, fresh bool, pause time.Du
 	for ctx.Err() == nil {
 		start := time.Now()
 		version, err := post(client, url)
-		r.note(url, fresh, version, err, time.Since(start))
+		r.note(fresh, version, err, time.Since(start))
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -95,10 +94,9 @@ func post(client *http.Client, url string) (string, error) {
 	return who.Service + ":" + who.Version, err
 }
 
-func (r *report) note(url string, fresh bool, version string, err error, took time.Duration) {
+func (r *report) note(fresh bool, version string, err error, took time.Duration) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	r.Services[url]++
 	if fresh {
 		r.New++
 	} else {

@@ -192,7 +192,7 @@ func (m *machine) furnish() error {
 			return err
 		}
 	}
-	return errors.Join(claimCores(), hideSysctls(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
+	return errors.Join(claimCores(), hideSysctls(), m.hideNames(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
 }
 
 func mountMemory(dir string) error {
@@ -257,6 +257,19 @@ func hideSysctls() error {
 		if err := syscall.Mount(file, target, "", syscall.MS_BIND, ""); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%s: %w", target, err)
 		}
+	}
+	return nil
+}
+
+// hideNames makes containerd ask the node's own name server: a registry that cannot be reached is then an
+// error at once, not after a minute.
+func (m *machine) hideNames() error {
+	const file, target = "/run/resolv.conf", "/etc/resolv.conf"
+	if err := os.WriteFile(file, []byte("nameserver "+m.address()+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := syscall.Mount(file, target, "", syscall.MS_BIND, ""); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w", target, err)
 	}
 	return nil
 }
