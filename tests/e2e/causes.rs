@@ -41,10 +41,14 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "probe",
-            change: misbehaves("unhealthy"),
-            repair: behaves.clone(),
+            change: json!({"health": {"path": "/status"}}),
+            repair: json!({"health": null}),
             reason: "ProbeFailing",
-            says: &["1 new pod fails the health check", "503", "2 old pods keep serving."],
+            says: &[
+                "1 new pod fails the health check",
+                "GET /status answers 404",
+                "2 old pods keep serving.",
+            ],
         },
         Case {
             name: "key",
