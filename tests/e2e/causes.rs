@@ -55,7 +55,7 @@ fn cases() -> Vec<Case> {
             change: secrets("uri"),
             repair: secrets("url"),
             reason: "WaitingForSecret",
-            says: &["key-db", "uri"],
+            says: &["Waiting for key \"uri\" of Secret \"key-db\""],
         },
         Case {
             name: "memory",

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Long enough for a rollout of several pods on a machine that does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tags that a service is updated to. They are loaded for each of them.
 pub const NEXT: &str = "v99.0.0";

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -48,6 +49,9 @@ func newEvents(s *service) (*events, error) {
 		kgo.ConsumerGroup(os.Getenv("KAFKA_GROUP_ID")),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(),
+		// A topic may be made a moment after the first pod that reads it.
+		kgo.MetadataMinAge(time.Second),
+		kgo.MetadataMaxAge(5 * time.Second),
 	}
 	for _, topic := range role.consumes {
 		name, err := nameOnBrokers(topic)
