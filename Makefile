@@ -42,6 +42,10 @@ test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECO
 test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Maven)
 	@scripts/test.sh kafka
 
+.PHONY: e2e-fast
+e2e-fast: ## End-to-end tests on a real node: real pods, traffic and brokers (root on Linux; needs Java and Maven)
+	@scripts/test.sh e2e
+
 .PHONY: bench
 bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and restart with N=1000 services against the floor of the same run; ONLY=topics: Kafka
 	@scripts/toolchain.sh cargo

@@ -9,7 +9,7 @@ packages=(runc containernetworking-plugins nftables libnftables1 libnftnl11 libm
   libmd0 libtinfo6 libxtables12 libgmp10 libseccomp2)
 
 [ "$(uname -s)" = Linux ] || {
-  echo "a real node needs Linux; elsewhere use kind or any other cluster for tests: TEST_KUBECONFIG=FILE make e2e-fast" >&2
+  echo "a real node needs Linux; elsewhere use kind or any other cluster for tests: see TEST_KUBECONFIG in CONTRIBUTING.md" >&2
   exit 1
 }
 scripts/toolchain.sh go

@@ -27,11 +27,11 @@ async fn an_order_flows_through_calls_and_events() {
                 serde_json::from_str(&body).map_err(|error| error.to_string())?;
             seen.extend(some.into_iter().filter(|(event, _)| event.ends_with(&id)));
         }
-        let payment =
-            shop.kubectl.run("logs --selector=microservice.dev/name=payment-service --tail=20").await;
+        let logs =
+            shop.kubectl.run("logs --selector=microservice.dev/name=order-service --prefix --tail=50").await;
         let wanted = [format!("inventory-events {id}"), format!("payment-events {id}")];
         let met = wanted.iter().all(|event| seen.get(event) == Some(&1));
-        if met { Ok(()) } else { Err(format!("{seen:?}; payment says {}", payment.out)) }
+        if met { Ok(()) } else { Err(format!("{seen:?}; its pods say {}", logs.out)) }
     })
     .await;
     eventually(Duration::from_secs(60), "the customer is told of order and payment", || async {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,8 +60,8 @@ func newEvents(s *service) (*events, error) {
 			return nil, err
 		}
 		e.short[name] = topic
-		options = append(options, kgo.ConsumeTopics(name))
 	}
+	options = append(options, kgo.ConsumeTopics(slices.Collect(maps.Keys(e.short))...))
 	if role.produces != "" {
 		name, err := nameOnBrokers(role.produces)
 		if err != nil {

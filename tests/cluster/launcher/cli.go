@@ -27,6 +27,8 @@ const usage = `A Kubernetes control plane with simulated nodes, on loopback; or 
   cluster run     --dir DIR [--nodes 3]           stay in front; ends with stdin, SIGINT, SIGTERM
   cluster load    --dir DIR [--link PATH] PROGRAM IMAGE...
                                                   give the real node an image of one static program
+  cluster archive [--link PATH] FILE PROGRAM IMAGE...
+                                                  write such images to a file, for other clusters
   cluster restart --dir DIR COMPONENT             same port, data, certificates and tokens
   cluster signal  --dir DIR COMPONENT SIGNAL      KILL, TERM, INT, STOP, CONT, HUP
   cluster compact --dir DIR                       make etcd forget its history
@@ -64,6 +66,7 @@ var commands = map[string]func(name string, arguments []string) error{
 	"run":     run,
 	"init":    machineInit, // how run enters the namespaces of a real node
 	"load":    load,
+	"archive": archive,
 	"status":  forward,
 	"restart": forward,
 	"signal":  forward,
@@ -95,7 +98,7 @@ func parse(name string, arguments []string, operands int) (options, error) {
 	case "start":
 		flags.IntVar(&o.nodes, "nodes", 3, "")
 		flags.StringVar(&o.real, "real", "", "")
-	case "load":
+	case "load", "archive":
 		flags.StringVar(&o.link, "link", "", "")
 	case "run", "init":
 		flags.IntVar(&o.nodes, "nodes", 3, "")
@@ -110,7 +113,7 @@ func parse(name string, arguments []string, operands int) (options, error) {
 		return o, fmt.Errorf("%w\n\n%s", err, usage)
 	}
 	o.rest = flags.Args()
-	if o.dir == "" || (operands != anyNumber && len(o.rest) != operands) {
+	if (o.dir == "" && name != "archive") || (operands != anyNumber && len(o.rest) != operands) {
 		return o, fmt.Errorf("wrong arguments\n\n%s", usage)
 	}
 	for _, path := range []*string{&o.dir, &o.real} {
@@ -292,15 +295,9 @@ func load(name string, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	if len(o.rest) < 2 {
-		return fmt.Errorf("wrong arguments\n\n%s", usage)
-	}
-	i := image{Names: o.rest[1:]}
-	if i.Program, err = filepath.Abs(o.rest[0]); err != nil {
+	i, err := o.image(o.rest)
+	if err != nil {
 		return err
-	}
-	if o.link != "" {
-		i.Links = []string{o.link}
 	}
 	if err := enter(o.dir, false); err != nil {
 		return err
@@ -310,6 +307,41 @@ func load(name string, arguments []string) error {
 		fmt.Println(text)
 	}
 	return err
+}
+
+// image is what PROGRAM IMAGE... says.
+func (o options) image(operands []string) (image, error) {
+	if len(operands) < 2 {
+		return image{}, fmt.Errorf("wrong arguments\n\n%s", usage)
+	}
+	program, err := filepath.Abs(operands[0])
+	i := image{Program: program, Names: operands[1:]}
+	if o.link != "" {
+		i.Links = []string{o.link}
+	}
+	return i, err
+}
+
+// archive writes images as `kind load image-archive` and `ctr images import` read them.
+func archive(name string, arguments []string) error {
+	o, err := parse(name, arguments, anyNumber)
+	if err != nil {
+		return err
+	}
+	i, err := o.image(o.rest[min(1, len(o.rest)):])
+	if err != nil {
+		return err
+	}
+	content, err := i.archive()
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(o.rest[0])
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Close())
 }
 
 // forward hands a request to the supervisor and prints its answer.

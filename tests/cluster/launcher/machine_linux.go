@@ -75,7 +75,7 @@ func runMachine(o options) error {
 func machineAllowed(programs string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a real node needs root: it makes namespaces, mounts and cgroups. Without root use kind " +
-			"(https://kind.sigs.k8s.io) or any other cluster for tests: TEST_KUBECONFIG=FILE make e2e-fast")
+			"(https://kind.sigs.k8s.io) or any other cluster for tests: see TEST_KUBECONFIG in CONTRIBUTING.md")
 	}
 	for _, name := range append([]string{"runc", "nft", "ctr", "cni/bridge"}, realNode...) {
 		if _, err := os.Stat(filepath.Join(programs, name)); err != nil {

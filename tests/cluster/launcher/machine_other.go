@@ -5,7 +5,7 @@ package launcher
 import "errors"
 
 var errNoMachine = errors.New("a real node needs Linux and root. Elsewhere use kind (https://kind.sigs.k8s.io) or any " +
-	"other cluster for tests: TEST_KUBECONFIG=FILE make e2e-fast")
+	"other cluster for tests: see TEST_KUBECONFIG in CONTRIBUTING.md")
 
 func runMachine(options) error           { return errNoMachine }
 func machineInit(string, []string) error { return errNoMachine }
