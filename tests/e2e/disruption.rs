@@ -1,8 +1,8 @@
 //! Pods are drained and killed, the kubelet and the operator die: the service goes on.
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use microservice_operator::api::microservice::Microservice;
 use serde_json::json;
 

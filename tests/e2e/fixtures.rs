@@ -121,7 +121,7 @@ pub async fn pods(namespace: &Namespace, service: &str) -> BTreeMap<String, Stri
     pods.into_iter().filter(stays).map(state).collect()
 }
 
-/// Waits until a service is ready in its present generation.
+/// Waits until a service is ready in its present generation, with all its pods.
 pub async fn wait_ready(namespace: &Namespace, name: &str) -> Microservice {
     eventually(PATIENCE, &format!("{name} is ready"), || async {
         let object = namespace.api::<Microservice>().get(name).await.map_err(|error| error.to_string())?;
@@ -129,12 +129,19 @@ pub async fn wait_ready(namespace: &Namespace, name: &str) -> Microservice {
         let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
         let current = status.observed_generation == object.metadata.generation;
         match ready {
-            Some(ready) if current && ready.status == "True" => Ok(object),
-            Some(ready) => Err(format!("{}: {}", ready.reason, ready.message)),
+            Some(ready) if current && ready.status == "True" && is_full(status.ready.as_deref()) => {
+                Ok(object)
+            }
+            Some(ready) => Err(format!("{:?} {}: {}", status.ready, ready.reason, ready.message)),
             None => Err("no condition yet".to_owned()),
         }
     })
     .await
+}
+
+/// Whether "3/3" has as many as are wanted.
+fn is_full(ready: Option<&str>) -> bool {
+    ready.and_then(|ready| ready.split_once('/')).is_some_and(|(ready, wanted)| ready == wanted)
 }
 
 /// Everything in `examples/shop`.

@@ -192,7 +192,17 @@ func (m *machine) furnish() error {
 			return err
 		}
 	}
-	return errors.Join(claimCores(), hideSysctls(), m.hideNames(), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
+	return errors.Join(claimCores(), hideSysctls(), m.hideNames(), switchNetwork())
+}
+
+// switchNetwork makes the network of the node forward, and look at what pods of one bridge tell each
+// other by way of a Service. Both are switches of this network alone.
+func switchNetwork() error {
+	const bridge = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	if _, err := os.Stat(bridge); err != nil {
+		return errors.New("the kernel cannot filter on bridges: `modprobe br_netfilter` loads what it needs")
+	}
+	return errors.Join(os.WriteFile(bridge, []byte("1"), 0o644), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644))
 }
 
 func mountMemory(dir string) error {

@@ -78,6 +78,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
+  disable_apparmor = true  # its profile would stay in the kernel
 
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["PROGRAMS/cni"]
