@@ -14,6 +14,7 @@ HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 PROM    := $(TOOLS)/promtool
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
+KEDA    := $(TOOLS)/keda-operator $(TOOLS)/keda-adapter
 MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
 REAL    := $(TARGET)/node
@@ -45,6 +46,10 @@ test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Ma
 .PHONY: e2e-fast
 e2e-fast: ## End-to-end tests on a real node: real pods, traffic and brokers (root on Linux; needs Java and Maven)
 	@scripts/test.sh e2e
+
+.PHONY: test-keda
+test-keda: ## KEDA itself scales by the lag on a real broker; not part of `make test`, because KEDA takes long to build
+	@scripts/test.sh keda
 
 .PHONY: bench
 bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and restart with N=1000 services against the floor of the same run; ONLY=topics: Kafka
@@ -148,6 +153,9 @@ chart-tools: $(HELM) $(PROM) ## Build Helm and promtool, for the tests of the ch
 .PHONY: kafka-tools
 kafka-tools: $(KAFKA) $(STRIMZI) ## Get the Kafka broker of the tests and Strimzi's definitions
 
+.PHONY: keda-tools
+keda-tools: $(KEDA) ## Build KEDA's operator and metrics server (25 minutes of CPU the first time)
+
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
 $(CLUSTER): $(shell find tests/cluster -type f -not -path 'tests/cluster/node/*') Makefile scripts/build-cluster.sh
@@ -178,6 +186,10 @@ $(HEALTH): $(wildcard tests/health/*.go tests/health/go.*) Makefile scripts/buil
 # Without the clients of all the clouds that Prometheus can find its targets in.
 $(PROM): $(wildcard tests/promtool/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/promtool $@ promtool -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool
+
+$(KEDA): $(TOOLS)/keda-%: $(wildcard tests/keda/go.*) Makefile scripts/build-go.sh
+	@echo "the first of KEDA's programs takes half an hour: it holds the clients of all that it can scale by"
+	@scripts/build-go.sh tests/keda $@ "KEDA's $*" github.com/kedacore/keda/v2/cmd/$*
 
 $(DENY): Makefile scripts/build-crate.sh
 	@scripts/build-crate.sh cargo-deny 0.20.2 $@

@@ -28,6 +28,8 @@ echo "building $name $version for $triple (the first time takes some minutes)"
 RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" \
   cargo build --quiet --release --locked --bin "$name" --target "$triple"
 binary=$TARGET/$triple/release/$name
+size=$(stat -c %s "$binary")
+[ "$size" -le 20000000 ] || { echo "the binary has grown to $size bytes: 20 MB is the most that is pulled to every cluster" >&2; exit 1; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka or e2e. Runs everything even after a failure, then
+# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda or e2e. Runs everything even after a failure, then
 # names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -11,7 +11,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || scripts/toolchain.sh go || exit 1
-case $what in kafka | e2e | all) scripts/toolchain.sh java || exit 1 ;; esac
+case $what in kafka | keda | e2e | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -46,7 +46,7 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but `behaviour`, `kafka` and `e2e` run without a cluster or a broker: tests/NAME.rs and
+# All test targets but `behaviour`, `kafka`, `keda` and `e2e` run without a cluster or a broker: tests/NAME.rs and
 # tests/NAME/main.rs.
 offline_targets() {
   local path name
@@ -54,7 +54,8 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    [ -e "$path" ] && [ "$name" != behaviour ] && [ "$name" != kafka ] && [ "$name" != e2e ] && printf -- '--test %s ' "$name"
+    case $name in behaviour | kafka | keda | e2e) continue ;; esac
+    [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
 
@@ -109,6 +110,11 @@ case $what in
     await_tools
     e2e
     ;;
+  keda)
+    build_tools cluster-tools kafka-tools keda-tools
+    await_tools
+    step "KEDA" cargo test --quiet --locked --test keda
+    ;;
   lint)
     lint
     step "go" go_checks
@@ -130,7 +136,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka or e2e" >&2
+    echo "unknown part $what: all, lint, unit, cluster, kafka, keda or e2e" >&2
     exit 2
     ;;
 esac

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use microservice_operator::cli::{Error, Inputs, Settings, check, render};
+use microservice_operator::cli::{Error, Inputs, Settings, check, graph, render};
+use microservice_operator::graph::Severity;
 
 use super::live::Target;
 use super::run;
@@ -17,7 +18,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; nothing found, no difference
   1  findings, a difference, or the object is not Ready
-  2  wrong usage, unreadable input, or no answer from the cluster";
+  2  wrong usage, a file that cannot be read, or no answer from the cluster";
 
 #[derive(Parser)]
 #[command(version, about = "Reconciles Microservice objects into everything a service needs", after_help = EXIT_CODES)]
@@ -55,6 +56,18 @@ pub enum Command {
         /// Format: one line a finding, one JSON object, or SARIF 2.1.0
         #[arg(long, short, value_enum, default_value_t)]
         output: CheckOutput,
+    },
+    /// Draw who calls whom, and say what of it will hurt
+    #[command(after_help = GRAPH_EXAMPLES)]
+    Graph {
+        #[command(flatten)]
+        files: Files,
+        /// Format: for people, for scripts, for Graphviz, or for Mermaid
+        #[arg(long, short, value_enum, default_value_t)]
+        output: GraphOutput,
+        /// End with 1 when a finding is at least so severe
+        #[arg(long, value_name = "SEVERITY", value_enum)]
+        fail_on: Option<Level>,
     },
     /// Show what would change, in the cluster or against a second set of files
     #[command(after_help = DIFF_EXAMPLES)]
@@ -122,7 +135,21 @@ Examples:
 
 Objects of other API groups are passed over. A Secret, ConfigMap or topic that is not among the files may
 be in the cluster: nothing is said of it.
-Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or unreadable input.";
+Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or a file that cannot be read.";
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  # Every service of a repository, with its calls and events, and what is found
+  microservice-operator graph -R -f deploy/
+  # For a pull request
+  microservice-operator graph -R -f deploy/ --fail-on error
+  # A picture
+  microservice-operator graph -R -f deploy/ -o dot | dot -Tsvg > services.svg
+
+Calls are what `spec.calls` says, events what `spec.kafka` does. A service that is called and is not among
+the files counts as missing: give all of the system.
+Exit code: 0 = drawn, 1 = findings of that severity, or objects that `check` refuses, 2 = wrong usage or a
+file that cannot be read.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
@@ -133,8 +160,8 @@ Examples:
   # Leave the operator: plain manifests, to be kept in Git
   microservice-operator render -R -f deploy/ > plain.yaml
 
-Exit code: 0 = done, 1 = findings (see `check`), and nothing is printed then, 2 = wrong usage or
-unreadable input.";
+Exit code: 0 = done, 1 = findings (see `check`), and nothing is printed then, 2 = wrong usage or a
+file that cannot be read.";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
@@ -148,7 +175,8 @@ Examples:
 In a cluster, children are applied as a dry run: that needs the right to patch them. The class and the
 namespace's label are read from the cluster when they are not among the files. Values of Secrets are
 never shown.
-Exit code: 0 = no difference, 1 = differences, 2 = findings, wrong usage, unreadable input, or no answer.";
+Exit code: 0 = no difference, 1 = differences, 2 = findings, wrong usage, a file that cannot be read, or no
+answer.";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -234,6 +262,44 @@ impl From<RenderOutput> for render::Format {
         match output {
             RenderOutput::Yaml => Self::Yaml,
             RenderOutput::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum GraphOutput {
+    #[default]
+    Text,
+    Json,
+    Dot,
+    Mermaid,
+}
+
+impl From<GraphOutput> for graph::Format {
+    fn from(output: GraphOutput) -> Self {
+        match output {
+            GraphOutput::Text => Self::Text,
+            GraphOutput::Json => Self::Json,
+            GraphOutput::Dot => Self::Dot,
+            GraphOutput::Mermaid => Self::Mermaid,
+        }
+    }
+}
+
+/// How severe a finding is.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
         }
     }
 }

@@ -4,12 +4,13 @@
 //! plan() (pure, total, sorted) -> apply + prune -> Outcome -> status() (pure) -> one patch + events`.
 //!
 //! Direction: `api <- intent <- plan, status <- engine <- controller <- main`; `cli -> api, intent,
-//! plan, status`. Clients, clocks and randomness live only in `engine`, `controller`, `telemetry` and `main`.
+//! graph, plan, status`. Clients, clocks and randomness live only in `engine`, `controller`, `telemetry` and `main`.
 
 pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod engine;
+pub mod graph;
 pub mod intent;
 pub mod kafka;
 pub mod plan;

@@ -8,12 +8,14 @@ mod run;
 use std::io::Write;
 use std::process::ExitCode;
 
-use arguments::{CheckOutput, Cli, Command, Files, RbacArguments, RenderOutput};
+use arguments::{CheckOutput, Cli, Command, Files, GraphOutput, Level, RbacArguments, RenderOutput};
 use clap::FromArgMatches;
 use live::Target;
 use microservice_operator::cli::check::Finding;
+use microservice_operator::cli::graph::Drawing;
 use microservice_operator::cli::paint::Paint;
-use microservice_operator::cli::{Error, check, crd, diff, rbac, render};
+use microservice_operator::cli::{Error, check, crd, diff, graph, rbac, render};
+use microservice_operator::graph::Severity;
 
 /// How a command ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Rbac(arguments) => print_rights(arguments),
         Command::Render { files, output } => render_files(&files, output),
         Command::Check { files, output } => check_files(&files, output),
+        Command::Graph { files, output, fail_on } => draw(&files, output, fail_on),
         Command::Completions { shell } => manual::completions(command, shell).map(|()| Exit::Done),
         Command::Man { write } => manual::print(command, write.as_deref()).map(|()| Exit::Done),
     };
@@ -101,10 +104,19 @@ fn render_files(files: &Files, output: RenderOutput) -> Result<Exit, Error> {
 fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
     let examined = check::examine(&files.read()?);
     check::print(&mut std::io::stdout().lock(), &examined, output.into())?;
-    if examined.objects == 0 {
+    if examined.objects == 0 && examined.findings.is_empty() {
         complain("nothing was checked: no Microservice and no MicroserviceClass is among the files");
     }
     Ok(Exit::found(!examined.findings.is_empty()))
+}
+
+fn draw(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
+    let examined = check::examine(&files.read()?);
+    tell(&examined.findings);
+    let drawing = Drawing::new(&examined);
+    graph::print(&mut std::io::stdout().lock(), &drawing, output.into(), Paint::of_stdout())?;
+    let severe = fail_on.is_some_and(|least| drawing.worst() >= Some(Severity::from(least)));
+    Ok(Exit::found(severe || !examined.findings.is_empty()))
 }
 
 fn diff_files(files: &Files, against: &[String]) -> Result<Exit, Error> {

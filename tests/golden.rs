@@ -42,7 +42,8 @@ impl Case {
 
     fn inputs(&self) -> Inputs {
         let mut inputs = Inputs::new(Settings { namespace: NAMESPACE.to_owned(), ..Settings::default() });
-        inputs.add(&self.name, &self.text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        inputs.add(&self.name, &self.text);
+        assert_eq!(inputs.unreadable, []);
         inputs
     }
 

@@ -7,20 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module, and the modules of this crate that it may use besides itself.
-const DIRECTION: [(&str, &[&str]); 9] = [
+const DIRECTION: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("kafka", &["api"]),
     ("intent", &["api", "kafka"]),
+    ("graph", &["api", "kafka", "intent"]),
     ("plan", &["api", "intent"]),
     ("status", &["api", "kafka", "intent", "plan"]),
-    ("cli", &["api", "intent", "plan", "status"]),
+    ("cli", &["api", "intent", "graph", "plan", "status"]),
     ("telemetry", &["api"]),
     ("engine", &["api", "kafka", "intent", "plan", "status", "telemetry"]),
     ("controller", &["api", "kafka", "intent", "plan", "status", "telemetry", "engine"]),
 ];
 
 /// Modules that compute and nothing else. The rest of the library does IO.
-const PURE: [&str; 5] = ["api", "kafka", "intent", "plan", "status"];
+const PURE: [&str; 6] = ["api", "kafka", "intent", "graph", "plan", "status"];
 /// Reads files and writes to standard output, but never talks to a cluster.
 const OFFLINE: &str = "cli";
 const IO: [&str; 3] = ["telemetry", "engine", "controller"];

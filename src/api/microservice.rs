@@ -14,6 +14,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::calls::{Call, Caller};
 use super::kafka::{Kafka, TopicLag};
 use super::status::MicroserviceStatus;
 
@@ -186,6 +187,17 @@ pub struct MicroserviceSpec {
     /// Kafka topics of the service, and those of others that it uses. The class says on which clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Box<Kafka>>,
+
+    /// Whom the service calls and waits for, at most 64. `microservice-operator graph` draws and judges the
+    /// whole; the operator itself does not act on it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Vec<Call>>,
+
+    /// Who may call the service, at most 64. Absent: every service of this namespace; empty: nobody; else
+    /// exactly these. A call counts as granted when both sides name it; the operator itself does not act on
+    /// it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callers: Option<Vec<Caller>>,
 
     /// While true the operator applies and deletes nothing for this object and says so; it goes on
     /// reporting. Default false.

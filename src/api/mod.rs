@@ -1,6 +1,7 @@
 //! The two kinds of the API group `microservice.dev`, their status, names and constants.
 //! Nothing here does IO; every other module depends on this one.
 
+pub mod calls;
 pub mod class;
 pub mod conditions;
 pub mod defaults;

@@ -34,7 +34,7 @@ const fn rule(
 /// whose name is a reserved word of CEL is written `__namespace__`: the server compiles `namespace` too,
 /// but does not see its bounds then.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, KAFKA, CLASS, CLASS_KAFKA].into_iter().flatten()
+    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, KAFKA, CALLS, CLASS, CLASS_KAFKA].into_iter().flatten()
 }
 
 const NAMES: &[Rule] = &[
@@ -72,6 +72,7 @@ const NAMES: &[Rule] = &[
             "runtimeClassName",
             "allowedServiceAccounts[]",
             "spec.kafka.cluster",
+            "calls[].name",
             "topics[].producers[].name",
             "topics[].consumers[].name",
             "clusters[].name",
@@ -590,6 +591,69 @@ const KAFKA: &[Rule] = &[
     ),
 ];
 
+const CALLS: &[Rule] = &[
+    rule(
+        "call-target",
+        &["spec.calls[]"],
+        "[has(self.name), has(self.workload), has(self.external)].exists_one(given, given)",
+        "a call needs exactly one of name, workload and external: name for a Microservice, workload for other pods, external for what is outside of the cluster",
+    ),
+    rule(
+        "call-of-service",
+        &["spec.calls[]"],
+        "has(self.name) || (!has(self.__namespace__) && !has(self.port))",
+        "namespace and port belong to a Microservice that is called by name: remove them, or use workload.namespace and the ports of workload or external",
+    ),
+    rule(
+        "call-twice",
+        &["spec.calls"],
+        "self.all(c, !has(c.name) || self.exists_one(d, has(d.name) && d.name == c.name && has(d.__namespace__) == has(c.__namespace__) && (!has(d.__namespace__) || d.__namespace__ == c.__namespace__)))",
+        "calls names each Microservice once: remove the second entry",
+    ),
+    rule(
+        "call-itself",
+        &["Microservice"],
+        "!has(self.spec.calls) || self.spec.calls.all(c, !has(c.name) || has(c.__namespace__) || c.name != self.metadata.name)",
+        "a service that calls itself waits for nobody else: remove the entry of calls that has its own name",
+    ),
+    rule(
+        "call-timeout",
+        &["calls[].timeout", "retries.perTryTimeout"],
+        "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && self.matches('[1-9]')",
+        "a timeout must be a duration such as 5s or 1500ms, more than 0",
+    ),
+    rule(
+        "call-external",
+        &["calls[].external"],
+        "has(self.host) != has(self.cidr)",
+        "external needs exactly one of host and cidr",
+    ),
+    rule(
+        "call-host",
+        &["external.host"],
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "host must be a host name without a scheme, a port or a path, such as api.payments.example",
+    ),
+    rule(
+        "call-cidr",
+        &["external.cidr"],
+        "self.matches('^([0-9]{1,3}([.][0-9]{1,3}){3}/([0-9]|[12][0-9]|3[0-2])|[0-9a-fA-F:]*:[0-9a-fA-F:]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$')",
+        "cidr must be a range of addresses, such as 192.0.2.0/24",
+    ),
+    rule(
+        "caller-form",
+        &["spec.callers[]"],
+        "has(self.name) != (has(self.namespaceSelector) || has(self.podSelector)) && (has(self.name) || !has(self.__namespace__))",
+        "a caller is a Microservice by name and namespace, or pods by namespaceSelector and podSelector: use one of the two",
+    ),
+    rule(
+        "caller-name",
+        &["spec.callers[].name"],
+        "self == '*' || self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "the name of a caller is that of a Microservice, or '*' for all of the namespace",
+    ),
+];
+
 const CLASS: &[Rule] = &[
     rule(
         "class-image-prefix",
@@ -613,6 +677,9 @@ const CLASS: &[Rule] = &[
             "consumes[].namespace",
             "externalTopics[].namespaces[]",
             "strimzi.namespace",
+            "calls[].namespace",
+            "callers[].namespace",
+            "workload.namespace",
         ],
         "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
         "must be the name of a namespace: at most 63 lower-case letters, digits and '-'",

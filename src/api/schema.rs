@@ -5,6 +5,7 @@ mod bounds;
 mod cel;
 mod check;
 mod complete;
+mod pattern;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -48,6 +48,10 @@ pub struct MicroserviceStatus {
     /// Digest of the last pod template that was rolled out completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_template: Option<String>,
+    /// Generation of the spec that was seen through: all of it applied, and as many pods as asked for.
+    /// What is missing afterwards was lost. Absent while work is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_generation: Option<i64>,
     /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady,
     /// KafkaAccessReady, ScalingReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -6,14 +6,14 @@ mod output;
 mod sarif;
 mod topics;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
 
 pub use output::{Format, print};
 
-use super::{Document, Inputs, Position};
+use super::{Document, Inputs, Position, Unreadable};
 use crate::api::schema;
 use crate::api::{GROUP, Microservice, MicroserviceClass, Reason};
 use crate::intent::{Intent, Violation, class_violations};
@@ -66,7 +66,7 @@ pub fn examine(inputs: &Inputs) -> Examined {
     let classes = inputs.classes();
     let mut seen = BTreeSet::new();
     let mut checked = Vec::new();
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = inputs.unreadable.iter().map(unreadable).collect();
     let mut objects = 0;
     for document in inputs.documents.iter().filter(|document| is_ours(document)) {
         objects += 1;
@@ -78,12 +78,15 @@ pub fn examine(inputs: &Inputs) -> Examined {
     }
     findings.extend(topics::findings(&checked));
     findings.extend(data::findings(inputs, &checked));
-    let mut order = BTreeMap::new();
-    for (position, document) in inputs.documents.iter().enumerate() {
-        order.entry(&*document.path).or_insert(position);
-    }
+    let order = inputs.order();
     findings.sort_by_key(|finding| (order.get(finding.path.as_str()), finding.at));
     Examined { findings, intents: checked.into_iter().map(|service| service.intent).collect(), objects }
+}
+
+fn unreadable(one: &Unreadable) -> Finding {
+    let message = format!("not a Kubernetes object in YAML: {}", one.message);
+    let (path, field) = (one.path.to_string(), String::new());
+    Finding { path, at: one.at, field, reason: Reason::InvalidSpec, message }
 }
 
 /// What names our API group, or one of our kinds and no group.

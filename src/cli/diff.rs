@@ -215,11 +215,11 @@ mod tests {
     fn a_rendering_is_compared_as_it_is() {
         let text = "apiVersion: microservice.dev/v1alpha1\nkind: Microservice\nmetadata: {name: orders}\nspec: {image: 'a:1'}\n";
         let mut inputs = Inputs::default();
-        inputs.add("-", text).unwrap();
+        inputs.add("-", text);
         let mut out = Vec::new();
         render::print(&mut out, &inputs, render::Format::Yaml).unwrap();
         let mut rendering = Inputs::default();
-        rendering.add("-", &String::from_utf8(out).unwrap()).unwrap();
+        rendering.add("-", &String::from_utf8(out).unwrap());
         assert_eq!(side(&inputs).unwrap(), side(&rendering).unwrap());
     }
 }

@@ -41,11 +41,26 @@ pub struct Document {
     marks: Arc<Marks>,
 }
 
+/// A text that is not YAML, or a document that is no object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// File, or `-`.
+    pub path: Arc<str>,
+    /// Where in it.
+    pub at: Position,
+    /// Why.
+    pub message: String,
+}
+
 /// Everything that was read, in the order of the arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// The objects of all kinds.
     pub documents: Vec<Document>,
+    /// What could not be read. Of a text that is not YAML nothing is among the documents.
+    pub unreadable: Vec<Unreadable>,
+    /// The paths, in their order.
+    paths: Vec<Arc<str>>,
     /// The class that the label of each Namespace among them names.
     labels: BTreeMap<String, String>,
     /// What the cluster knows of the Microservices, by namespace and name.
@@ -62,42 +77,56 @@ impl Inputs {
     /// Reads files, directories (their `*.yaml`, `*.yml` and `*.json` by name) and `-`.
     ///
     /// # Errors
-    /// The first path that cannot be read or is not YAML, or a class that is not among the files.
+    /// The first path that cannot be read, or a class that is not among the files.
     pub fn read(paths: &[String], settings: Settings) -> Result<Self, Error> {
         let mut inputs = Self::new(settings);
         for path in paths {
             for (name, text) in files::read(path, inputs.settings.recursive)? {
-                inputs.add(&name, &text)?;
+                inputs.add(&name, &text);
             }
         }
         let known =
             |class: &String| inputs.classes().iter().any(|one| one.metadata.name.as_ref() == Some(class));
         match &inputs.settings.class {
-            Some(class) if inputs.of_kind("Microservice").next().is_some() && !known(class) => {
-                Err(Error::Class(class.clone()))
-            }
+            Some(class) if inputs.lacks_class(known(class)) => Err(Error::Class(class.clone())),
             _ => Ok(inputs),
         }
     }
 
+    /// A class that is not among the documents is missed only if a service needs it, and if it cannot be
+    /// in what was not readable.
+    fn lacks_class(&self, known: bool) -> bool {
+        !known && self.unreadable.is_empty() && self.of_kind("Microservice").next().is_some()
+    }
+
     /// Adds the documents of a text.
-    ///
-    /// # Errors
-    /// The first document that is not YAML, or no object.
-    pub fn add(&mut self, path: &str, text: &str) -> Result<(), Error> {
-        let name: Arc<str> = path.into();
-        let wrong = |at: Position, message: String| Error::Document { path: path.to_owned(), at, message };
-        for (value, marks) in yaml::read(text).map_err(|trouble| wrong(trouble.at, trouble.message))? {
-            if !value.is_object() {
-                return Err(wrong(marks.find(""), "it is a scalar or a list".to_owned()));
-            }
-            for (object, marks) in items(value, marks) {
-                let document = Document { path: name.clone(), object, marks: Arc::new(marks) };
-                self.labels.extend(document.class_label());
-                self.documents.push(document.placed(&self.settings.namespace));
+    pub fn add(&mut self, path: &str, text: &str) {
+        let path: Arc<str> = path.into();
+        self.paths.push(path.clone());
+        match yaml::read(text) {
+            Ok(documents) => documents.into_iter().for_each(|(value, marks)| self.take(&path, value, marks)),
+            Err(trouble) => {
+                self.unreadable.push(Unreadable { path, at: trouble.at, message: trouble.message });
             }
         }
-        Ok(())
+    }
+
+    fn take(&mut self, path: &Arc<str>, value: Value, marks: Marks) {
+        if !value.is_object() {
+            let (at, message) = (marks.find(""), "it is a scalar or a list".to_owned());
+            return self.unreadable.push(Unreadable { path: path.clone(), at, message });
+        }
+        for (object, marks) in items(value, marks) {
+            let document = Document { path: path.clone(), object, marks: Arc::new(marks) };
+            self.labels.extend(document.class_label());
+            self.documents.push(document.placed(&self.settings.namespace));
+        }
+    }
+
+    /// Place of each path among them.
+    pub fn order(&self) -> BTreeMap<&str, usize> {
+        // From the back, so that the first place of a path that is named twice stands.
+        self.paths.iter().enumerate().rev().map(|(place, path)| (&**path, place)).collect()
     }
 
     /// The documents of one of our kinds.
@@ -209,7 +238,7 @@ mod tests {
 
     fn inputs(text: &str) -> Inputs {
         let mut inputs = Inputs::default();
-        inputs.add("test.yaml", text).unwrap();
+        inputs.add("test.yaml", text);
         inputs
     }
 
@@ -277,13 +306,14 @@ metadata: {name: shop, labels: {microservice.dev/class: zeta}}
     }
 
     #[test]
-    fn errors_name_the_place() {
-        let error = Inputs::default().add("x.yaml", "ok: 1\n---\na: 1\na: 2\n").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "x.yaml:4:1: not a Kubernetes object in YAML: key \"a\" is given twice"
-        );
-        Inputs::default().add("x.yaml", "- a\n").unwrap_err();
+    fn what_cannot_be_read_keeps_nothing_else_from_being_read() {
+        let mut inputs = inputs("- a\n---\na: 1\n");
+        inputs.add("x.yaml", "ok: 1\n---\na: 1\na: 2\n");
+        inputs.add("y.yaml", "b: 1\n");
+        let places: Vec<String> =
+            inputs.unreadable.iter().map(|one| format!("{}:{} {}", one.path, one.at, one.message)).collect();
+        assert_eq!(places, ["test.yaml:1:1 it is a scalar or a list", "x.yaml:4:1 key \"a\" is given twice"]);
+        assert_eq!(inputs.documents.len(), 2);
     }
 
     #[test]
@@ -292,8 +322,8 @@ metadata: {name: shop, labels: {microservice.dev/class: zeta}}
         let mut inputs = Inputs::new(settings);
         let kind =
             |kind: &str, api: &str| format!("---\napiVersion: {api}\nkind: {kind}\nmetadata: {{name: a}}\n");
-        inputs.add("-", &kind("Microservice", API_VERSION)).unwrap();
-        inputs.add("-", &kind("Secret", "v1")).unwrap();
+        inputs.add("-", &kind("Microservice", API_VERSION));
+        inputs.add("-", &kind("Secret", "v1"));
         let given: Vec<_> = inputs.documents.iter().map(|d| d.text("/metadata/namespace")).collect();
         assert_eq!(given, [Some("shop"), None]);
         assert!(inputs.documents.iter().all(|document| inputs.namespace_of(document) == "shop"));

@@ -1,17 +1,18 @@
-//! Offline commands: crd, rbac, render, check, and what diff and explain print. Never a client. YAML is
+//! Offline commands: crd, rbac, render, check, graph, and what diff and explain print. Never a client. YAML is
 //! read and written only here.
 
 pub mod check;
 pub mod crd;
 pub mod diff;
 pub mod explain;
+pub mod graph;
 mod input;
 pub mod paint;
 pub mod rbac;
 pub mod render;
 pub mod yaml;
 
-pub use input::{Document, Inputs, Settings};
+pub use input::{Document, Inputs, Settings, Unreadable};
 pub use yaml::Position;
 
 use serde::Serialize;
@@ -30,16 +31,6 @@ pub enum Error {
     /// A directory holds nothing to read.
     #[error("{0}: no *.yaml, *.yml or *.json is in this directory; -R looks into those below it too")]
     Empty(String),
-    /// A document is not YAML, or not an object.
-    #[error("{path}:{at}: not a Kubernetes object in YAML: {message}")]
-    Document {
-        /// Which file.
-        path: String,
-        /// Where in it.
-        at: Position,
-        /// Why.
-        message: String,
-    },
     /// The class that was asked for is not among the files.
     #[error("--class {0}: none of the files holds a MicroserviceClass of this name; give it with -f too")]
     Class(String),

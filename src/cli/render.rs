@@ -68,7 +68,7 @@ mod tests {
 
     fn inputs(text: &str) -> Inputs {
         let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
-        inputs.add("-", text).unwrap();
+        inputs.add("-", text);
         inputs
     }
 

@@ -342,7 +342,10 @@ impl Applier<'_> {
         let why = failure.problem(planned.kind.kind, &planned.name);
         if *failure != Failure::Fenced {
             let print = fingerprint(planned, live);
-            self.memory.failed(self.owner, &self.child_key(planned), &print, &why, failure.is_lasting());
+            // An API that may come and go is asked for elsewhere; once it is back, the child must not wait.
+            let between = planned.kind.optional && matches!(failure, Failure::NotServed(_));
+            let lasting = failure.is_lasting() && !between;
+            self.memory.failed(self.owner, &self.child_key(planned), &print, &why, lasting);
         }
         problem(planned, recorded, why)
     }

@@ -27,7 +27,7 @@ pub async fn gather(client: &Client, namespace: &str, name: &str) -> Result<Opti
     let objects: Api<Microservice> = Api::namespaced(client.clone(), namespace);
     let object = match bounded(objects.get(name)).await {
         Ok(object) => object,
-        Err(Failure::Missing(text)) if !is_unknown(&text) => return Ok(None),
+        Err(Failure::Missing(_)) => return Ok(None),
         Err(failure) => return Err(failure),
     };
     let mut seen = Surroundings { object, ..Surroundings::default() };
@@ -50,11 +50,6 @@ pub async fn gather(client: &Client, namespace: &str, name: &str) -> Result<Opti
     }
     fill_probes(&mut seen);
     Ok(Some(seen))
-}
-
-/// What the server answers where it serves no API of this group.
-pub fn is_unknown(text: &str) -> bool {
-    text.contains("page not found")
 }
 
 fn deployment(live: Deployment) -> crate::status::views::DeploymentView {

@@ -27,7 +27,7 @@ pub(super) async fn serves(client: &Client, version: &str, plurals: &[&str]) -> 
             let names: Vec<&str> = list.resources.iter().map(|resource| resource.name.as_str()).collect();
             Ok(plurals.iter().all(|plural| names.contains(plural)))
         }
-        Err(Failure::Missing(_) | Failure::NotServed(_)) => Ok(false),
+        Err(failure) if failure.is_gone() => Ok(false),
         Err(failure) => Err(failure),
     }
 }

@@ -119,7 +119,8 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
         result = retry(applier, leftover).await;
     }
     let problem = match result {
-        Ok(()) | Err(Failure::Missing(_)) => confirm(applier, leftover).await.err(),
+        Ok(()) => confirm(applier, leftover).await.err(),
+        Err(failure) if failure.is_gone() => confirm(applier, leftover).await.err(),
         Err(failure) => Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
     };
     if problem.is_none() {

@@ -176,6 +176,7 @@ fn only_progress(old: &MicroserviceStatus, new: &MicroserviceStatus) -> bool {
         && old.references == new.references
         && old.secrets == new.secrets
         && old.completed_template == new.completed_template
+        && old.settled_generation == new.settled_generation
         && old.class_revision == new.class_revision
 }
 

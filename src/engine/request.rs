@@ -68,6 +68,11 @@ impl Failure {
         matches!(self, Self::Invalid(_) | Self::Forbidden(_) | Self::NotServed(_))
     }
 
+    /// Whether the object is not there: none has its name, or its API is gone and took it along.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::NotServed(_))
+    }
+
     /// The failure as it is for this child. KEDA's admission check may still know of the autoscaler that
     /// has just made room for the ScaledObject of its name: that passes.
     pub fn of_child(self, kind: &str, name: &str) -> Self {
@@ -93,6 +98,12 @@ impl Failure {
     }
 }
 
+/// Whether a 404 is about the API and not about one object of it: for a group that is not served at all
+/// the server answers in plain text.
+fn is_of_the_api(message: &str) -> bool {
+    ["could not find the requested resource", "page not found"].iter().any(|text| message.contains(text))
+}
+
 /// Texts from the server can be as long as the object.
 fn bounded_text(text: &str) -> String {
     const LONGEST: usize = 600;
@@ -112,7 +123,7 @@ impl From<kube::Error> for Failure {
             409 => Self::Conflict(text),
             400 | 413 | 422 => Self::Invalid(text),
             403 => Self::Forbidden(text),
-            404 if status.message.contains("could not find the requested resource") => Self::NotServed(text),
+            404 if is_of_the_api(&status.message) => Self::NotServed(text),
             404 => Self::Missing(text),
             _ => Self::Transient(text),
         }
@@ -238,7 +249,7 @@ impl Requests {
     /// made of it.
     ///
     /// # Errors
-    /// Any [`Failure`]; `Conflict` when it has changed or is another one, `Missing` when it is gone.
+    /// Any [`Failure`]; `Conflict` when it has changed or is another one, [gone](Failure::is_gone) when there is none.
     pub async fn delete(&self, kind: &Kind, key: &Key, live: &Live) -> Result<(), Failure> {
         let params = match kind.kind {
             "ScaledObject" => DeleteParams::foreground(),
@@ -307,6 +318,17 @@ mod tests {
         assert_eq!(failure(404, "pods \"x\" not found"), Failure::Missing("pods \"x\" not found".to_owned()));
         assert!(!failure(503, "x").is_lasting());
         assert!(failure(422, "x").is_lasting());
+    }
+
+    #[test]
+    fn what_an_api_held_that_is_not_served_is_gone_with_it() {
+        let answer = kube::Error::Api(
+            Status::failure("404 page not found", "Failed to parse error data").with_code(404).boxed(),
+        );
+        let unserved = Failure::from(answer);
+        assert_eq!(unserved, Failure::NotServed("404 page not found".to_owned()));
+        assert!(unserved.is_gone() && failure(404, "pods \"x\" not found").is_gone());
+        assert!(!failure(403, "x").is_gone() && !failure(503, "x").is_gone());
     }
 
     #[test]

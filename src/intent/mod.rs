@@ -1,6 +1,7 @@
 //! Intent = spec + class + built-in defaults, resolved and valid. Pure: what time, live replicas and
 //! generated values are comes in through [`Observed`].
 
+pub mod calls;
 pub mod duration;
 pub mod kafka;
 pub mod lag;
@@ -28,7 +29,9 @@ use crate::api::microservice::{
     ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile, ServiceOptions,
 };
 use crate::api::{Microservice, MicroserviceClass, Reason};
+use crate::kafka::consent::Consent;
 
+pub use calls::Call;
 pub use kafka::{KafkaIntent, KafkaLogin};
 pub use lag::LagScaling;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
@@ -234,6 +237,10 @@ pub struct Intent {
     pub generated: Vec<GeneratedSecret>,
     /// Topics, groups and users on a Kafka cluster.
     pub kafka: Option<Box<KafkaIntent>>,
+    /// Whom the service calls.
+    pub calls: Vec<Call>,
+    /// Which services may call it.
+    pub callers: Consent,
     /// The login for it, as the pods read it.
     pub kafka_login: Option<KafkaLogin>,
     /// New references that do not exist yet: the Deployment waits for them.

@@ -28,6 +28,8 @@ pub struct Account {
     pub rotate: Option<String>,
     /// Age at which it gets another password without being asked, seconds.
     pub rotate_after: Option<i64>,
+    /// Name of the Secret with the login that the operator makes.
+    pub secret: Option<String>,
     /// What its Secret holds now.
     pub stored: Stored,
     /// Users that its pods and their templates carry; `None` = nobody has looked, so any may be in use.

@@ -13,7 +13,7 @@ pub enum Consent {
     /// Every service of the owner's namespace.
     #[default]
     OwnNamespace,
-    /// Exactly these services, as namespace and name.
+    /// Exactly these services, as namespace and name; the name `*` stands for all of the namespace.
     Services(BTreeSet<(String, String)>),
 }
 
@@ -22,7 +22,9 @@ impl Consent {
     pub fn allows(&self, owner_namespace: &str, namespace: &str, name: &str) -> bool {
         match self {
             Self::OwnNamespace => namespace == owner_namespace,
-            Self::Services(services) => services.iter().any(|(at, of)| at == namespace && of == name),
+            Self::Services(services) => {
+                services.iter().any(|(at, of)| at == namespace && (of == name || of == "*"))
+            }
         }
     }
 }

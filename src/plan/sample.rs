@@ -188,6 +188,8 @@ pub fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
+        calls: Vec::new(),
+        callers: Default::default(),
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: false,

@@ -19,6 +19,7 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
     let secrets = secrets_ready(&facts);
     let applied = applied(&facts);
     let mut status = fields::fields(&facts, judgement.complete);
+    status.settled_generation = facts.generation.filter(|_| seen_through(&facts, &applied, &judgement));
     status.topics = topics::entries(&facts);
     let topics_ready = topics::condition(&facts, &status.topics);
     let scaling = scaling::condition(&facts, &status.topics);
@@ -47,6 +48,16 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
     })
     .collect();
     status
+}
+
+/// Once a generation is seen through it stays so while nothing new rolls out, whatever is refused.
+fn seen_through(facts: &Facts<'_>, applied: &Verdict, judgement: &Judgement) -> bool {
+    match facts.pass {
+        Pass::Done(..) => {
+            judgement.rollout == Rollout::Settled && (applied.truth == Truth::True || facts.settled())
+        }
+        _ => facts.settled(),
+    }
 }
 
 /// Whether two statuses say the same; when a condition changed does not count, nor does their order.

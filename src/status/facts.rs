@@ -168,11 +168,8 @@ impl<'a> Facts<'a> {
 
     /// Whether an earlier pass saw this generation through: what is missing now was lost since.
     pub(super) fn settled(&self) -> bool {
-        let conditions = self.conditions();
-        !conditions.is_empty()
-            && self.previous.and_then(|status| status.observed_generation) == self.generation
-            && !is_true(conditions, "Reconciling")
-            && !is_true(conditions, "Stalled")
+        let settled = self.previous.and_then(|status| status.settled_generation);
+        settled.is_some() && settled == self.generation
     }
 
     /// Whether a missing reference holds the Deployment back.

@@ -98,6 +98,8 @@ pub(super) fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
+        calls: Vec::new(),
+        callers: Default::default(),
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: true,

@@ -126,6 +126,22 @@ fn a_new_generation_never_shows_the_old_ready() {
 }
 
 #[test]
+fn pods_that_are_lost_stay_lost_while_a_child_is_refused() {
+    let mut world = World::new();
+    world.step();
+    world.deployment = Some(deployment(3, 0, 0, 0));
+    let mut refused = child("Service");
+    refused.problem = Some(problem(Reason::Rejected, "no"));
+    world.outcome = Some(vec![refused]);
+    for _ in 0..2 {
+        assert_conditions(
+            &world.step(),
+            &[("Available", "False PodsUnavailable"), ("Stalled", "True Rejected")],
+        );
+    }
+}
+
+#[test]
 fn back_to_the_last_good_template_waits_for_the_pods_of_the_bad_one() {
     let mut world = World::new();
     world.step();

@@ -34,6 +34,9 @@
 //! | lifecycle: operator down during deletion | `what_goes_while_nobody_looks_is_let_go_afterwards` `what_goes_while_the_operator_and_the_broker_are_away_is_removed_afterwards` |
 //! | lifecycle: credentials Secret deleted first | `whichever_secret_goes_first_a_namespace_goes_and_its_users_follow` |
 //! | scale: 200 topics in one object | `many_topics_of_one_object_and_of_many_objects_are_made` `two_hundred_and_fifty_topics_are_three_requests_each_way` |
+//! | Strimzi: killed between two steps | `between_the_record_and_the_object_and_the_topic_is_made_once` `before_strimzi_is_told_to_let_go_and_the_topic_stays` `between_letting_go_and_deleting_the_object_and_the_topic_stays` |
+//! | Strimzi: another password behind our back | `a_password_that_strimzi_makes_anew_reaches_the_pods` |
+//! | Strimzi: several clusters and classes, many topics | `two_clusters_and_two_classes_are_served_beside_each_other` `two_hundred_topics_of_twenty_objects_are_a_write_each_and_then_none` |
 //! | scale: 0 writes after | `at_rest_nothing_is_written` `at_rest_and_after_a_restart_nothing_is_written` |
 //! | rule 1, only described keys | `a_changed_key_of_ours_is_set_back_and_others_stay` `a_key_that_is_no_longer_described_is_reset_and_a_new_value_is_no_drift` |
 //! | rule 2, nobody else's topic | `a_line_for_a_topic_of_another_team_gives_no_right_on_it` `another_team_reads_only_while_the_owner_names_it` |
@@ -47,7 +50,7 @@
 //! | rule 9, batches | `a_batch_is_bounded_and_the_rest_is_next` |
 //! | rule 10, a consumed topic that is absent | `a_topic_that_nobody_owns_is_waited_for` `an_observed_topic_is_waited_for_and_never_made` |
 //! | rule 11, each outage its own reason | `every_refusal_has_its_reason_and_what_to_do` `without_a_broker_the_workload_runs_and_the_topics_follow` |
-//! | rule 12, lag scaling | `keda_gets_one_object_with_everything_and_keeps_it` `the_autoscaler_changes_over_when_keda_comes_and_goes` |
+//! | rule 12, lag scaling | `keda_gets_one_object_with_everything_and_keeps_it` `the_autoscaler_changes_over_when_keda_comes_and_goes` `keda_scales_a_service_up_by_the_lag_on_the_broker_and_down_again` |
 //! | rule 13, no credential is told | `no_password_is_ever_told` `no_password_is_logged_at_any_level` `texts_are_bounded_and_hold_no_secret` |
 //! | identity: another class, cluster or template | `another_name_for_a_topic_that_exists_is_held` `a_move_to_another_cluster_makes_a_login_there_and_takes_the_old_one_away_after_the_pods` |
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]

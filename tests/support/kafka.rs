@@ -21,9 +21,9 @@ use tokio::sync::OnceCell;
 
 use super::cluster::{is_alive, remains, scratch};
 use super::{eventually, suffix};
-use authority::Authority;
 use node::Node;
 
+pub use authority::Authority;
 pub use node::Odd;
 pub use proxy::{Proxy, Weather, api};
 

@@ -18,6 +18,12 @@ use super::{Namespace, apply_as_given, eventually, module};
 
 const MODULE: &str = "github.com/kedacore/keda/v2";
 const NAMES: [&str; 2] = ["scaledobjects.keda.sh", "triggerauthentications.keda.sh"];
+const OTHERS: [&str; 4] = [
+    "scaledjobs.keda.sh",
+    "clustertriggerauthentications.keda.sh",
+    "cloudeventsources.eventing.keda.sh",
+    "clustercloudeventsources.eventing.keda.sh",
+];
 const FINALIZER: &str = "finalizer.keda.sh";
 const MANAGER: &str = "keda-operator";
 /// Keeps an autoscaler of KEDA's from going until a test lets it.
@@ -25,10 +31,20 @@ const HOLD: &str = "test.microservice.dev/hold";
 
 /// Installs both kinds and waits until they are served.
 pub async fn install(client: &Client) {
+    install_these(client, &NAMES).await;
+}
+
+/// Installs every kind of KEDA's, without which KEDA itself does not start.
+pub async fn install_all(client: &Client) {
+    install_these(client, &NAMES).await;
+    install_these(client, &OTHERS).await;
+}
+
+async fn install_these(client: &Client, names: &[&str]) {
     let directory = module("keda", MODULE).join("config/crd/bases");
-    for name in NAMES {
-        let plural = name.split('.').next().expect("it has a group");
-        let text = std::fs::read_to_string(directory.join(format!("keda.sh_{plural}.yaml")));
+    for name in names {
+        let (plural, group) = name.split_once('.').expect("it has a group");
+        let text = std::fs::read_to_string(directory.join(format!("{group}_{plural}.yaml")));
         let text = text.expect("the module holds the definition");
         let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
         for manifest in documents.map(|document| document.expect("it is YAML")).filter(Value::is_object) {

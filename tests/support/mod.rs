@@ -24,7 +24,7 @@ pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::{Cluster, scratch, tool};
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
-pub use kafka::{ADMIN, Kafka, Odd, Proxy, Weather, api, strimzi};
+pub use kafka::{ADMIN, Authority, Kafka, Odd, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};

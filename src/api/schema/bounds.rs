@@ -29,7 +29,8 @@ pub(super) const REMOVED: &[&str] = &[
 ];
 
 /// Int-or-string fields that hold a port number or name.
-pub(super) const PORTS: &[&str] = &["health.port", "liveness.port", "httpGet.port", "tcpSocket.port"];
+pub(super) const PORTS: &[&str] =
+    &["health.port", "liveness.port", "httpGet.port", "tcpSocket.port", "calls[].port"];
 
 /// Int-or-string fields that hold a number or a percentage; all others hold a quantity.
 pub(super) const AMOUNTS: &[&str] = &["rollingUpdate.maxSurge", "maxUnavailable"];
@@ -57,6 +58,7 @@ pub(super) fn constraints() -> Vec<Constraint> {
     let mut all = numbers();
     all.extend(sizes());
     all.extend(kafka_sizes());
+    all.extend(call_sizes());
     all.extend(enums());
     all.extend(lists());
     all
@@ -278,6 +280,32 @@ fn kafka_sizes() -> Vec<Constraint> {
         ("externalTopics[].namespaces[]", text(63)),
         ("kafka.allowedConfig", items(0, 128)),
         ("kafka.allowedConfig[]", text(128)),
+    ]
+}
+
+/// Callers are a list without keys, as consent to topics is.
+fn call_sizes() -> Vec<Constraint> {
+    vec![
+        ("spec.calls", items(0, 64)),
+        ("calls[].name", text(63)),
+        ("calls[].namespace", text(63)),
+        ("calls[].timeout", text(32)),
+        ("retries.attempts", range(1, 10)),
+        ("retries.perTryTimeout", text(32)),
+        ("workload.namespace", text(63)),
+        ("workload.ports", items(1, 16)),
+        ("workload.ports[]", range(1, 65_535)),
+        ("external.ports", items(1, 16)),
+        ("external.ports[]", range(1, 65_535)),
+        ("external.host", text(253)),
+        ("external.cidr", text(43)),
+        ("podSelector.matchLabels", entries(1, 8)),
+        ("podSelector.matchLabels{}", length(0, 63)),
+        ("namespaceSelector.matchLabels", entries(1, 8)),
+        ("namespaceSelector.matchLabels{}", length(0, 63)),
+        ("spec.callers", items(0, 64)),
+        ("callers[].name", text(63)),
+        ("callers[].namespace", text(63)),
     ]
 }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::ValidationRule;
 use kube::core::cel::KubeCelExt;
-use kube::core::cel::cel::{Context, ParseErrors, Program, Value};
-use regex::Regex;
+use kube::core::cel::cel::extractors::This;
+use kube::core::cel::cel::{Context, FunctionContext, ParseErrors, Program, Value};
 use serde_json::Value as Json;
 
 use super::bounds::QUANTITY_PATTERN;
+use super::pattern;
 use crate::api::rules::rules;
 
 static PROGRAMS: LazyLock<BTreeMap<&'static str, Result<Program, ParseErrors>>> =
@@ -43,6 +44,13 @@ impl Evaluator {
         // Stricter than the library's, which takes exponents that its own arithmetic cannot hold. What
         // this one refuses, the schema refuses too.
         context.add_function("isQuantity", |text: Arc<String>| is_quantity(&text));
+        // The library's compiles its pattern anew each time, which costs more than all else.
+        context.add_function(
+            "matches",
+            |ftx: &FunctionContext<'_, '_>, This(text): This<Arc<String>>, pattern: Arc<String>| {
+                pattern::is_match(&pattern, &text).map_err(|error| ftx.error(error))
+            },
+        );
         for name in ["int", "string"] {
             context.add_variable_from_value(name, name);
         }
@@ -83,8 +91,7 @@ impl Evaluator {
 }
 
 fn is_quantity(text: &str) -> bool {
-    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(QUANTITY_PATTERN).ok());
-    PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text))
+    pattern::is_match(QUANTITY_PATTERN, text) == Ok(true)
 }
 
 /// Whole numbers are CEL's `int`, as the API server has them.

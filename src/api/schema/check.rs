@@ -6,11 +6,10 @@ use std::sync::LazyLock;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::cel::{Evaluator, Verdict};
-use super::{crds, kind_of};
+use super::{crds, kind_of, pattern};
 use crate::api::API_VERSION;
 
 /// A field that the schema or one of its rules refuses.
@@ -29,28 +28,6 @@ static SCHEMAS: LazyLock<BTreeMap<String, JSONSchemaProps>> = LazyLock::new(|| {
     });
     schemas.filter_map(|(kind, version)| Some((kind, version.schema?.open_api_v3_schema?))).collect()
 });
-
-/// The patterns of all schemas, compiled once.
-static PATTERNS: LazyLock<BTreeMap<String, Regex>> = LazyLock::new(|| {
-    let mut patterns = BTreeMap::new();
-    SCHEMAS.values().for_each(|schema| compile(schema, &mut patterns));
-    patterns
-});
-
-fn compile(schema: &JSONSchemaProps, patterns: &mut BTreeMap<String, Regex>) {
-    // Most stand in many places.
-    if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !patterns.contains_key(*pattern))
-        && let Ok(regex) = Regex::new(pattern)
-    {
-        patterns.insert(pattern.clone(), regex);
-    }
-    let fields = schema.properties.iter().flatten().map(|(_, field)| field);
-    let values = match &schema.additional_properties {
-        Some(JSONSchemaPropsOrBool::Schema(values)) => Some(values.as_ref()),
-        _ => None,
-    };
-    fields.chain(values).chain(item_schema(schema)).for_each(|inner| compile(inner, patterns));
-}
 
 /// Checks a Microservice or MicroserviceClass as the API server would with strict field validation:
 /// first the schema, then, unless that already makes no sense of the object, the rules. Empty when
@@ -187,8 +164,8 @@ impl Found {
         if let Some(minimum) = below(schema.min_length, length) {
             self.add(path, format!("Invalid value: should be at least {minimum} characters long"));
         }
-        let pattern = schema.pattern.as_ref().and_then(|pattern| PATTERNS.get(pattern));
-        if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
+        let misses = |pattern: &&String| pattern::is_match(pattern, text) == Ok(false);
+        if let Some(pattern) = schema.pattern.as_ref().filter(misses) {
             self.add(path, format!("Invalid value: should match '{pattern}'"));
         }
     }

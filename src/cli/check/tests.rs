@@ -5,7 +5,7 @@ use crate::cli::Settings;
 
 fn examined(text: &str) -> Examined {
     let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
-    inputs.add("shop.yaml", text).unwrap();
+    inputs.add("shop.yaml", text);
     examine(&inputs)
 }
 
@@ -199,4 +199,18 @@ fn findings_are_printed_for_scripts() {
     );
     let region = &result["locations"][0]["physicalLocation"]["region"];
     assert_eq!((region["startLine"].as_u64(), region["startColumn"].as_u64()), (Some(7), Some(3)));
+}
+
+#[test]
+fn a_text_that_is_not_yaml_is_a_finding_and_the_other_files_are_checked_all_the_same() {
+    let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
+    inputs.add("a.yaml", &service("  replicaCount: 1"));
+    inputs.add("b.yaml", "a: 1\nb: [\n");
+    inputs.add("c.yaml", &named("billing", "  replicas: -1"));
+    let examined = examine(&inputs);
+    let told: Vec<String> = examined.findings.iter().map(Finding::to_string).collect();
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[0].starts_with("a.yaml:") && told[2].starts_with("c.yaml:"), "{told:#?}");
+    let place = "b.yaml:2:4: object: not a Kubernetes object in YAML: ";
+    assert!(told[1].starts_with(place) && told[1].ends_with(" [InvalidSpec]"), "{told:#?}");
 }

@@ -120,9 +120,9 @@ mod tests {
             })
         };
         let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
-        inputs.add("-", &class(1).to_string()).unwrap();
+        inputs.add("-", &class(1).to_string());
         let object = "apiVersion: microservice.dev/v1alpha1\nkind: Microservice\nmetadata: {name: a}\nspec: {image: 'a:1'}\n";
-        inputs.add("-", object).unwrap();
+        inputs.add("-", object);
         inputs.complete(class(7));
         inputs.complete(json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": "shop", "labels": {"microservice.dev/class": "team"}}}));

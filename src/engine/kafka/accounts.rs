@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::ledger::{Edit, Ledger};
 use super::round::{may_write, of_ledger};
 use super::trouble::{is_of_all, trouble};
-use super::{Broker, BrokerError, Credential};
+use super::{Broker, BrokerError, Credential, Held};
 use crate::api::Reason;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
@@ -160,7 +160,14 @@ impl Accounts<'_> {
             .zip(&names)
             .flat_map(|(duty, name)| account::candidates(&duty.account, record(name)))
             .collect();
-        let (exist, refused) = self.existing(&asked.into_iter().collect::<Vec<_>>()).await?;
+        let (mut exist, refused) = self.existing(&asked.into_iter().collect::<Vec<_>>()).await?;
+        for user in self.outdated(duties, &exist).await? {
+            tracing::warn!(
+                user,
+                "somebody has given a Kafka user another password: its other user takes over"
+            );
+            exist.remove(&user);
+        }
         let mut works = Works::new();
         for ((key, duty), name) in duties.iter().zip(&names) {
             let mut work = Work::default();
@@ -201,6 +208,20 @@ impl Accounts<'_> {
             Err(trouble) if is_of_all(trouble.reason) => Err(trouble),
             Err(trouble) => Ok((BTreeSet::new(), Some(trouble))),
         }
+    }
+
+    /// Users that exist and with whose password in the Secret of their service nobody can log in any more.
+    async fn outdated(&self, duties: &Duties, exist: &BTreeSet<String>) -> Result<BTreeSet<String>, Trouble> {
+        let held = |account: &Account| match (&account.stored, &account.secret) {
+            (Stored::User(user), Some(secret)) if exist.contains(user) => Some(Held {
+                user: user.clone(),
+                namespace: account.owner.namespace.clone(),
+                secret: secret.clone(),
+            }),
+            _ => None,
+        };
+        let held: Vec<Held> = duties.values().filter_map(|duty| held(&duty.account)).collect();
+        self.broker.outdated(&held).await.map_err(|error| trouble(&error))
     }
 
     /// Writes what the decisions want to have recorded. Nothing is sent for a login that is not.

@@ -26,6 +26,7 @@ use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::kafka::account::{self, Account};
 use crate::kafka::consent::{Ask, Consents};
+use crate::kafka::strimzi::cluster_id as strimzi_cluster_id;
 use crate::kafka::topic::{Declared, Place, Recorded};
 use crate::kafka::view::{AccessView, Happened, News, TopicView, Trouble};
 
@@ -371,7 +372,7 @@ impl Cluster {
         // After the topics: whoever has just got one may write to it.
         self.work_on_logins(batch, broker, &cluster_id, &mut worked).await?;
         if let Some(strimzi) = strimzi.filter(|_| batch.tidies) {
-            worked.news = self.tidy(&strimzi).await?;
+            worked.news = self.tidy(&strimzi, &cluster_id).await?;
         }
         Ok(worked)
     }
@@ -390,11 +391,18 @@ impl Cluster {
         state.strimzi.clone()
     }
 
-    /// Lets the objects of topics lie that are nobody's any more, on whatever cluster they are recorded.
-    async fn tidy(&self, strimzi: &Strimzi) -> Result<Vec<(Key, News)>, Trouble> {
+    /// Lets the objects of topics lie that are nobody's any more. Who gives no login knows no cluster id but
+    /// its own, under which others may have the same topics: there every record counts.
+    async fn tidy(&self, strimzi: &Strimzi, cluster_id: &str) -> Result<Vec<(Key, News)>, Trouble> {
+        let site = strimzi.site();
+        let ids = [cluster_id, &strimzi_cluster_id(&site.namespace, &site.cluster)];
+        let may_be_here = |id: &str, record: Option<&Recorded>| {
+            !site.guarded || ids.contains(&id) || record.is_none_or(|record| record.place == self.place)
+        };
         let (mut idle, mut strays) = (BTreeSet::new(), BTreeMap::new());
         for (topic, owner) in strimzi.kept() {
-            let known = self.hub.ledger.is_known(&topic).await.map_err(|failure| of_ledger(&failure))?;
+            let known = self.hub.ledger.is_known(&topic, may_be_here).await;
+            let known = known.map_err(|failure| of_ledger(&failure))?;
             if known != Some(true) {
                 if known.is_none() {
                     strays.insert(topic.clone(), owner);

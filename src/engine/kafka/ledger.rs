@@ -246,19 +246,24 @@ impl<R: Record> Ledger<R> {
 }
 
 impl Ledger<Recorded> {
-    /// Whether a topic of this name is somebody's on any cluster: `Some(false)` = it was let go. A record
-    /// that cannot be read is somebody's.
+    /// Whether a topic of this name is somebody's on a cluster that may be the one in question, by its id and
+    /// the record: `Some(false)` = it was let go. A record that cannot be read is somebody's.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn is_known(&self, topic: &str) -> Result<Option<bool>, Failure> {
+    pub async fn is_known(
+        &self,
+        topic: &str,
+        fits: impl Fn(&str, Option<&Recorded>) -> bool,
+    ) -> Result<Option<bool>, Failure> {
         let number = shard(topic);
         let mut guard = self.shards.lock().await;
         let shards = self.loaded(&mut guard).await?;
-        let of_number = shards.iter().filter(|((_, shard), _)| *shard == number).map(|(_, shard)| shard);
-        let known = |shard: &Shard<Recorded>| {
-            let record = shard.records.get(topic).map(|record| !record.released);
-            record.or(shard.unreadable.contains(topic).then_some(true))
+        let of_number = shards.iter().filter(|((_, shard), _)| *shard == number);
+        let known = |((id, _), shard): (&(String, u8), &Shard<Recorded>)| {
+            let record = shard.records.get(topic);
+            let there = record.is_some() || shard.unreadable.contains(topic);
+            (there && fits(id, record)).then(|| record.is_none_or(|record| !record.released))
         };
         Ok(of_number.filter_map(known).max())
     }

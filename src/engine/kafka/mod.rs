@@ -136,6 +136,17 @@ pub struct Holding {
     pub replicas: Option<i32>,
 }
 
+/// A login as a service has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The user.
+    pub user: String,
+    /// Namespace of the service.
+    pub namespace: String,
+    /// Name of the Secret there.
+    pub secret: String,
+}
+
 /// What the operator asks of a cluster. Every call connects when it needs to, ends in bounded time,
 /// sends as few requests as its items fit in, and answers each item by itself. Equal items in one call
 /// are sent once; of two for one name that differ, the second is refused.
@@ -195,6 +206,12 @@ pub trait Broker: Debug + Send + Sync {
     /// What has come of what the cluster was told of these users, as with topics.
     fn verdicts_of_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>> {
         Box::pin(ready(Ok(names.iter().map(|_| Ok(())).collect())))
+    }
+    /// Users of which these Secrets hold a password that is not the one any more, because somebody else makes
+    /// the passwords and has made another.
+    fn outdated<'a>(&'a self, held: &'a [Held]) -> Answer<'a, BTreeSet<String>> {
+        let _ = held;
+        Box::pin(ready(Ok(BTreeSet::new())))
     }
     /// Removes the credentials of users; [`BrokerError::Missing`] for one that has none.
     fn remove_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>>;

@@ -8,9 +8,9 @@ mod tidy;
 mod topics;
 mod users;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Formatter};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -18,7 +18,9 @@ use kube::Client;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{Answer, Broker, BrokerError, Credential, Direct, Holding, Results, ScramCredential, Settings};
+use super::{
+    Answer, Broker, BrokerError, Credential, Direct, Held, Holding, Results, ScramCredential, Settings,
+};
 use crate::api::kafka::class::{Cluster as ClassCluster, Mode};
 use crate::kafka::model::{Acl, ConfigChange, Group, NewTopic, Topic};
 use crate::kafka::strimzi::{self, Progress};
@@ -48,6 +50,8 @@ pub struct Strimzi {
     /// Whether the class gives a login to ask the brokers with.
     guarded: bool,
     objects: Arc<Objects>,
+    /// Versions of Strimzi's Secrets at which their passwords were those that the services have, by user.
+    agreed: Mutex<BTreeMap<String, String>>,
     _tasks: JoinSet<()>,
 }
 
@@ -81,7 +85,7 @@ impl Strimzi {
         let objects = Arc::new(Objects::new(installation, site, wake));
         let mut tasks = JoinSet::new();
         tasks.spawn(follow::follow(Arc::clone(&objects), installation.api_pace));
-        Self { direct, guarded, objects, _tasks: tasks }
+        Self { direct, guarded, objects, agreed: Mutex::default(), _tasks: tasks }
     }
 
     /// Where its objects are.
@@ -222,6 +226,10 @@ impl Broker for Strimzi {
 
     fn verdicts_of_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>> {
         boxed(async move { Ok(names.iter().map(|name| self.verdict_of_user(name)).collect()) })
+    }
+
+    fn outdated<'a>(&'a self, held: &'a [Held]) -> Answer<'a, BTreeSet<String>> {
+        boxed(self.renewed(held))
     }
 
     fn remove_users<'a>(&'a self, names: &'a [String]) -> Answer<'a, Results<()>> {

@@ -90,6 +90,10 @@ fn account(
             UsersIntent::Managed { rotate_after, .. } => *rotate_after,
             UsersIntent::Existing { .. } | UsersIntent::None => None,
         },
+        secret: match &kafka.cluster.users {
+            UsersIntent::Managed { secret, .. } => Some(secret.clone()),
+            UsersIntent::Existing { .. } | UsersIntent::None => None,
+        },
         stored: login.stored,
         carried: login.carried,
     })

@@ -1,6 +1,7 @@
 //! Spec + class + built-ins, merged per leaf. The merge is total: it fills every field even of a broken
 //! spec, then [`super::rules`] judges spec and result together.
 
+pub(super) mod calls;
 mod class;
 mod environment;
 pub(super) mod kafka;
@@ -129,6 +130,8 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         generated: secrets::generated(inputs),
         kafka_login: observed.kafka_login.clone().filter(|_| kafka.is_some()),
         kafka,
+        calls: calls::calls(inputs),
+        callers: calls::callers(inputs),
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,
     }

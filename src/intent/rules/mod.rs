@@ -1,6 +1,7 @@
 //! Named checks of spec and merged result: what needs more than one field, what a class forbids, and
 //! again whatever would be dangerous if the object was stored under an older, looser schema.
 
+mod calls;
 mod data;
 mod guardrails;
 mod health;
@@ -26,6 +27,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     pod::check(inputs, intent, &mut found);
     guardrails::check(inputs, intent, &mut found);
     kafka::check(inputs, intent, &mut found);
+    calls::check(inputs, &mut found);
     found.sorted()
 }
 
@@ -64,7 +66,7 @@ impl Violations {
 }
 
 /// The fields of the spec in the order of the API.
-const FIELDS: [&str; 32] = [
+const FIELDS: [&str; 34] = [
     "className",
     "image",
     "imagePullPolicy",
@@ -97,6 +99,8 @@ const FIELDS: [&str; 32] = [
     "serviceAccount",
     "disruptionBudget",
     "kafka",
+    "calls",
+    "callers",
 ];
 
 /// Characters of a user's text that a message shows.

@@ -18,6 +18,7 @@ fn account(stored: Stored) -> Account {
         acls: true,
         rotate: None,
         rotate_after: None,
+        secret: Some("login".into()),
         stored,
         carried: None,
     }

@@ -100,6 +100,10 @@ async fn an_owner_is_not_asked_any_more_by_who_is_gone() {
     shop.service("order", json!({"topics": [{"name": "a", "consumers": []}]})).await;
     shop.service("reader", json!({"consumes": [{"topic": "a"}]})).await;
     shop.namespace.wait_condition("order", "KafkaAccessReady", "True", Some("PendingConsent")).await;
+    shop.namespace.wait_ready("order").await;
+    shop.namespace.wait_ready("reader").await;
+    // Nothing else makes the operator look at the owner.
+    shop.operator_settles().await;
     shop.namespace.delete::<Microservice>("reader").await;
     shop.namespace.wait_condition("order", "KafkaAccessReady", "True", Some("KafkaAccessReady")).await;
 }

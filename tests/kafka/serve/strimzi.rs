@@ -3,6 +3,8 @@
 
 mod apis;
 mod desk;
+mod killed;
 mod letting_go;
+mod many;
 mod topics;
 mod users;

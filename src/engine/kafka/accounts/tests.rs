@@ -37,6 +37,7 @@ fn account(name: &str) -> Account {
         acls: true,
         rotate: None,
         rotate_after: None,
+        secret: Some("login".into()),
         stored: Stored::Nothing,
         carried: None,
     }

@@ -426,12 +426,39 @@ impl Objects {
     /// # Errors
     /// It cannot be read.
     pub(super) async fn secret(&self, name: &str, key: &str) -> Result<Option<String>, BrokerError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.site.namespace);
+        self.secret_in(&self.site.namespace, name, key).await
+    }
+
+    /// The same in this namespace.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn secret_in(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<String>, BrokerError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let secret = bounded(api.get_opt(name)).await;
         let secret =
             secret.map_err(|failure| self.refusal(&format!("Secret {name} cannot be read"), &failure))?;
         let value = secret.and_then(|secret| secret.data?.remove(key));
         Ok(value.and_then(|value| String::from_utf8(value.0).ok()).filter(|text| !text.is_empty()))
+    }
+}
+
+impl Objects {
+    /// Which version of a Secret of Strimzi's namespace is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn secret_version(&self, name: &str) -> Result<Option<String>, BrokerError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.site.namespace);
+        match bounded(api.get_metadata_opt(name)).await {
+            Ok(secret) => Ok(secret.and_then(|secret| secret.metadata.resource_version)),
+            Err(failure) => Err(self.refusal(&format!("Secret {name} cannot be read"), &failure)),
+        }
     }
 }
 

@@ -2,20 +2,26 @@
 //! keeps the ACLs that the object names. ACLs are never written on the broker here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::Strimzi;
 use crate::engine::kafka::{
-    Broker, BrokerError, Credential, Direct, Login, Mechanism, Results, Settings, Tls,
+    Broker, BrokerError, Credential, Direct, Held, Login, Mechanism, Results, Settings, Tls,
 };
 use crate::kafka::model::Acl;
 use crate::kafka::strimzi::{Progress, USERS, UserObject, UserSpec};
 
-/// Key of the password in the Secret that Strimzi makes.
+/// Key of the user in the Secret of a service.
+const USERNAME: &str = "username";
+/// Key of the password there, and in the Secret that Strimzi makes.
 const PASSWORD: &str = "password";
+/// Secrets that are read at the same time.
+const READS: usize = 8;
 /// Pauses before a broker that refuses a new user is asked again.
 const PAUSES: [u64; 6] = [50, 100, 200, 400, 800, 1600];
 
@@ -110,6 +116,59 @@ impl Strimzi {
         let secret = object.secret.as_deref().unwrap_or(user);
         let password = self.objects.secret(secret, PASSWORD).await?.ok_or_else(none)?;
         Ok(Credential { user: user.to_owned(), password })
+    }
+
+    /// Users to which Strimzi has given another password than the one in the Secret of their service: it does
+    /// so when its own Secret was deleted or edited. Only one that is another version than last time is read.
+    pub(super) async fn renewed(&self, held: &[Held]) -> Result<BTreeSet<String>, BrokerError> {
+        let look = |held: &Held| {
+            let held = held.clone();
+            async move {
+                let renewed = self.is_renewed(&held).await;
+                (held, renewed)
+            }
+        };
+        let looks: Vec<_> = held.iter().map(look).collect();
+        let mut renewed = BTreeSet::new();
+        let mut looks = stream::iter(looks).buffer_unordered(READS);
+        while let Some((held, outcome)) = looks.next().await {
+            match outcome {
+                Ok(true) => drop(renewed.insert(held.user)),
+                Ok(false) => {}
+                // What is not known now changes nothing.
+                Err(error) => {
+                    tracing::warn!(user = held.user, %error, "whether a password is still the one is not known");
+                }
+            }
+        }
+        Ok(renewed)
+    }
+
+    async fn is_renewed(&self, held: &Held) -> Result<bool, BrokerError> {
+        let Some((object, _)) = self.login(&held.user)? else { return Ok(false) };
+        let name = object.secret.as_deref().unwrap_or(&held.user);
+        let version = self.objects.secret_version(name).await?;
+        if version.is_none() || self.agreed().get(&held.user) == version.as_ref() {
+            return Ok(false);
+        }
+        let theirs = self.objects.secret(name, PASSWORD).await?;
+        let of_service = |key| self.objects.secret_in(&held.namespace, &held.secret, key);
+        // It may hold the other user by now.
+        if of_service(USERNAME).await?.as_ref() != Some(&held.user) {
+            return Ok(false);
+        }
+        let ours = of_service(PASSWORD).await?;
+        // One that is not there now will be, and is looked at then.
+        let (Some(theirs), Some(ours)) = (theirs, ours) else { return Ok(false) };
+        if theirs != ours {
+            return Ok(true);
+        }
+        self.agreed().extend(version.map(|version| (held.user.clone(), version)));
+        Ok(false)
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What Strimzi says of a user; one without an object of ours is none of its business.

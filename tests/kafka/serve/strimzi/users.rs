@@ -216,3 +216,36 @@ async fn rights_that_somebody_takes_from_the_object_are_given_again() {
     .await;
     desk.shop.event("order", "AclsRepaired").await;
 }
+
+#[tokio::test]
+async fn a_password_that_strimzi_makes_anew_reaches_the_pods() {
+    let desk = open("renewed", &["--kafka-sweep=1s", "--kafka-grace=2s"], true).await;
+    let shop = &desk.shop;
+    shop.service("order", json!({"topics": [{"name": "a"}]})).await;
+    shop.namespace.wait_ready("order").await;
+    let (first, topic) = (shop.login_of("order").await, shop.name("a"));
+    becomes("it writes", Tried::Done, || produces(desk.kafka, &first, &topic)).await;
+
+    // Strimzi makes a Secret that somebody deletes again, with another password.
+    desk.place.delete::<Secret>(&first["username"]).await;
+    let second = eventually(Duration::from_secs(60), "the service gets another login", || async {
+        let login = shop.login_of("order").await;
+        if login["password"] == first["password"] { Err("it has the old one") } else { Ok(login) }
+    })
+    .await;
+    becomes("it writes again", Tried::Done, || produces(desk.kafka, &second, &topic)).await;
+    eventually(Duration::from_secs(60), "the pods have it, and the old user is gone", || async {
+        let carried = carried(&desk).await;
+        let old = user(&desk, "order", 'a').await.is_some() || shop.has_user(&first["username"]).await;
+        let done = !old && !carried.is_empty() && carried.iter().all(|user| *user == second["username"]);
+        if done { Ok(()) } else { Err(format!("{carried:?}")) }
+    })
+    .await;
+    shop.namespace.wait_ready("order").await;
+    shop.operator_settles().await;
+    let stays = || async {
+        let now = shop.login_of("order").await;
+        if now == second { Ok(()) } else { Err(now["username"].clone()) }
+    };
+    always(Duration::from_secs(3), "one that is in order is left alone", stays).await;
+}

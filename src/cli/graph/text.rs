@@ -1,0 +1,95 @@
+//! The graph for people: each service with its edges, then what is found, the worst first.
+
+use std::io::{Result, Write};
+
+use super::Drawing;
+use crate::cli::paint::{Paint, Style};
+use crate::graph::{Call, Finding, Grant, Key, Service, Severity, Target};
+
+pub(super) fn print(out: &mut dyn Write, drawing: &Drawing, paint: Paint) -> Result<()> {
+    let system = &drawing.system;
+    let calls: usize = system.services().iter().map(|service| service.calls.len()).sum();
+    let counts = [
+        counted(system.services().len(), "service"),
+        counted(calls, "call"),
+        counted(system.events().len(), "edge by events"),
+    ];
+    writeln!(out, "{}", counts.join(", "))?;
+    for service in system.services() {
+        writeln!(out, "\n{}", paint.text(Style::Head, &service.key.to_string()))?;
+        for (arrow, to, more) in edges(drawing, service) {
+            let space = if more.is_empty() { "" } else { "  " };
+            writeln!(out, "  {arrow} {to}{space}{more}")?;
+        }
+    }
+    if !drawing.findings.is_empty() {
+        writeln!(out)?;
+    }
+    drawing.findings.iter().try_for_each(|finding| told(out, finding, paint))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match (count, what.strip_suffix(" by events")) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(what)) => format!("{count} {what}s by events"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// Arrow, target, and what is said of it.
+fn edges(drawing: &Drawing, service: &Service) -> Vec<(&'static str, String, String)> {
+    let grants = drawing.system.declared().filter(|(from, ..)| from.key == service.key);
+    let grants: Vec<(&Key, Grant)> = grants.map(|(_, to, _, grant)| (to, grant)).collect();
+    let mut edges: Vec<_> = service
+        .calls
+        .iter()
+        .map(|call| {
+            let grant = match &call.target {
+                Target::Service(key) => grants.iter().find(|(to, _)| *to == key).map(|(_, grant)| *grant),
+                Target::Workload(_) | Target::External(_) => None,
+            };
+            ("→", target(&call.target), said(call, grant))
+        })
+        .collect();
+    let events = drawing.system.events().iter().filter(|event| event.from == service.key);
+    edges.extend(events.map(|event| ("⇢", event.to.to_string(), event.topic.to_string())));
+    edges
+}
+
+/// What is called, as people name it.
+pub(super) fn target(target: &Target) -> String {
+    match target {
+        Target::Service(key) => key.to_string(),
+        Target::Workload(text) | Target::External(text) => text.to_string(),
+    }
+}
+
+fn said(call: &Call, grant: Option<Grant>) -> String {
+    let mut said = Vec::new();
+    said.extend(call.port.as_ref().map(|port| format!("port {port}")));
+    said.extend(call.timeout.map(|time| format!("{time} ms")));
+    if call.attempts > 1 {
+        let each = call.per_try.map(|time| format!(" of {time} ms")).unwrap_or_default();
+        said.push(format!("{} attempts{each}", call.attempts));
+    }
+    said.extend(call.optional.then(|| "optional".to_owned()));
+    said.extend(grant.and_then(lack).map(str::to_owned));
+    said.join(", ")
+}
+
+/// What keeps a call from being made.
+pub(super) fn lack(grant: Grant) -> Option<&'static str> {
+    match grant {
+        Grant::Granted => None,
+        Grant::PendingConsent => Some("not allowed by the callee"),
+        Grant::UnknownPort => Some("no such port"),
+        Grant::MissingPeer => Some("no such service"),
+    }
+}
+
+fn told(out: &mut dyn Write, finding: &Finding, paint: Paint) -> Result<()> {
+    let style = if finding.severity == Severity::Error { Style::Bad } else { Style::Plain };
+    let severity = paint.text(style, finding.severity.as_str());
+    writeln!(out, "{severity}: {}: {}", finding.kind, finding.message)?;
+    writeln!(out, "  {} {}", finding.kind.why(), finding.kind.cure())
+}

@@ -1,0 +1,68 @@
+//! Promises that cannot be kept, because what is needed promises less.
+
+use std::collections::BTreeMap;
+
+use petgraph::Direction;
+use petgraph::visit::EdgeRef;
+
+use super::components::Components;
+use super::timeouts::name;
+use crate::graph::finding::{Finding, Kind};
+use crate::graph::system::{Node, System};
+
+const MILLION: f64 = 1_000_000.0;
+
+/// Which services a component needs, by position among the services; a bit each.
+type Needs = fixedbitset::FixedBitSet;
+
+pub(super) fn findings(system: &System) -> Vec<Finding> {
+    let required = system.required();
+    let components = Components::new(&required);
+    let count = system.services().len();
+    let mut below: BTreeMap<usize, Needs> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (at, members) in components.list.iter().enumerate().rev() {
+        let mut needs = Needs::with_capacity(count);
+        for member in members {
+            needs.insert(member.index());
+            for edge in system.graph().edges_directed(*member, Direction::Outgoing) {
+                let next = components.of(edge.target());
+                if edge.weight().call.optional || next == at {
+                    continue;
+                }
+                below.get(&next).into_iter().for_each(|next| needs.union_with(next));
+            }
+        }
+        found.extend(members.iter().filter_map(|member| ceiling(system, *member, &needs)));
+        below.insert(at, needs);
+    }
+    found
+}
+
+/// The service itself is not counted: its own failures are what its promise leaves room for.
+fn ceiling(system: &System, node: Node, needs: &Needs) -> Option<Finding> {
+    let service = system.service(node)?;
+    let others = || needs.ones().filter(|other| *other != node.index());
+    let objectives = others().filter_map(|other| system.services().get(other));
+    let product: f64 = objectives.map(|other| f64::from(other.objective) / MILLION).product();
+    let own = f64::from(service.objective) / MILLION;
+    if product >= own {
+        return None;
+    }
+    let count = others().count() as u64;
+    let message = format!(
+        "{} promises {:.3} %, and the {count} services that it needs allow {:.3} % at most",
+        name(system, node),
+        own * 100.0,
+        product * 100.0
+    );
+    // Whom it needs is not listed: in a large system that would be nearly everybody, for nearly everybody.
+    let finding = Finding::new(Kind::AvailabilityCeiling, vec![service.key.clone()], message);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a million")]
+    let ceiling = (product * MILLION).round() as u64;
+    Some(finding.with([
+        ("objectiveMillionths", u64::from(service.objective)),
+        ("ceilingMillionths", ceiling),
+        ("needed", count),
+    ]))
+}

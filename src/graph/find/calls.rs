@@ -1,0 +1,51 @@
+//! Calls that cannot work: nobody there, no such port, no consent; and those without a timeout.
+
+use crate::graph::finding::{Finding, Kind};
+use crate::graph::model::{Call, Key, PortName, Service};
+use crate::graph::system::{Grant, System};
+
+pub(super) fn findings(system: &System) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (caller, callee, call, grant) in system.declared() {
+        found.extend(impossible(system, caller, callee, call, grant));
+        if !call.optional && call.whole().is_none() {
+            let message = format!("{} waits for {callee} without a timeout", caller.key);
+            found.push(Finding::new(Kind::NoTimeout, path(caller, callee), message));
+        }
+    }
+    found
+}
+
+fn path(caller: &Service, callee: &Key) -> Vec<Key> {
+    vec![caller.key.clone(), callee.clone()]
+}
+
+fn impossible(system: &System, caller: &Service, callee: &Key, call: &Call, grant: Grant) -> Option<Finding> {
+    let from = &caller.key;
+    let (kind, message) = match grant {
+        Grant::Granted => return None,
+        Grant::MissingPeer => (Kind::MissingPeer, format!("{from} calls {callee}, which does not exist")),
+        Grant::UnknownPort => {
+            let port = call.port.as_ref().map_or_else(|| "a port".to_owned(), wanted);
+            let has = ports(system.get(callee));
+            (Kind::UnknownPort, format!("{from} calls {callee} on {port}, and that has {has}"))
+        }
+        Grant::PendingConsent => {
+            (Kind::PendingConsent, format!("{from} calls {callee}, whose callers do not name it"))
+        }
+    };
+    Some(Finding::new(kind, path(caller, callee), message))
+}
+
+fn wanted(port: &PortName) -> String {
+    format!("port {port}")
+}
+
+fn ports(callee: Option<&Service>) -> String {
+    let ports: Vec<String> = callee
+        .iter()
+        .flat_map(|callee| &callee.ports)
+        .map(|(name, number)| format!("{name} ({number})"))
+        .collect();
+    if ports.is_empty() { "no port at all".to_owned() } else { ports.join(", ") }
+}

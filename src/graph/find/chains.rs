@@ -1,0 +1,77 @@
+//! Services that wait for services that wait for services.
+
+use std::collections::BTreeMap;
+
+use petgraph::Direction;
+use petgraph::visit::EdgeRef;
+
+use super::components::Components;
+use crate::graph::finding::{Finding, Kind, Limits, time, way};
+use crate::graph::system::{Node, System};
+
+/// The longest chain below a component.
+#[derive(Clone, Copy, Default)]
+struct Longest {
+    calls: u64,
+    /// The call that it begins with, and T of that.
+    over: Option<(Node, Node, Option<u64>)>,
+}
+
+/// One finding for each service, or circle of services, that nobody else waits for.
+pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
+    let required = system.required();
+    let components = Components::new(&required);
+    let mut longest: BTreeMap<usize, Longest> = BTreeMap::new();
+    let mut entered = vec![false; components.list.len()];
+    for (at, members) in components.list.iter().enumerate().rev() {
+        let mut here = Longest::default();
+        for (from, to, whole) in members.iter().flat_map(|node| calls(system, *node)) {
+            let next = components.of(to);
+            if next == at {
+                continue;
+            }
+            if let Some(entered) = entered.get_mut(next) {
+                *entered = true;
+            }
+            let calls = longest.get(&next).map_or(0, |next| next.calls) + 1;
+            if calls > here.calls {
+                here = Longest { calls, over: Some((from, to, whole)) };
+            }
+        }
+        longest.insert(at, here);
+    }
+    let entries = entered.iter().enumerate().filter(|(_, entered)| !**entered).map(|(at, _)| at);
+    entries.filter_map(|at| too_long(system, &components, &longest, at, limits)).collect()
+}
+
+fn calls(system: &System, node: Node) -> impl Iterator<Item = (Node, Node, Option<u64>)> {
+    let edges = system.graph().edges_directed(node, Direction::Outgoing);
+    edges
+        .filter(|edge| !edge.weight().call.optional)
+        .map(|edge| (edge.source(), edge.target(), edge.weight().call.whole()))
+}
+
+fn too_long(
+    system: &System,
+    components: &Components,
+    longest: &BTreeMap<usize, Longest>,
+    entry: usize,
+    limits: &Limits,
+) -> Option<Finding> {
+    let calls = longest.get(&entry)?.calls;
+    if calls <= limits.chain {
+        return None;
+    }
+    let (mut path, mut sum, mut at) = (Vec::new(), Some(0_u64), entry);
+    while let Some((from, to, whole)) = longest.get(&at).and_then(|here| here.over) {
+        path.extend([from, to]);
+        sum = sum.zip(whole).map(|(sum, whole)| sum.saturating_add(whole));
+        at = components.of(to);
+    }
+    path.dedup();
+    let path = system.keys(path);
+    let all = sum.map(|sum| format!(", with timeouts of {} in all", time(sum))).unwrap_or_default();
+    let message = format!("{calls} calls wait for one another{all}: {}", way(&path));
+    let sum = sum.map(|sum| ("timeoutMilliseconds", sum));
+    Some(Finding::new(Kind::LongChain, path, message).with([("calls", calls)]).with(sum))
+}

@@ -1,0 +1,43 @@
+//! What one service should own, and two do: topics and databases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::graph::finding::{Finding, Kind};
+use crate::graph::model::{Key, Service};
+use crate::graph::system::System;
+
+pub(super) fn findings(system: &System) -> Vec<Finding> {
+    let topics = by(system, |service| &service.owns);
+    let databases = by(system, |service| &service.databases);
+    let topics = topics.into_iter().filter(shared).map(|(topic, owners)| {
+        let message = format!("{} own the topic {topic}", and(&owners));
+        Finding::new(Kind::SharedTopicOwner, owners.into_iter().collect(), message)
+    });
+    let databases = databases.into_iter().filter(shared).map(|(database, users)| {
+        let message = format!("{} use the database of {database}", and(&users));
+        Finding::new(Kind::SharedDatabase, users.into_iter().collect(), message)
+    });
+    topics.chain(databases).collect()
+}
+
+fn by<T: Ord>(system: &System, things: impl Fn(&Service) -> &Vec<T>) -> BTreeMap<&T, BTreeSet<Key>> {
+    let mut users: BTreeMap<&T, BTreeSet<Key>> = BTreeMap::new();
+    for service in system.services() {
+        for thing in things(service) {
+            users.entry(thing).or_default().insert(service.key.clone());
+        }
+    }
+    users
+}
+
+fn shared<T>((_, users): &(T, BTreeSet<Key>)) -> bool {
+    users.len() > 1
+}
+
+fn and(keys: &BTreeSet<Key>) -> String {
+    let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    match names.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        names => names.concat(),
+    }
+}

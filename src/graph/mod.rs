@@ -1,0 +1,15 @@
+//! Who calls whom, over all services given: what of it will hurt, by exact definitions. Pure: it knows
+//! neither files nor a cluster.
+
+mod find;
+mod finding;
+mod model;
+mod system;
+
+pub use find::findings;
+pub use finding::{Finding, Kind, Limits, Policy, Severity};
+pub use model::{Call, Key, PortName, Service, Target, Topic};
+pub use system::{Edge, Event, Grant, System};
+
+#[cfg(test)]
+mod tests;

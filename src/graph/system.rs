@@ -1,0 +1,189 @@
+//! All services with the edges between them. Everything is in the order of names, so that the same
+//! services give the same answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use super::model::{Call, Key, PortName, Service, Target, Topic};
+
+/// The graph of calls: nodes are positions among the services.
+pub(super) type Calls = DiGraph<(), Edge>;
+/// A service in the graph.
+pub(super) type Node = NodeIndex<u32>;
+
+/// A call from one given service to another: it holds up who waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The line of `calls`.
+    pub call: Call,
+    /// Whether it may be used.
+    pub grant: Grant,
+}
+
+/// Whether a declared call may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// Both sides want it.
+    Granted,
+    /// The callee does not name the caller.
+    PendingConsent,
+    /// The callee has no such port.
+    UnknownPort,
+    /// There is no such service.
+    MissingPeer,
+}
+
+/// One service writes what another reads: nobody waits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Event {
+    /// Who writes.
+    pub from: Key,
+    /// Who reads.
+    pub to: Key,
+    /// Where.
+    pub topic: Topic,
+}
+
+/// All services.
+#[derive(Clone, Debug, Default)]
+pub struct System {
+    services: Vec<Service>,
+    calls: Calls,
+    events: Vec<Event>,
+}
+
+impl System {
+    /// Of two services with one name the later one counts.
+    pub fn new(services: impl IntoIterator<Item = Service>) -> Self {
+        let by_key: BTreeMap<Key, Service> =
+            services.into_iter().map(|service| (service.key.clone(), service)).collect();
+        let services: Vec<Service> = by_key.into_values().collect();
+        let calls = calls(&services);
+        let events = events(&services);
+        Self { services, calls, events }
+    }
+
+    /// All services, by name.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// All event edges, by name. A service that reads what it writes itself is no edge.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The service of this name.
+    pub fn get(&self, key: &Key) -> Option<&Service> {
+        find(&self.services, key).and_then(|node| self.service(node))
+    }
+
+    /// Every declared call between services, with whether it may be made; also those to services that
+    /// are not given.
+    pub fn declared(&self) -> impl Iterator<Item = (&Service, &Key, &Call, Grant)> {
+        self.services.iter().flat_map(move |service| {
+            service.calls.iter().filter_map(move |call| match &call.target {
+                Target::Service(key) => Some((service, key, call, grant(service, call, self.get(key)))),
+                Target::Workload(_) | Target::External(_) => None,
+            })
+        })
+    }
+
+    pub(super) fn graph(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// The calls that a caller cannot do without.
+    pub(super) fn required(&self) -> DiGraph<(), ()> {
+        self.calls.filter_map(|_, ()| Some(()), |_, edge| (!edge.call.optional).then_some(()))
+    }
+
+    pub(super) fn service(&self, node: Node) -> Option<&Service> {
+        self.services.get(node.index())
+    }
+
+    pub(super) fn node(&self, key: &Key) -> Option<Node> {
+        find(&self.services, key)
+    }
+
+    pub(super) fn keys(&self, nodes: impl IntoIterator<Item = Node>) -> Vec<Key> {
+        nodes.into_iter().filter_map(|node| self.service(node)).map(|service| service.key.clone()).collect()
+    }
+
+    /// Calls out of a service that it needs, with who is called.
+    pub(super) fn needs(&self, node: Node) -> impl Iterator<Item = (Node, &Call)> {
+        let edges = self.calls.edges_directed(node, Direction::Outgoing);
+        edges.filter(|edge| !edge.weight().call.optional).map(|edge| (edge.target(), &edge.weight().call))
+    }
+}
+
+fn find(services: &[Service], key: &Key) -> Option<Node> {
+    services.binary_search_by(|service| service.key.cmp(key)).ok().map(Node::new)
+}
+
+fn calls(services: &[Service]) -> Calls {
+    let edges = services.iter().map(|service| service.calls.len()).sum();
+    let mut graph = Calls::with_capacity(services.len(), edges);
+    for _ in services {
+        graph.add_node(());
+    }
+    for (from, service) in services.iter().enumerate() {
+        let mut lines: Vec<(Node, &Call)> = service
+            .calls
+            .iter()
+            .filter_map(|call| match &call.target {
+                Target::Service(key) => find(services, key).map(|to| (to, call)),
+                Target::Workload(_) | Target::External(_) => None,
+            })
+            .filter(|(to, _)| to.index() != from)
+            .collect();
+        // The library walks the edges from the newest to the oldest.
+        lines.sort_by_key(|(to, _)| std::cmp::Reverse(*to));
+        for (to, call) in lines {
+            let grant = grant(service, call, services.get(to.index()));
+            graph.add_edge(Node::new(from), to, Edge { call: call.clone(), grant });
+        }
+    }
+    graph
+}
+
+fn grant(caller: &Service, call: &Call, callee: Option<&Service>) -> Grant {
+    let Some(callee) = callee else { return Grant::MissingPeer };
+    let serves = |port: &PortName| match port {
+        PortName::Name(name) => callee.ports.iter().any(|(served, _)| served == name),
+        PortName::Number(number) => callee.ports.iter().any(|(_, served)| served == number),
+    };
+    if !call.port.as_ref().map_or(!callee.ports.is_empty(), serves) {
+        return Grant::UnknownPort;
+    }
+    let own = callee.key == caller.key;
+    if own || callee.callers.allows(&callee.key.namespace, &caller.key.namespace, &caller.key.name) {
+        Grant::Granted
+    } else {
+        Grant::PendingConsent
+    }
+}
+
+fn events(services: &[Service]) -> Vec<Event> {
+    let mut writers: BTreeMap<&Topic, Vec<&Key>> = BTreeMap::new();
+    for service in services {
+        for topic in &service.produces {
+            writers.entry(topic).or_default().push(&service.key);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for service in services {
+        for topic in &service.consumes {
+            let from = writers.get(topic).into_iter().flatten().filter(|writer| ***writer != service.key);
+            found.extend(from.map(|writer| Event {
+                from: (*writer).clone(),
+                to: service.key.clone(),
+                topic: topic.clone(),
+            }));
+        }
+    }
+    found.into_iter().collect()
+}
