@@ -30,7 +30,7 @@ type service struct {
 	draining  atomic.Bool
 }
 
-// drain is how long kept-alive connections are told to close before the listeners do. A client learns
+// drain is how long kept-alive connections are told to close before they are closed. A client learns
 // it from the answer to its next request, so that none is in flight when its connection ends.
 const drain = 2 * time.Second
 
@@ -78,13 +78,15 @@ func (s *service) run(ctx context.Context) error {
 
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
+	var listeners []net.Listener
 	for _, port := range s.ports() {
 		listener, err := net.Listen("tcp", ":"+port)
 		if err != nil {
 			return err
 		}
+		listeners = append(listeners, listener)
 		go func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !s.draining.Load() {
 				failed <- err
 			}
 		}()
@@ -102,7 +104,11 @@ func (s *service) run(ctx context.Context) error {
 		select {} // told to end, and deaf to it
 	}
 	fmt.Println("told to end")
+	// Who is told to end is out of discovery already: it takes no new connections.
 	s.draining.Store(true)
+	for _, listener := range listeners {
+		listener.Close()
+	}
 	time.Sleep(drain)
 	end, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
