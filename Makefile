@@ -8,6 +8,8 @@ SCORE   := $(TOOLS)/score
 KAFKA   := $(TOOLS)/kafka
 STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
+NODE    := $(TOOLS)/node
+SHOP    := $(TOOLS)/shop
 HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 PROM    := $(TOOLS)/promtool
@@ -15,6 +17,7 @@ SBOM    := $(TOOLS)/bin/cargo-cyclonedx
 KEDA    := $(TOOLS)/keda-operator $(TOOLS)/keda-adapter
 MDBOOK  := $(TOOLS)/bin/mdbook
 STATE   := $(TARGET)/cluster
+REAL    := $(TARGET)/node
 
 export TARGET TOOLS
 
@@ -40,6 +43,10 @@ test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECO
 test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Maven)
 	@scripts/test.sh kafka
 
+.PHONY: e2e-fast
+e2e-fast: ## End-to-end tests on a real node: real pods, traffic and brokers (root on Linux; needs Java and Maven)
+	@scripts/test.sh e2e
+
 .PHONY: test-keda
 test-keda: ## KEDA itself scales by the lag on a real broker; not part of `make test`, because KEDA takes long to build
 	@scripts/test.sh keda
@@ -57,7 +64,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/broker tests/scan tests/helm tests/health
+	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
@@ -125,6 +132,18 @@ cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the b
 cluster-down: ## Stop it: no process and no data stays
 	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(STATE); fi
 
+.PHONY: node
+node: $(CLUSTER) $(NODE) ## The same with one real node: kubelet, containerd, real pods (root on Linux)
+	@$(CLUSTER) start --dir $(REAL) --real $(NODE)
+	@echo "export KUBECONFIG=$(REAL)/kubeconfig   # images: $(CLUSTER) load --dir $(REAL) PROGRAM IMAGE"
+
+.PHONY: node-down
+node-down: ## Stop it: no process, mount, interface, rule or cgroup stays
+	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(REAL); fi
+
+.PHONY: node-tools
+node-tools: $(CLUSTER) $(NODE) $(SHOP) ## Build the real node and the programs of its pods without starting it
+
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
@@ -139,8 +158,15 @@ keda-tools: $(KEDA) ## Build KEDA's operator and metrics server (25 minutes of C
 
 # One binary holds etcd, the API server, the controller manager, the scheduler, the simulated
 # kubelets and kubectl.
-$(CLUSTER): $(shell find tests/cluster -type f) Makefile scripts/build-cluster.sh
+$(CLUSTER): $(shell find tests/cluster -type f -not -path 'tests/cluster/node/*') Makefile scripts/build-cluster.sh
 	@scripts/build-cluster.sh $@
+
+# kubelet is built with the modules of the control plane, so that both have one version.
+$(NODE): $(shell find tests/node tests/cluster/node -type f) tests/cluster/go.mod tests/cluster/go.sum Makefile scripts/build-node.sh
+	@scripts/build-node.sh $@
+
+$(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/shop $@ "the services of the shop"
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka or keda. Runs everything even after a failure, then
+# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda or e2e. Runs everything even after a failure, then
 # names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -11,7 +11,7 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || scripts/toolchain.sh go || exit 1
-case $what in kafka | keda | all) scripts/toolchain.sh java || exit 1 ;; esac
+case $what in kafka | keda | e2e | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -46,7 +46,7 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but `behaviour`, `kafka` and `keda` run without a cluster or a broker: tests/NAME.rs and
+# All test targets but `behaviour`, `kafka`, `keda` and `e2e` run without a cluster or a broker: tests/NAME.rs and
 # tests/NAME/main.rs.
 offline_targets() {
   local path name
@@ -54,7 +54,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda) continue ;; esac
+    case $name in behaviour | kafka | keda | e2e) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -66,10 +66,10 @@ lint() {
 # Of the control plane only our two packages, and of Helm nothing: vetting their main.go would type-check
 # all of them for one list of imports.
 go_checks() {
-  local ours=(tests/cluster tests/broker tests/scan tests/helm tests/health)
+  local ours=(tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health)
   test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
-  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/scan . && go vet -C tests/health .
+  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/shop . && go vet -C tests/scan . && go vet -C tests/health .
 }
 unit() {
   # shellcheck disable=SC2046 # one word per target is meant
@@ -88,6 +88,11 @@ kafka() {
   step "Kafka tests" cargo test --quiet --locked --no-fail-fast --test kafka -- --test-threads 4
 }
 
+# The pods share the cores with the tests: one at a time, or the health checks run late.
+e2e() {
+  step "end-to-end tests" cargo test --quiet --locked --no-fail-fast --test e2e -- --test-threads 1
+}
+
 case $what in
   unit) unit ;;
   cluster)
@@ -99,6 +104,11 @@ case $what in
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools kafka-tools; else build_tools kafka-tools; fi
     await_tools
     kafka
+    ;;
+  e2e)
+    build_tools node-tools "$TOOLS/kafka"
+    await_tools
+    e2e
     ;;
   keda)
     build_tools cluster-tools kafka-tools keda-tools
@@ -126,7 +136,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka or keda" >&2
+    echo "unknown part $what: all, lint, unit, cluster, kafka, keda or e2e" >&2
     exit 2
     ;;
 esac

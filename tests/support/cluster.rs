@@ -1,6 +1,7 @@
-//! A control plane for tests: an instance of the launcher in `tests/cluster`, or the cluster that
-//! `TEST_KUBECONFIG` offers.
+//! A control plane for tests: an instance of the launcher in `tests/cluster`, with simulated nodes or
+//! with a real one; or the cluster that `TEST_KUBECONFIG` offers.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,22 +26,37 @@ struct Instance {
     process: Child,
 }
 
+static SHARED: OnceLock<Cluster> = OnceLock::new();
+
 impl Cluster {
     /// The cluster of this process, started by the first call.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Cluster> = OnceLock::new();
-        SHARED.get_or_init(|| match std::env::var_os("TEST_KUBECONFIG") {
-            Some(path) => Self {
-                kubeconfig: path.into(),
-                audit: std::env::var_os("TEST_AUDIT_LOG").map(PathBuf::from),
-                instance: None,
-            },
-            None => Self::own(),
-        })
+        SHARED.get_or_init(|| Self::foreign().unwrap_or_else(Self::own))
+    }
+
+    /// The cluster of this process with a real node, started by the first call. It is the shared one of
+    /// a process whose tests all ask for it.
+    pub fn real() -> &'static Self {
+        SHARED.get_or_init(|| Self::foreign().unwrap_or_else(Self::own_real))
+    }
+
+    fn foreign() -> Option<Self> {
+        let path = std::env::var_os("TEST_KUBECONFIG")?;
+        let audit = std::env::var_os("TEST_AUDIT_LOG").map(PathBuf::from);
+        Some(Self { kubeconfig: path.into(), audit, instance: None })
     }
 
     /// A cluster for one test alone: for tests that restart, stop or starve parts of it.
     pub fn own() -> Self {
+        Self::start(&[])
+    }
+
+    /// The same with a real node.
+    pub fn own_real() -> Self {
+        Self::start(&["--real".as_ref(), tool("node").as_os_str()])
+    }
+
+    fn start(arguments: &[&OsStr]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         static SWEEP: OnceLock<()> = OnceLock::new();
         SWEEP.get_or_init(remove_old_instances);
@@ -50,6 +66,7 @@ impl Cluster {
         let mut process = Command::new(launcher())
             .args(["run", "--dir"])
             .arg(&dir)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -115,6 +132,42 @@ impl Cluster {
     /// Starts what has been killed and waits until the cluster is usable.
     pub fn revive(&self) {
         self.control("start", &[]);
+    }
+
+    /// Gives the real node one program as images of these names; who runs it as `link` gets it too. Into
+    /// somebody else's cluster they have been brought already.
+    pub fn load(&self, program: &str, link: &str, images: &[&str]) {
+        if self.is_foreign() {
+            return;
+        }
+        let program = tool(program).display().to_string();
+        let operands: Vec<&str> =
+            ["--link", link, &program].into_iter().chain(images.iter().copied()).collect();
+        self.control("load", &operands);
+    }
+
+    /// The address of this host that the pods of a real node reach.
+    pub fn host_address(&self) -> String {
+        if let Ok(address) = std::env::var("TEST_HOST_ADDRESS") {
+            return address;
+        }
+        assert!(!self.is_foreign(), "set TEST_HOST_ADDRESS: how pods of that cluster reach this host");
+        let config = serde_json::to_value(self.kubeconfig()).expect("a kubeconfig is JSON");
+        let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default();
+        let node = server.trim_start_matches("https://").split(':').next().unwrap_or_default();
+        // The cable has two ends: the node's address is ours plus one.
+        let node: std::net::Ipv4Addr = node.parse().expect("the API server of a real node has an address");
+        std::net::Ipv4Addr::from_bits(node.to_bits() - 1).to_string()
+    }
+
+    /// The directory of an instance of our own.
+    pub fn dir(&self) -> &Path {
+        &self.instance.as_ref().expect("only a cluster of our own has one").dir
+    }
+
+    /// The process that runs it.
+    pub fn pid(&self) -> u32 {
+        self.instance.as_ref().expect("only a cluster of our own has one").process.id()
     }
 
     /// Makes etcd forget its history: watches from before it get 410 Gone.

@@ -65,6 +65,11 @@ impl Kafka {
         Self::with_ports((0..brokers).map(|_| node::Ports::free()).collect(), Odd::default()).await
     }
 
+    /// So many brokers on an address of this host that the pods of a real node reach.
+    pub async fn reachable(host: &str, brokers: usize) -> Self {
+        Self::with_ports((0..brokers).map(|_| node::Ports::free_at(host)).collect(), Odd::default()).await
+    }
+
     /// So many brokers of which the last has never joined: `revive` starts it.
     pub async fn incomplete(brokers: usize) -> Self {
         let ports = (0..brokers).map(|_| node::Ports::free()).collect();
@@ -194,7 +199,7 @@ impl Kafka {
     }
 
     fn addresses(&self, port: impl Fn(&node::Ports) -> u16) -> Vec<String> {
-        self.nodes.iter().map(|node| format!("127.0.0.1:{}", port(&node.ports))).collect()
+        self.nodes.iter().map(|node| format!("{}:{}", node.ports.host, port(&node.ports))).collect()
     }
 
     /// Kills a broker; its data stays.

@@ -30,6 +30,11 @@ impl Namespace {
         Self { name, client, cluster }
     }
 
+    /// One that another test of this process has created.
+    pub async fn existing(cluster: &'static Cluster, name: &str) -> Self {
+        Self { name: name.to_owned(), client: cluster.client().await, cluster }
+    }
+
     /// Name of the namespace.
     pub fn name(&self) -> &str {
         &self.name

@@ -100,6 +100,9 @@ pub(super) fn trouble(container: &ContainerView, probe: Option<&str>) -> Option<
     match (&container.terminated, probe) {
         (_, Some(text)) if container.running && container.started => Some(Trouble::Probe(text.to_owned())),
         (Some((_, reason)), _) if reason == "OOMKilled" => Some(Trouble::OutOfMemory),
+        (end, Some(text)) if ended_by_itself(container) && quotes::status_code(text).is_none() => {
+            Some(Trouble::Crash(end.clone()))
+        }
         (_, Some(text)) if container.running || killed(container) => Some(Trouble::Probe(text.to_owned())),
         (end, _) if crashes(container) => Some(Trouble::Crash(end.clone())),
         _ => None,
@@ -120,6 +123,12 @@ pub(super) fn killed(container: &ContainerView) -> bool {
         .terminated
         .as_ref()
         .is_some_and(|(code, reason)| matches!(code, 137 | 143) && reason != "OOMKilled")
+}
+
+/// Ended with an error of its own. While it is up again, a probe that nobody answered tells only that it
+/// goes the same way.
+fn ended_by_itself(container: &ContainerView) -> bool {
+    container.terminated.as_ref().is_some_and(|(code, _)| *code != 0) && !killed(container)
 }
 
 /// Whether a failed probe only says that the process is not up yet. An answer that refuses (404) comes

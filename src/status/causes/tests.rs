@@ -141,6 +141,18 @@ fn a_slow_start_is_no_cause() {
 }
 
 #[test]
+fn a_crash_stays_the_cause_while_the_container_is_up_for_a_moment() {
+    let again = || ContainerView { terminated: Some((3, "Error".to_owned())), ..running(false, 1) };
+    let silent = probed("Startup probe failed: dial tcp: connection refused", again());
+    let problem = explain(&deployment(3, 3, 3, 2), &[silent]).unwrap();
+    assert_eq!(problem.reason.as_str(), "CrashLooping", "{}", problem.message);
+    // Who answers, whatever it is, is up.
+    let answers = probed("Startup probe failed: HTTP probe failed with statuscode: 503", again());
+    let problem = explain(&deployment(3, 3, 3, 2), &[answers]).unwrap();
+    assert_eq!(problem.reason.as_str(), "ProbeFailing", "{}", problem.message);
+}
+
+#[test]
 fn a_path_that_was_chosen_is_not_answered_with_tcp() {
     let mut object = object();
     object.spec.health = Some(Box::new(Health { path: Some("/healthz".to_owned()), ..Health::default() }));

@@ -18,19 +18,25 @@ import (
 	"time"
 )
 
-const usage = `A Kubernetes control plane with simulated nodes, on loopback.
+const usage = `A Kubernetes control plane with simulated nodes, on loopback; or with a real one.
 
   cluster start   --dir DIR [--nodes 3]           start in the background, or repair what runs
+  cluster start   --dir DIR --real PROGRAMS       the same with one real node (root on Linux)
   cluster stop    --dir DIR [--purge]             stop and remove all data; --purge: logs too
   cluster status  --dir DIR
   cluster run     --dir DIR [--nodes 3]           stay in front; ends with stdin, SIGINT, SIGTERM
+  cluster load    --dir DIR [--link PATH] PROGRAM IMAGE...
+                                                  give the real node an image of one static program
+  cluster archive [--link PATH] FILE PROGRAM IMAGE...
+                                                  write such images to a file, for other clusters
   cluster restart --dir DIR COMPONENT             same port, data, certificates and tokens
   cluster signal  --dir DIR COMPONENT SIGNAL      KILL, TERM, INT, STOP, CONT, HUP
   cluster compact --dir DIR                       make etcd forget its history
   cluster COMPONENT [ARGUMENTS]                   run one program by itself
 
-COMPONENT is etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok; kubectl is
-built in too. DIR holds kubeconfig, audit.log and logs.
+COMPONENT is etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok; on a real node
+containerd, name-server, kubelet or kube-proxy. kubectl is built in too. DIR holds kubeconfig,
+audit.log and logs; PROGRAMS is what "make node-tools" fills.
 `
 
 // Main runs one command and returns the exit code.
@@ -58,6 +64,9 @@ var commands = map[string]func(name string, arguments []string) error{
 	"start":   start,
 	"stop":    stop,
 	"run":     run,
+	"init":    machineInit, // how run enters the namespaces of a real node
+	"load":    load,
+	"archive": archive,
 	"status":  forward,
 	"restart": forward,
 	"signal":  forward,
@@ -70,8 +79,15 @@ type options struct {
 	nodes      int
 	purge      bool
 	background bool
+	real       string // programs of a real node; empty for simulated ones
+	machine    int    // its number
+	inside     int    // we are in its namespaces; the process id of their init on the host
+	link       string
 	rest       []string
 }
+
+// anyNumber of operands: the command itself looks at them.
+const anyNumber = -1
 
 func parse(name string, arguments []string, operands int) (options, error) {
 	var o options
@@ -81,8 +97,14 @@ func parse(name string, arguments []string, operands int) (options, error) {
 	switch name {
 	case "start":
 		flags.IntVar(&o.nodes, "nodes", 3, "")
-	case "run":
+		flags.StringVar(&o.real, "real", "", "")
+	case "load", "archive":
+		flags.StringVar(&o.link, "link", "", "")
+	case "run", "init":
 		flags.IntVar(&o.nodes, "nodes", 3, "")
+		flags.StringVar(&o.real, "real", "", "")
+		flags.IntVar(&o.machine, "machine", 0, "")
+		flags.IntVar(&o.inside, "inside", 0, "")
 		flags.BoolVar(&o.background, "background", false, "") // how start calls run
 	case "stop":
 		flags.BoolVar(&o.purge, "purge", false, "")
@@ -91,12 +113,20 @@ func parse(name string, arguments []string, operands int) (options, error) {
 		return o, fmt.Errorf("%w\n\n%s", err, usage)
 	}
 	o.rest = flags.Args()
-	if o.dir == "" || len(o.rest) != operands {
+	if (o.dir == "" && name != "archive") || (operands != anyNumber && len(o.rest) != operands) {
 		return o, fmt.Errorf("wrong arguments\n\n%s", usage)
 	}
-	dir, err := filepath.Abs(o.dir)
-	o.dir = dir
-	return o, err
+	for _, path := range []*string{&o.dir, &o.real} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return o, err
+		}
+		*path = absolute
+	}
+	return o, nil
 }
 
 // run is the supervisor. Whoever starts it owns it: it ends when its stdin does.
@@ -108,6 +138,14 @@ func run(name string, arguments []string) error {
 	if err := enter(o.dir, true); err != nil {
 		return err
 	}
+	var m *machine
+	switch {
+	case o.inside != 0:
+		o.nodes = 1
+		m = &machine{Number: o.machine, Programs: o.real, Init: identity{o.inside, startTime(1)}}
+	case o.real != "":
+		return runMachine(o)
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	if !o.background {
@@ -116,7 +154,7 @@ func run(name string, arguments []string) error {
 			cancel()
 		}()
 	}
-	return supervise(ctx, o.nodes, func() {
+	return supervise(ctx, o.nodes, m, func() {
 		fmt.Println("ready", filepath.Join(o.dir, kubeconfigFile))
 		// In the background nobody reads on: the reader must see the end of the output.
 		os.Stdout.Close()
@@ -153,7 +191,7 @@ func start(name string, arguments []string) error {
 	if err != nil {
 		return err
 	}
-	supervisor := exec.Command(self, "run", "--background", "--dir", o.dir, "--nodes", fmt.Sprint(o.nodes))
+	supervisor := exec.Command(self, "run", "--background", "--dir", o.dir, "--nodes", fmt.Sprint(o.nodes), "--real", o.real)
 	supervisor.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	supervisor.Stderr = log
 	output, err := supervisor.StdoutPipe()
@@ -249,6 +287,61 @@ func stopSupervisor() (*os.File, error) {
 		err = fmt.Errorf("process %d still holds the instance; look at it with ps, then stop again", s.Supervisor.PID)
 	}
 	return held, err
+}
+
+// load gives the real node an image, under all the names.
+func load(name string, arguments []string) error {
+	o, err := parse(name, arguments, anyNumber)
+	if err != nil {
+		return err
+	}
+	i, err := o.image(o.rest)
+	if err != nil {
+		return err
+	}
+	if err := enter(o.dir, false); err != nil {
+		return err
+	}
+	text, err := ask(request{Command: name, Image: i})
+	if text != "" {
+		fmt.Println(text)
+	}
+	return err
+}
+
+// image is what PROGRAM IMAGE... says.
+func (o options) image(operands []string) (image, error) {
+	if len(operands) < 2 {
+		return image{}, fmt.Errorf("wrong arguments\n\n%s", usage)
+	}
+	program, err := filepath.Abs(operands[0])
+	i := image{Program: program, Names: operands[1:]}
+	if o.link != "" {
+		i.Links = []string{o.link}
+	}
+	return i, err
+}
+
+// archive writes images as `kind load image-archive` and `ctr images import` read them.
+func archive(name string, arguments []string) error {
+	o, err := parse(name, arguments, anyNumber)
+	if err != nil {
+		return err
+	}
+	i, err := o.image(o.rest[min(1, len(o.rest)):])
+	if err != nil {
+		return err
+	}
+	content, err := i.archive()
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(o.rest[0])
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Close())
 }
 
 // forward hands a request to the supervisor and prints its answer.

@@ -2,8 +2,10 @@ package launcher
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"microservice.dev/cluster/stages"
 )
@@ -18,13 +20,24 @@ const (
 	kwok              = "kwok"
 )
 
-var startOrder = []string{etcd, apiServer, controllerManager, scheduler, kwok}
+var controlPlane = []string{etcd, apiServer, controllerManager, scheduler}
+
+// order of the components of this instance: the control plane, then what nodes are made of.
+func (s *supervisor) order() []string {
+	if s.state.Machine != nil {
+		return slices.Concat(controlPlane, realNode)
+	}
+	return slices.Concat(controlPlane, []string{kwok})
+}
 
 func config(name string) string { return filepath.Join(configDir, name) }
 
 // program is the executable of a component: this binary, or for etcd and the API server the
-// one in KUBEBUILDER_ASSETS when that is set.
-func program(name string) (string, error) {
+// one in KUBEBUILDER_ASSETS when that is set. A real node has programs of its own.
+func (s *supervisor) program(name string) (string, error) {
+	if slices.Contains(realNode, name) {
+		return s.state.Machine.program(name), nil
+	}
 	assets := os.Getenv("KUBEBUILDER_ASSETS")
 	if assets == "" || (name != etcd && name != apiServer) {
 		return os.Executable()
@@ -36,9 +49,11 @@ func program(name string) (string, error) {
 	return path, nil
 }
 
-// arguments of a component. Everything listens on loopback.
+// arguments of a component. Everything listens on loopback, or in a network of its own.
 func (s *supervisor) arguments(name string) []string {
 	switch name {
+	case containerd, nameServer, kubelet, kubeProxy:
+		return s.nodeArguments(name)
 	case etcd:
 		return []string{
 			"--name=cluster",
@@ -53,30 +68,21 @@ func (s *supervisor) arguments(name string) []string {
 			"--log-level=warn",
 		}
 	case apiServer:
-		return []string{
+		return append(s.apiServerAddresses(), []string{
 			"--etcd-servers=" + s.etcdURL(),
-			"--bind-address=127.0.0.1",
-			"--advertise-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", s.state.Ports[apiServer]),
 			"--tls-cert-file=" + config("server.crt"),
 			"--tls-private-key-file=" + config("server.key"),
 			"--token-auth-file=" + config("tokens.csv"),
-			"--authorization-mode=RBAC",
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + config("service-accounts.key"),
 			"--service-account-signing-key-file=" + config("service-accounts.key"),
-			"--service-cluster-ip-range=10.96.0.0/16",
-			// The Service "kubernetes" must not point at a loopback address.
-			"--endpoint-reconciler-type=none",
-			// Not a default, but many clusters run it: it refuses owner references with
-			// blockOwnerDeletion to those who may not update the owner's finalizers.
-			"--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
 			"--allow-privileged=true", // as everywhere; PodSecurity decides
 			"--audit-policy-file=" + config("audit-policy.yaml"),
 			"--audit-log-path=" + auditFile,
 			"--audit-log-maxsize=4096", // a rotated log would hide requests from a test
 			"--profiling=false",
-		}
+		}...)
 	case controllerManager:
 		return []string{
 			"--kubeconfig=" + config("system:kube-controller-manager.kubeconfig"),
@@ -98,6 +104,37 @@ func (s *supervisor) arguments(name string) []string {
 	}
 }
 
+// ownerReferences is not on by default, but in many clusters: it refuses owner references with
+// blockOwnerDeletion to those who may not update the owner's finalizers.
+const ownerReferences = "OwnerReferencesPermissionEnforcement"
+
+// apiServerAddresses are the arguments that depend on who must reach the API server: programs on this
+// host, or the pods of a real node too.
+func (s *supervisor) apiServerAddresses() []string {
+	m := s.state.Machine
+	if m == nil {
+		return []string{
+			"--bind-address=127.0.0.1",
+			"--advertise-address=127.0.0.1",
+			"--authorization-mode=RBAC",
+			"--service-cluster-ip-range=10.96.0.0/16",
+			// The Service "kubernetes" must not point at a loopback address.
+			"--endpoint-reconciler-type=none",
+			"--enable-admission-plugins=" + ownerReferences,
+		}
+	}
+	return []string{
+		"--bind-address=" + m.address(),
+		"--advertise-address=" + m.address(),
+		"--authorization-mode=Node,RBAC",
+		"--service-cluster-ip-range=" + m.services(),
+		"--enable-admission-plugins=NodeRestriction," + ownerReferences,
+		"--kubelet-client-certificate=" + config("kubelet-client.crt"),
+		"--kubelet-client-key=" + config("kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP",
+	}
+}
+
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -115,16 +152,23 @@ leaderElection: {leaderElect: false}
 enableProfiling: false
 `
 
-func writeConfiguration() error {
+func writeConfiguration(m *machine) error {
 	simulation, err := stages.YAML()
 	if err != nil {
 		return err
 	}
-	for name, text := range map[string]string{
+	files := map[string]string{
 		"audit-policy.yaml": auditPolicy,
 		"scheduler.yaml":    schedulerConfig,
 		"kwok.yaml":         simulation,
-	} {
+	}
+	if m != nil {
+		maps.Copy(files, nodeConfiguration(m))
+	}
+	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(config(name)), 0o755); err != nil {
+			return err
+		}
 		if err := writePrivate(config(name), text); err != nil {
 			return err
 		}

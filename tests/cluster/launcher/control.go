@@ -16,6 +16,7 @@ type request struct {
 	Command   string `json:"command"`
 	Component string `json:"component,omitempty"`
 	Signal    string `json:"signal,omitempty"`
+	Image     image  `json:"image,omitzero"`
 }
 
 type answer struct {
@@ -98,6 +99,8 @@ func (s *supervisor) handle(ctx context.Context, r request) (string, error) {
 	case "compact":
 		revision, err := s.etcd.compact(ctx)
 		return "compacted to revision " + revision, err
+	case "load":
+		return s.load(r.Image)
 	case "status":
 		return s.status(ctx), nil
 	}
@@ -108,12 +111,12 @@ func (s *supervisor) component(name string) (*process, error) {
 	if p := s.processes[name]; p != nil {
 		return p, nil
 	}
-	return nil, fmt.Errorf("no component %q; there are %s", name, strings.Join(startOrder, ", "))
+	return nil, fmt.Errorf("no component %q; there are %s", name, strings.Join(s.order(), ", "))
 }
 
 // revive starts what has ended, so that `start` on a damaged instance repairs it.
 func (s *supervisor) revive(ctx context.Context) (string, error) {
-	for _, name := range startOrder {
+	for _, name := range s.order() {
 		if !s.processes[name].running() {
 			if err := s.start(ctx, name); err != nil {
 				return "", err
@@ -163,7 +166,7 @@ func (s *supervisor) status(ctx context.Context) string {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "COMPONENT\tPID\tSTATE")
-	for _, name := range startOrder {
+	for _, name := range s.order() {
 		p := s.processes[name]
 		state := "running"
 		if !p.running() {

@@ -24,17 +24,23 @@ var users = []struct{ name, group string }{
 	{"system:kube-controller-manager", ""},
 	{"system:kube-scheduler", ""},
 	{"kwok", "system:masters"},
+	{"system:node:" + machineNode, "system:nodes"},
+	{"system:kube-proxy", ""},
+	{"name-server", "system:masters"},
 }
 
 // writeCredentials writes the certificate authority, the server's certificate, the key that
 // signs service account tokens, the token file, and one kubeconfig per user. It returns the
 // admin's token.
-func writeCredentials(server string) (string, error) {
+func writeCredentials(server string, m *machine) (string, error) {
 	caKey, ca, err := writeAuthority()
 	if err != nil {
 		return "", err
 	}
-	if err := writeServerCertificate(ca, caKey); err != nil {
+	if err := writeServerCertificate(ca, caKey, m); err != nil {
+		return "", err
+	}
+	if err := writeClientCertificate(ca, caKey); err != nil {
 		return "", err
 	}
 	if _, err := writeKey(config("service-accounts.key")); err != nil {
@@ -76,21 +82,38 @@ func writeAuthority() (*ecdsa.PrivateKey, *x509.Certificate, error) {
 	return key, ca, err
 }
 
-func writeServerCertificate(ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
-	key, err := writeKey(config("server.key"))
-	if err != nil {
-		return err
-	}
+func writeServerCertificate(ca *x509.Certificate, caKey *ecdsa.PrivateKey, m *machine) error {
 	template := certificate("kube-apiserver")
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.DNSNames = []string{"localhost", "kubernetes.default.svc"}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	if m != nil {
+		template.IPAddresses = append(template.IPAddresses, net.ParseIP(m.address()), net.ParseIP(m.apiService()))
+	}
+	return writeSigned("server", template, ca, caKey)
+}
+
+// writeClientCertificate is how the API server introduces itself to kubelets: for logs and exec.
+func writeClientCertificate(ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
+	template := certificate("kube-apiserver")
+	template.Subject.Organization = []string{"system:masters"}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return writeSigned("kubelet-client", template, ca, caKey)
+}
+
+// writeSigned makes a key and writes it and its certificate.
+func writeSigned(name string, template, ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
+	key, err := writeKey(config(name + ".key"))
+	if err != nil {
+		return err
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
 	if err != nil {
 		return err
 	}
-	return writePEM(config("server.crt"), "CERTIFICATE", der)
+	return writePEM(config(name+".crt"), "CERTIFICATE", der)
 }
 
 func certificate(name string) *x509.Certificate {

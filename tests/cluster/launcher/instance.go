@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,7 @@ type state struct {
 	Components map[string]identity `json:"components"`
 	Ports      map[string]int      `json:"ports"`
 	Data       string              `json:"data"`
+	Machine    *machine            `json:"machine,omitempty"`
 }
 
 func readState() (state, error) {
@@ -97,6 +99,13 @@ func cleanUp() error {
 	if err != nil {
 		return fmt.Errorf("%s is not readable, remove it by hand: %w", stateFile, err)
 	}
+	if s.Machine != nil {
+		// Its processes had ids of their own, and the kernel has ended them with their first one.
+		s.Components = nil
+		if err := removeCgroups(s.Machine); err != nil {
+			return err
+		}
+	}
 	for _, component := range s.Components {
 		if err := component.killIfAlive(); err != nil {
 			return err
@@ -118,7 +127,7 @@ func cleanUp() error {
 // removeComponentLogs clears what the previous instance left to read.
 func removeComponentLogs() error {
 	errs := []error{os.RemoveAll(auditFile)}
-	for _, name := range startOrder {
+	for _, name := range slices.Concat(controlPlane, []string{kwok}, realNode) {
 		errs = append(errs, os.RemoveAll(logFile(name)))
 	}
 	return errors.Join(errs...)

@@ -78,7 +78,7 @@ func usable(ctx context.Context, api *client, count int) error {
 		}
 	}
 	if ready < count {
-		return fmt.Errorf("%d of %d nodes are ready (simulated by kwok, untainted by the controller manager)", ready, count)
+		return fmt.Errorf("%d of %d nodes are ready (by kwok or kubelet; the controller manager takes the taints off)", ready, count)
 	}
 	if err := api.healthy(ctx, "/api/v1/namespaces/default/serviceaccounts/default"); err != nil {
 		return fmt.Errorf("the controller manager has not made the default service account yet: %w", err)

@@ -29,9 +29,9 @@ type supervisor struct {
 	etcd      *client
 }
 
-// supervise runs an instance in the current directory until ctx ends.
-// ready is called once it is usable.
-func supervise(ctx context.Context, nodes int, ready func()) (err error) {
+// supervise runs an instance in the current directory until ctx ends: with so many simulated nodes, or
+// on the machine of a real one. ready is called once it is usable.
+func supervise(ctx context.Context, nodes int, m *machine, ready func()) (err error) {
 	// The kernel kills children when the thread that started them ends (see dieWithParent).
 	// This one lives as long as the supervisor.
 	runtime.LockOSThread()
@@ -50,6 +50,7 @@ func supervise(ctx context.Context, nodes int, ready func()) (err error) {
 	sweepData()
 
 	s := &supervisor{nodes: nodes, processes: map[string]*process{}}
+	s.state.Machine = m
 	defer func() { err = errors.Join(err, s.stop()) }()
 	data, err := s.prepare()
 	if err != nil {
@@ -60,7 +61,7 @@ func supervise(ctx context.Context, nodes int, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, name := range startOrder {
+	for _, name := range s.order() {
 		if err := s.start(ctx, name); err != nil {
 			return err
 		}
@@ -96,6 +97,10 @@ func (s *supervisor) prepare() (*os.File, error) {
 		Components: map[string]identity{},
 		Ports:      map[string]int{},
 		Data:       data,
+		Machine:    s.state.Machine,
+	}
+	if m := s.state.Machine; m != nil {
+		s.state.Supervisor = m.Init
 	}
 	for _, name := range []string{etcd, apiServer} {
 		if s.state.Ports[name], err = freePort(); err != nil {
@@ -105,7 +110,12 @@ func (s *supervisor) prepare() (*os.File, error) {
 	if err := s.state.write(); err != nil {
 		return nil, err
 	}
-	token, err := writeCredentials(s.apiURL())
+	if m := s.state.Machine; m != nil {
+		if err := makeCgroups(m); err != nil {
+			return nil, err
+		}
+	}
+	token, err := writeCredentials(s.apiURL(), s.state.Machine)
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +125,15 @@ func (s *supervisor) prepare() (*os.File, error) {
 	if s.etcd, err = newClient(s.etcdURL(), ""); err != nil {
 		return nil, err
 	}
-	return held, writeConfiguration()
+	return held, writeConfiguration(s.state.Machine)
 }
 
 func (s *supervisor) apiURL() string {
-	return fmt.Sprintf("https://127.0.0.1:%d", s.state.Ports[apiServer])
+	address := "127.0.0.1"
+	if m := s.state.Machine; m != nil {
+		address = m.address()
+	}
+	return fmt.Sprintf("https://%s:%d", address, s.state.Ports[apiServer])
 }
 func (s *supervisor) etcdURL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.state.Ports[etcd]) }
 
@@ -138,10 +152,10 @@ func freePort() (int, error) {
 	return 0, errors.New("no free port found between 20000 and 30000 on 127.0.0.1")
 }
 
-// start runs a component and waits until it answers. The controller manager, the scheduler and
-// kwok serve nothing: their work is what shows them, see waitUsable.
+// start runs a component and waits until it answers. Of the others their work is what shows them, see
+// waitUsable.
 func (s *supervisor) start(ctx context.Context, name string) error {
-	path, err := program(name)
+	path, err := s.program(name)
 	if err != nil {
 		return err
 	}
@@ -159,14 +173,21 @@ func (s *supervisor) start(ctx context.Context, name string) error {
 		return s.wait(ctx, name, func() error { return s.etcd.healthy(ctx, "/health") })
 	case apiServer:
 		return s.wait(ctx, name, func() error { return s.api.healthy(ctx, "/readyz") })
+	case containerd:
+		if err := s.wait(ctx, name, s.containerdAnswers); err != nil {
+			return err
+		}
+		return s.loadPause()
 	}
 	return nil
 }
 
 func (s *supervisor) waitUsable(ctx context.Context) error {
-	err := s.wait(ctx, apiServer, func() error { return createNodes(ctx, s.api, s.nodes) })
-	if err != nil {
-		return err
+	if s.state.Machine == nil {
+		err := s.wait(ctx, apiServer, func() error { return createNodes(ctx, s.api, s.nodes) })
+		if err != nil {
+			return err
+		}
 	}
 	return s.wait(ctx, controllerManager, func() error { return usable(ctx, s.api, s.nodes) })
 }
@@ -179,7 +200,7 @@ func (s *supervisor) wait(ctx context.Context, blame string, condition func() er
 		if err == nil {
 			return nil
 		}
-		for _, name := range startOrder {
+		for _, name := range s.order() {
 			if p := s.processes[name]; p != nil && !p.running() {
 				return p.failure()
 			}
@@ -198,10 +219,13 @@ func (s *supervisor) wait(ctx context.Context, blame string, condition func() er
 // stop ends everything and removes the data. Nothing is kept, so nothing needs a grace period;
 // the order still spares the logs a storm of errors.
 func (s *supervisor) stop() error {
-	for _, name := range slices.Backward(startOrder) {
+	for _, name := range slices.Backward(s.order()) {
 		if p := s.processes[name]; p != nil {
 			p.kill()
 		}
+	}
+	if s.state.Machine != nil {
+		killOthers()
 	}
 	return cleanUp()
 }

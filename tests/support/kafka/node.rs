@@ -22,9 +22,11 @@ pub struct Odd {
 /// Common name of the client certificate that is a super user.
 pub const CERTIFICATE_USER: &str = "operator";
 
-/// Where a broker listens, on loopback.
+/// Where a broker listens.
 #[derive(Clone, Debug)]
 pub struct Ports {
+    /// The address for clients: loopback, or one that pods reach too.
+    pub host: String,
     pub plaintext: u16,
     pub sasl: u16,
     pub tls: u16,
@@ -37,7 +39,13 @@ pub struct Ports {
 impl Ports {
     /// Five that are free now.
     pub fn free() -> Self {
+        Self::free_at("127.0.0.1")
+    }
+
+    /// The same on this address of ours.
+    pub fn free_at(host: &str) -> Self {
         Self {
+            host: host.to_owned(),
             plaintext: free_port(),
             sasl: free_port(),
             tls: free_port(),
@@ -226,7 +234,7 @@ fn properties(dir: &Path, index: usize, all: &[Ports], password: &str) -> String
     let clients = |sasl: u16| {
         let all =
             [("PLAINTEXT", ports.plaintext), ("SASL", sasl), ("TLS", ports.tls), ("MUTUAL", ports.mutual)];
-        all.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).join(",")
+        all.map(|(name, port)| format!("{name}://{}:{port}", ports.host)).join(",")
     };
     let (own, advertised) = (clients(ports.behind.unwrap_or(ports.sasl)), clients(ports.sasl));
     let replicas = all.len().min(3);
