@@ -90,12 +90,11 @@ async fn same_as_live(namespace: &Namespace, owner: &Microservice, mut child: Va
         let (live, applied) = (serde_json::to_value(live), serde_json::to_value(applied));
         let (live, applied) = (live.unwrap(), applied.unwrap());
         let hash = |object: &Value| object["metadata"]["annotations"]["microservice.dev/plan-hash"].clone();
-        assert_eq!(
-            (hash(&live), live == applied),
-            (hash(&child), true),
-            "{kind} {name}:\n{live:#}\n{applied:#}"
-        );
-        Ok::<_, String>(())
+        if (hash(&live), live == applied) == (hash(&child), true) {
+            Ok(())
+        } else {
+            Err(format!("{live:#}\n{applied:#}"))
+        }
     })
     .await;
 }
