@@ -113,11 +113,6 @@ pub(super) fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c C
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// Whether the condition of this type is True.
-pub(super) fn is_true(conditions: &[Condition], type_: &str) -> bool {
-    find(conditions, type_).is_some_and(|condition| condition.status == "True")
-}
-
 /// The inputs, sorted out once.
 pub(super) struct Facts<'a> {
     pub inputs: &'a Inputs<'a>,

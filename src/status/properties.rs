@@ -1,15 +1,20 @@
 //! What holds for every status, whatever the inputs.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::facts::{find, is_true};
+use super::facts::find;
 use super::samples::*;
 use super::views::{ChildOutcome, ContainerView, DeploymentView, PodView, Problem};
 use super::{equal_ignoring_times, events};
 use crate::api::Reason;
 use crate::api::conditions::MICROSERVICE;
 use crate::intent::Scaling;
+
+fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == "True")
+}
 
 fn any_reason() -> impl Strategy<Value = Reason> {
     select(Reason::ALL).prop_map(|entry| entry.reason)
