@@ -195,6 +195,12 @@ impl<'a> Fleet<'a> {
 
     /// Whether broker and status are as declared, and nothing else is there.
     pub async fn arrived(&self, kafka: &Kafka) -> Result<(), String> {
+        let ids = self.is_on(kafka).await?;
+        self.is_told(&ids).await
+    }
+
+    /// Whether topics, ACLs and users of the broker are as declared. Returns the ids of the topics.
+    pub async fn is_on(&self, kafka: &Kafka) -> Result<BTreeMap<String, String>, String> {
         let ids = self.topics_are_there(kafka).await?;
         let acls = self.shop.broker.all_acls().await.map_err(|error| error.to_string())?;
         same("ACLs", &self.acls(), &acls)?;
@@ -202,10 +208,9 @@ impl<'a> Fleet<'a> {
         let users: Vec<String> = either('a').chain(either('b')).collect();
         let users = self.shop.broker.users(&users).await.map_err(|error| error.to_string())?;
         same("users", &self.services.keys().map(|name| self.user(name)).collect(), &users)?;
-        self.is_told(&ids).await
+        Ok(ids)
     }
 
-    /// Returns their ids.
     async fn topics_are_there(&self, kafka: &Kafka) -> Result<BTreeMap<String, String>, String> {
         let text = |error: krafka::KrafkaError| error.to_string();
         let admin = kafka.client().await.map_err(text)?.admin();
