@@ -25,6 +25,7 @@
 //! | time: answer lost after create | `a_creation_whose_answer_is_lost_is_found_and_not_sent_again` |
 //! | time: throttled | `a_quota_that_is_used_up_throttles` `a_quota_that_is_used_up_delays_topics_and_costs_no_request` |
 //! | time: half-open socket, slow broker | `a_cluster_that_says_nothing_is_caught_up_with_when_it_speaks_again` `a_slow_cluster_is_waited_for` |
+//! | time: the broker is away for a minute while specs change | `a_minute_without_a_broker_under_load_loses_and_doubles_no_change` |
 //! | time: DNS failure | `addresses_that_lead_nowhere_are_an_error_in_bounded_time` |
 //! | time: expired TLS, wrong CA, plaintext to a TLS port | `each_kind_of_wrong_encryption_is_told_by_its_name_and_heals` `a_port_of_the_other_kind_is_an_error_in_bounded_time` |
 //! | rights: create denied, describe denied | `an_operator_without_rights_says_so_and_takes_nothing_for_absent` `the_rights_that_the_documentation_lists_are_enough` |

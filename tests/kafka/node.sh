@@ -13,9 +13,12 @@ exec 2>/dev/null
 
 keep=
 while kill -0 "$child" 2>/dev/null; do
-  if read -r -t 1 -u 3 line; then
-    [ "$line" != keep ] || keep=1
-  elif [ $? -le 128 ]; then
+  line=
+  read -r -t 1 -u 3 line
+  code=$?
+  # Any part of it will do: a second may be over in the middle of the line.
+  [ -z "$line" ] || keep=1
+  if [ "$code" -gt 0 ] && [ "$code" -le 128 ]; then
     kill -KILL "$child"
     break
   fi

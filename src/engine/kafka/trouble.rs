@@ -58,7 +58,7 @@ pub fn pace(reason: Reason, failures: u32) -> Duration {
         // A broker that has made many topics takes a moment to show them.
         Reason::Progressing => (Duration::from_millis(300), seconds(30)),
         // One attempt costs next to nothing, and whoever waits for a topic waits for this.
-        Reason::BrokerUnreachable => (seconds(1), seconds(5)),
+        Reason::BrokerUnreachable => (seconds(1), seconds(2)),
         Reason::ApiUnavailable => (seconds(1), seconds(60)),
         Reason::Throttled => (seconds(5), seconds(60)),
         // Brokers join.
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn an_outage_is_retried_soon_and_a_refused_login_slowly() {
         assert_eq!(pace(Reason::BrokerUnreachable, 0), Duration::from_secs(1));
-        assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(5));
+        assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(2));
         assert_eq!(pace(Reason::LoginRefused, 0), Duration::from_secs(30));
         assert_eq!(pace(Reason::TopicConfigRefused, 60), Duration::from_secs(600));
     }

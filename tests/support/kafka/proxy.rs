@@ -75,6 +75,8 @@ struct Shared {
     /// How often all connections were reset.
     cuts: watch::Sender<u64>,
     requests: Mutex<BTreeMap<i16, usize>>,
+    /// The requests that create topics, as they were sent.
+    creations: Mutex<Vec<Vec<u8>>>,
     /// API keys of requests at which all connections are reset, each once, in this order.
     severs: Mutex<VecDeque<i16>>,
 }
@@ -88,6 +90,7 @@ impl Proxy {
             weather: watch::Sender::new(Weather::Fair),
             cuts: watch::Sender::new(0),
             requests: Mutex::default(),
+            creations: Mutex::default(),
             severs: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
@@ -139,6 +142,15 @@ impl Proxy {
         self.shared.requests().clone()
     }
 
+    /// How often a broker was asked to create this topic; asking whether it would do so does not count.
+    pub fn creations(&self, topic: &str) -> usize {
+        // Since version 5 of the request the length of a name is before it, one more than it is.
+        let length = u8::try_from(topic.len() + 1).ok().filter(|length| *length < 128);
+        let name = [&[length.expect("a short name")], topic.as_bytes()].concat();
+        let frames = self.shared.creations.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.iter().map(|frame| frame.windows(name.len()).filter(|part| *part == name).count()).sum()
+    }
+
     /// How many of them change something.
     pub fn writes(&self) -> usize {
         self.requests().iter().filter(|(api, _)| api::WRITES.contains(api)).map(|(_, count)| count).sum()
@@ -148,6 +160,18 @@ impl Proxy {
 impl Shared {
     fn requests(&self) -> MutexGuard<'_, BTreeMap<i16, usize>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, api: i16, frame: &[u8]) {
+        *self.requests().entry(api).or_default() += 1;
+        if api == api::CREATE_TOPICS {
+            let version = i16::from_be_bytes([frame[6], frame[7]]);
+            assert!(version >= 5, "names are not understood in version {version}");
+            // At the end are the wish for a mere check, and the number of tagged fields.
+            if frame[frame.len() - 2] == 0 {
+                self.creations.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
+            }
+        }
     }
 
     fn severs(&self) -> MutexGuard<'_, VecDeque<i16>> {
@@ -229,7 +253,7 @@ async fn requests(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, shared: &Shared
         }
         shared.passes().await;
         let api = i16::from_be_bytes([frame[4], frame[5]]);
-        *shared.requests().entry(api).or_default() += 1;
+        shared.count(api, &frame);
         let loses = shared.weather.send_if_modified(|weather| {
             let loses = *weather == Weather::LoseAnswer(api);
             if loses {
