@@ -293,7 +293,7 @@ pub(super) fn way(path: &[Key]) -> String {
 }
 
 /// A time in milliseconds as people read it.
-pub(super) fn time(milliseconds: u64) -> String {
+pub fn time(milliseconds: u64) -> String {
     if milliseconds.is_multiple_of(1000) {
         format!("{}s", milliseconds / 1000)
     } else {

@@ -7,7 +7,7 @@ mod model;
 mod system;
 
 pub use find::findings;
-pub use finding::{Finding, Kind, Limits, Policy, Severity};
+pub use finding::{Finding, Kind, Limits, Policy, Severity, time};
 pub use model::{Call, Key, PortName, Service, Target, Topic};
 pub use system::{Edge, Event, Grant, System};
 

@@ -81,12 +81,26 @@ impl System {
         find(&self.services, key).and_then(|node| self.service(node))
     }
 
+    /// Whether a service may make one of its calls; `None` = not to a Microservice.
+    pub fn grant(&self, caller: &Service, call: &Call) -> Option<Grant> {
+        match &call.target {
+            Target::Service(key) => Some(grant(caller, call, self.get(key))),
+            Target::Workload(_) | Target::External(_) => None,
+        }
+    }
+
+    /// The event edges that begin at a service.
+    pub fn events_from<'s>(&'s self, key: &'s Key) -> impl Iterator<Item = &'s Event> {
+        let begin = self.events.partition_point(|event| event.from < *key);
+        self.events.iter().skip(begin).take_while(move |event| event.from == *key)
+    }
+
     /// Every declared call between services, with whether it may be made; also those to services that
     /// are not given.
     pub fn declared(&self) -> impl Iterator<Item = (&Service, &Key, &Call, Grant)> {
         self.services.iter().flat_map(move |service| {
             service.calls.iter().filter_map(move |call| match &call.target {
-                Target::Service(key) => Some((service, key, call, grant(service, call, self.get(key)))),
+                Target::Service(key) => Some((service, key, call, self.grant(service, call)?)),
                 Target::Workload(_) | Target::External(_) => None,
             })
         })

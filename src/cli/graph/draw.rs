@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 
 use super::Drawing;
 use super::text::{lack, target};
-use crate::graph::{Key, Target};
+use crate::graph::{Call, Key, Service, System, Target};
 
 /// What is drawn: nodes by namespace, and edges between their numbers.
 struct Picture {
@@ -37,15 +37,13 @@ enum Look {
 impl Picture {
     fn of(drawing: &Drawing) -> Self {
         let system = &drawing.system;
+        let services = system.services().iter();
         let mut names: BTreeSet<Target> =
-            system.services().iter().map(|service| Target::Service(service.key.clone())).collect();
-        names.extend(
-            system.services().iter().flat_map(|service| &service.calls).map(|call| call.target.clone()),
-        );
-        let numbers: BTreeMap<&Target, usize> =
-            names.iter().enumerate().map(|(number, target)| (target, number)).collect();
-        let number = |key: &Key| numbers.get(&Target::Service(key.clone())).copied().unwrap_or_default();
-        let mut picture = Self { groups: BTreeMap::new(), outside: Vec::new(), edges: Vec::new() };
+            services.clone().map(|service| Target::Service(service.key.clone())).collect();
+        names.extend(services.flat_map(|service| &service.calls).map(|call| call.target.clone()));
+        let numbers: Numbers = names.into_iter().enumerate().map(|(number, name)| (name, number)).collect();
+        let mut picture =
+            Self { groups: BTreeMap::new(), outside: Vec::new(), edges: lines(system, &numbers) };
         for (name, number) in &numbers {
             match name {
                 Target::Service(key) if system.get(key).is_some() => {
@@ -55,34 +53,34 @@ impl Picture {
                 other => picture.outside.push((*number, target(other))),
             }
         }
-        let lacks: BTreeMap<(&Key, &Key), &'static str> = system
-            .declared()
-            .filter_map(|(from, to, _, grant)| Some(((&from.key, to), lack(grant)?)))
-            .collect();
-        for service in system.services() {
-            for call in &service.calls {
-                let lack = match &call.target {
-                    Target::Service(to) => lacks.get(&(&service.key, to)).copied(),
-                    Target::Workload(_) | Target::External(_) => None,
-                };
-                let style = match (lack, call.optional) {
-                    (Some(_), _) => Look::Broken,
-                    (None, true) => Look::Thin,
-                    (None, false) => Look::Solid,
-                };
-                let to = numbers.get(&call.target).copied().unwrap_or_default();
-                let label = lack.unwrap_or_default().to_owned();
-                picture.edges.push(Line { from: number(&service.key), to, label, style });
-            }
-        }
-        picture.edges.extend(system.events().iter().map(|event| Line {
-            from: number(&event.from),
-            to: number(&event.to),
-            label: event.topic.name.to_string(),
-            style: Look::Event,
-        }));
         picture
     }
+}
+
+/// The number of each node.
+type Numbers = BTreeMap<Target, usize>;
+
+fn lines(system: &System, numbers: &Numbers) -> Vec<Line> {
+    let number = |target: &Target| numbers.get(target).copied().unwrap_or_default();
+    let service = |key: &Key| number(&Target::Service(key.clone()));
+    let call = |from: &Service, call: &Call| {
+        let missing = system.grant(from, call).and_then(lack);
+        let style = match (missing, call.optional) {
+            (Some(_), _) => Look::Broken,
+            (None, true) => Look::Thin,
+            (None, false) => Look::Solid,
+        };
+        let label = missing.unwrap_or_default().to_owned();
+        Line { from: service(&from.key), to: number(&call.target), label, style }
+    };
+    let calls = system.services().iter().flat_map(|from| from.calls.iter().map(move |to| (from, to)));
+    let events = system.events().iter().map(|event| Line {
+        from: service(&event.from),
+        to: service(&event.to),
+        label: event.topic.name.to_string(),
+        style: Look::Event,
+    });
+    calls.map(|(from, to)| call(from, to)).chain(events).collect()
 }
 
 pub(super) fn dot(out: &mut dyn Write, drawing: &Drawing) -> Result<()> {

@@ -29,12 +29,6 @@ fn key(key: &Key) -> Value {
 }
 
 fn calls(system: &System, from: &Service) -> Vec<Value> {
-    let grants = system.declared().filter(|(caller, ..)| caller.key == from.key);
-    let grants: Vec<(&Key, Grant)> = grants.map(|(_, to, _, grant)| (to, grant)).collect();
-    let grant = |call: &Call| match &call.target {
-        Target::Service(to) => grants.iter().find(|(key, _)| *key == to).map(|(_, grant)| *grant),
-        Target::Workload(_) | Target::External(_) => None,
-    };
     let kind = |call: &Call| match &call.target {
         Target::Service(_) => "Microservice",
         Target::Workload(_) => "workload",
@@ -51,7 +45,7 @@ fn calls(system: &System, from: &Service) -> Vec<Value> {
         let times = [("timeoutMilliseconds", call.timeout), ("perTryTimeoutMilliseconds", call.per_try)];
         line.extend(times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), time?.into()))));
         line.extend(call.port.as_ref().map(|port| ("port".to_owned(), port.to_string().into())));
-        line.extend(grant(call).map(|grant| ("state".to_owned(), state(grant).into())));
+        line.extend(system.grant(from, call).map(|grant| ("state".to_owned(), state(grant).into())));
         Value::Object(line)
     };
     from.calls.iter().map(line).collect()

@@ -48,7 +48,7 @@ fn text_has_the_edges_and_then_the_findings() {
     assert_eq!(
         edges,
         "3 services, 5 calls, 0 edges by events\n\nshop/orders\n  \
-         → shop/stock  2000 ms, 3 attempts of 500 ms, not allowed by the callee\n  \
+         → shop/stock  2s, 3 attempts of 500ms, not allowed by the callee\n  \
          → shop/tips  optional\n  \
          → money/bank  port http, no such service\n  \
          → api.payments.example:443\n  \

@@ -4,7 +4,7 @@ use std::io::{Result, Write};
 
 use super::Drawing;
 use crate::cli::paint::{Paint, Style};
-use crate::graph::{Call, Finding, Grant, Key, Service, Severity, Target};
+use crate::graph::{Call, Finding, Grant, Service, Severity, Target, time};
 
 pub(super) fn print(out: &mut dyn Write, drawing: &Drawing, paint: Paint) -> Result<()> {
     let system = &drawing.system;
@@ -38,20 +38,11 @@ fn counted(count: usize, what: &str) -> String {
 
 /// Arrow, target, and what is said of it.
 fn edges(drawing: &Drawing, service: &Service) -> Vec<(&'static str, String, String)> {
-    let grants = drawing.system.declared().filter(|(from, ..)| from.key == service.key);
-    let grants: Vec<(&Key, Grant)> = grants.map(|(_, to, _, grant)| (to, grant)).collect();
-    let mut edges: Vec<_> = service
-        .calls
-        .iter()
-        .map(|call| {
-            let grant = match &call.target {
-                Target::Service(key) => grants.iter().find(|(to, _)| *to == key).map(|(_, grant)| *grant),
-                Target::Workload(_) | Target::External(_) => None,
-            };
-            ("→", target(&call.target), said(call, grant))
-        })
-        .collect();
-    let events = drawing.system.events().iter().filter(|event| event.from == service.key);
+    let system = &drawing.system;
+    let calls = service.calls.iter();
+    let mut edges: Vec<_> =
+        calls.map(|call| ("→", target(&call.target), said(call, system.grant(service, call)))).collect();
+    let events = system.events_from(&service.key);
     edges.extend(events.map(|event| ("⇢", event.to.to_string(), event.topic.to_string())));
     edges
 }
@@ -67,9 +58,9 @@ pub(super) fn target(target: &Target) -> String {
 fn said(call: &Call, grant: Option<Grant>) -> String {
     let mut said = Vec::new();
     said.extend(call.port.as_ref().map(|port| format!("port {port}")));
-    said.extend(call.timeout.map(|time| format!("{time} ms")));
+    said.extend(call.timeout.map(time));
     if call.attempts > 1 {
-        let each = call.per_try.map(|time| format!(" of {time} ms")).unwrap_or_default();
+        let each = call.per_try.map(|each| format!(" of {}", time(each))).unwrap_or_default();
         said.push(format!("{} attempts{each}", call.attempts));
     }
     said.extend(call.optional.then(|| "optional".to_owned()));
