@@ -122,6 +122,7 @@ demo: $(CLUSTER) $(BROKER) ## See it work: a shop of eight services (DEMO_KEEP=1
 .PHONY: demo-down
 demo-down: ## End what DEMO_KEEP=1 left running
 	@if [ -x $(CLUSTER) ]; then scripts/demo.sh down; fi
+	@echo "nothing of the demo runs"
 
 .PHONY: cluster
 cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the background
@@ -131,6 +132,7 @@ cluster: $(CLUSTER) ## Start a control plane with three simulated nodes in the b
 .PHONY: cluster-down
 cluster-down: ## Stop it: no process and no data stays
 	@if [ -x $(CLUSTER) ]; then $(CLUSTER) stop --purge --dir $(STATE); fi
+	@echo "no control plane runs in $(STATE)"
 
 .PHONY: node
 node: $(CLUSTER) $(NODE) ## The same with one real node: kubelet, containerd, real pods (root on Linux)

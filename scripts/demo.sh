@@ -82,8 +82,10 @@ finish() {
 
 It is left running. Look around in another terminal:
 
-  export KUBECONFIG=$KUBECONFIG PATH=$TOOLS:\$PATH
+  export KUBECONFIG=$KUBECONFIG PATH=$TOOLS:$TARGET/debug:\$PATH
   kubectl get msvc -n $shop                      # also: -o wide, -w
+  microservice-operator explain user-service -n $shop
+  microservice-operator diff -f examples/shop/user.yaml -n $shop
   kubectl explain msvc.spec
   kubectl edit msvc user-service -n $shop
   kubectl delete deployment user-service -n $shop    # it comes back
@@ -249,7 +251,7 @@ show_topics() {
 }
 
 scale() {
-  say "Scale it, as the guide does"
+  say "Scale it with kubectl"
   show scale msvc/user-service --replicas=5 -n "$shop"
   within 60 "five of five pods are ready" shows user-service 5/5
   show get msvc user-service -n "$shop"
@@ -299,7 +301,7 @@ delete_and_return() {
 
   say "The next one of its name goes on with them"
   show apply -n "$shop" -f "$work/shop/inventory.yaml"
-  printf '  The old pods go first. Kubernetes needs up to half a minute to know a new kind of owner.\n'
+  printf '  The old pods go first; their collection may take half a minute, since the kind of their owner is new to Kubernetes.\n'
   within 60 "the service is ready again" shows inventory-service 3/3
   show get msvc inventory-service -n "$shop"
 }

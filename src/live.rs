@@ -69,6 +69,9 @@ pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Res
 
 /// Prints why an object is not Ready, and returns whether it is.
 pub async fn explain(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<bool> {
+    // As kubectl prints and takes it: msvc/orders, microservice.microservice.dev/orders.
+    let named = name.split_once('/').filter(|(kind, _)| is_microservice(kind));
+    let name = named.map_or(name, |(_, name)| name);
     let seen = surroundings::gather(&cluster.client, namespace, name).await;
     let seen =
         seen.map_err(readable).with_context(|| format!("Microservice {namespace}/{name} cannot be read"))?;
@@ -78,6 +81,12 @@ pub async fn explain(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::
     let told = judge(&seen, Timestamp::now());
     explain::print(&mut std::io::stdout().lock(), &told, Paint::of_stdout())?;
     Ok(told.ready)
+}
+
+/// Whether kubectl would take the word for our kind.
+fn is_microservice(word: &str) -> bool {
+    let word = word.strip_suffix(".microservice.dev").unwrap_or(word);
+    matches!(word, "msvc" | "microservice" | "microservices")
 }
 
 /// A missing definition is the most likely reason for a missing API.

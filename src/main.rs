@@ -104,8 +104,8 @@ fn render_files(files: &Files, output: RenderOutput) -> Result<Exit, Error> {
 fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
     let examined = check::examine(&files.read()?);
     check::print(&mut std::io::stdout().lock(), &examined, output.into())?;
-    if examined.objects == 0 && examined.findings.is_empty() {
-        complain("nothing was checked: no Microservice and no MicroserviceClass is among the files");
+    if examined.findings.is_empty() {
+        complain(&check::summary(&examined));
     }
     Ok(Exit::found(!examined.findings.is_empty()))
 }

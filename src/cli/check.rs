@@ -51,6 +51,21 @@ pub struct Examined {
     pub objects: usize,
 }
 
+/// What a check that has found nothing has looked at, and what it could not judge.
+pub fn summary(examined: &Examined) -> String {
+    if examined.objects == 0 {
+        return "nothing was checked: no Microservice and no MicroserviceClass is among the files".to_owned();
+    }
+    let plural = if examined.objects == 1 { "" } else { "s" };
+    let text = format!("{} object{plural} checked, nothing found", examined.objects);
+    match examined.intents.iter().filter(|intent| intent.class.is_none()).count() {
+        0 => text,
+        count => format!(
+            "{text}; {count} without a class: give the one that applies in the cluster too, and its guard rails are checked"
+        ),
+    }
+}
+
 /// A Microservice that is right in itself.
 struct Checked<'i> {
     document: &'i Document,

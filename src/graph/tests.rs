@@ -210,7 +210,9 @@ fn nobody_promises_more_than_what_it_needs() {
     assert_eq!(of("a b"), NOTHING);
     assert_eq!(
         of("a b\na c\nb d\nc d"),
-        ["warning: shop/a promises 99.900 %, and the 3 services that it needs allow 99.700 % at most"],
+        [
+            "warning: shop/a is held to 99.900 % availability, and the 3 services that it needs allow 99.700 % at most"
+        ],
         "d is needed twice and counts once"
     );
     assert_eq!(of("a b\na c ?"), NOTHING);

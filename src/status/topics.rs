@@ -80,6 +80,13 @@ fn entry(
             };
             with(state, trouble.reason, refusal(topic, kafka, trouble))
         }
+        // What was never seen has no last known state that could stand.
+        Some(TopicView { trouble: Some(trouble), .. })
+            if base.id.is_none() && trouble.reason == Reason::BrokerUnreachable =>
+        {
+            let message = format!("it cannot be created yet: {}", refusal(topic, kafka, trouble));
+            with(TopicState::Pending, Reason::WaitingForOwnTopic, message)
+        }
         Some(view) if view.compared && view.trouble.is_none() => match view.obstacles.as_slice() {
             [] if view.topic.is_some() => TopicStatus { state: TopicState::Ready, ..base },
             [] => with(TopicState::Pending, Reason::WaitingForOwnTopic, "it is being created".to_owned()),

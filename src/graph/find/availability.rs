@@ -51,7 +51,7 @@ fn ceiling(system: &System, node: Node, needs: &Needs) -> Option<Finding> {
     }
     let count = others().count() as u64;
     let message = format!(
-        "{} promises {:.3} %, and the {count} services that it needs allow {:.3} % at most",
+        "{} is held to {:.3} % availability, and the {count} services that it needs allow {:.3} % at most",
         name(system, node),
         own * 100.0,
         product * 100.0

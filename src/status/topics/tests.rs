@@ -121,6 +121,17 @@ fn what_was_known_stands_until_the_cluster_says_otherwise() {
 }
 
 #[test]
+fn a_topic_that_was_never_seen_says_at_once_that_no_broker_answers() {
+    let mut world = world(&["a"]);
+    world.topics = vec![];
+    assert!(told(&world.step(), "TopicsReady").unwrap().2.contains("it is being created"));
+    world.topics = vec![refused("a", Reason::BrokerUnreachable, false)];
+    let (_, reason, message) = told(&world.step(), "TopicsReady").unwrap();
+    assert_eq!(reason, "WaitingForOwnTopic");
+    assert!(message.contains("the broker's words") && message.contains("bootstrapServers"), "{message}");
+}
+
+#[test]
 fn a_new_generation_is_not_ready_before_it_was_compared() {
     let mut world = world(&["a"]);
     world.topics = vec![good("a")];
