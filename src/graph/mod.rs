@@ -9,7 +9,7 @@ mod system;
 pub use find::findings;
 pub use finding::{Finding, Kind, Limits, Policy, Severity, time};
 pub use model::{Call, Key, PortName, Service, Target, Topic};
-pub use system::{Edge, Event, Grant, System};
+pub use system::{Event, Grant, System};
 
 #[cfg(test)]
 mod tests;

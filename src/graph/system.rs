@@ -7,21 +7,13 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use super::finding::Kind;
 use super::model::{Call, Key, PortName, Service, Target, Topic};
 
-/// The graph of calls: nodes are positions among the services.
-pub(super) type Calls = DiGraph<(), Edge>;
+/// The graph of calls from one given service to another: nodes are positions among the services.
+pub(super) type Calls = DiGraph<(), Call>;
 /// A service in the graph.
 pub(super) type Node = NodeIndex<u32>;
-
-/// A call from one given service to another: it holds up who waits for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// The line of `calls`.
-    pub call: Call,
-    /// Whether it may be used.
-    pub grant: Grant,
-}
 
 /// Whether a declared call may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +26,18 @@ pub enum Grant {
     UnknownPort,
     /// There is no such service.
     MissingPeer,
+}
+
+impl Grant {
+    /// What is found where it may not be made.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Granted => None,
+            Self::PendingConsent => Some(Kind::PendingConsent),
+            Self::UnknownPort => Some(Kind::UnknownPort),
+            Self::MissingPeer => Some(Kind::MissingPeer),
+        }
+    }
 }
 
 /// One service writes what another reads: nobody waits.
@@ -112,7 +116,7 @@ impl System {
 
     /// The calls that a caller cannot do without.
     pub(super) fn required(&self) -> DiGraph<(), ()> {
-        self.calls.filter_map(|_, ()| Some(()), |_, edge| (!edge.call.optional).then_some(()))
+        self.calls.filter_map(|_, ()| Some(()), |_, call| (!call.optional).then_some(()))
     }
 
     pub(super) fn service(&self, node: Node) -> Option<&Service> {
@@ -123,6 +127,10 @@ impl System {
         find(&self.services, key)
     }
 
+    pub(super) fn name(&self, node: Node) -> String {
+        self.service(node).map(|service| service.key.to_string()).unwrap_or_default()
+    }
+
     pub(super) fn keys(&self, nodes: impl IntoIterator<Item = Node>) -> Vec<Key> {
         nodes.into_iter().filter_map(|node| self.service(node)).map(|service| service.key.clone()).collect()
     }
@@ -130,7 +138,7 @@ impl System {
     /// Calls out of a service that it needs, with who is called.
     pub(super) fn needs(&self, node: Node) -> impl Iterator<Item = (Node, &Call)> {
         let edges = self.calls.edges_directed(node, Direction::Outgoing);
-        edges.filter(|edge| !edge.weight().call.optional).map(|edge| (edge.target(), &edge.weight().call))
+        edges.map(|edge| (edge.target(), edge.weight())).filter(|(_, call)| !call.optional)
     }
 }
 
@@ -157,8 +165,7 @@ fn calls(services: &[Service]) -> Calls {
         // The library walks the edges from the newest to the oldest.
         lines.sort_by_key(|(to, _)| std::cmp::Reverse(*to));
         for (to, call) in lines {
-            let grant = grant(service, call, services.get(to.index()));
-            graph.add_edge(Node::new(from), to, Edge { call: call.clone(), grant });
+            graph.add_edge(Node::new(from), to, call.clone());
         }
     }
     graph

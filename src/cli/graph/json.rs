@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Drawing;
 use super::text::target;
-use crate::graph::{Call, Finding, Grant, Key, Service, System, Target};
+use crate::graph::{Call, Finding, Grant, Key, Kind, Service, System, Target};
 
 pub(super) fn value(drawing: &Drawing) -> Value {
     let system = &drawing.system;
@@ -52,12 +52,7 @@ fn calls(system: &System, from: &Service) -> Vec<Value> {
 }
 
 fn state(grant: Grant) -> &'static str {
-    match grant {
-        Grant::Granted => "Granted",
-        Grant::PendingConsent => "PendingConsent",
-        Grant::UnknownPort => "UnknownPort",
-        Grant::MissingPeer => "MissingPeer",
-    }
+    grant.kind().map_or("Granted", Kind::as_str)
 }
 
 fn finding(finding: &Finding) -> Value {

@@ -10,9 +10,9 @@ pub(super) fn print(out: &mut dyn Write, drawing: &Drawing, paint: Paint) -> Res
     let system = &drawing.system;
     let calls: usize = system.services().iter().map(|service| service.calls.len()).sum();
     let counts = [
-        counted(system.services().len(), "service"),
-        counted(calls, "call"),
-        counted(system.events().len(), "edge by events"),
+        counted(system.services().len(), "service", "services"),
+        counted(calls, "call", "calls"),
+        counted(system.events().len(), "edge by events", "edges by events"),
     ];
     writeln!(out, "{}", counts.join(", "))?;
     for service in system.services() {
@@ -28,12 +28,8 @@ pub(super) fn print(out: &mut dyn Write, drawing: &Drawing, paint: Paint) -> Res
     drawing.findings.iter().try_for_each(|finding| told(out, finding, paint))
 }
 
-fn counted(count: usize, what: &str) -> String {
-    match (count, what.strip_suffix(" by events")) {
-        (1, _) => format!("1 {what}"),
-        (_, Some(what)) => format!("{count} {what}s by events"),
-        _ => format!("{count} {what}s"),
-    }
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Arrow, target, and what is said of it.

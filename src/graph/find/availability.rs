@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use petgraph::Direction;
-use petgraph::visit::EdgeRef;
-
-use super::components::Components;
-use super::timeouts::name;
+use super::Shape;
 use crate::graph::finding::{Finding, Kind};
 use crate::graph::system::{Node, System};
 
@@ -15,9 +11,8 @@ const MILLION: f64 = 1_000_000.0;
 /// Which services a component needs, by position among the services; a bit each.
 type Needs = fixedbitset::FixedBitSet;
 
-pub(super) fn findings(system: &System) -> Vec<Finding> {
-    let required = system.required();
-    let components = Components::new(&required);
+pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+    let (system, components) = (shape.system, &shape.required);
     let count = system.services().len();
     let mut below: BTreeMap<usize, Needs> = BTreeMap::new();
     let mut found = Vec::new();
@@ -25,12 +20,9 @@ pub(super) fn findings(system: &System) -> Vec<Finding> {
         let mut needs = Needs::with_capacity(count);
         for member in members {
             needs.insert(member.index());
-            for edge in system.graph().edges_directed(*member, Direction::Outgoing) {
-                let next = components.of(edge.target());
-                if edge.weight().call.optional || next == at {
-                    continue;
-                }
-                below.get(&next).into_iter().for_each(|next| needs.union_with(next));
+            for (callee, _) in system.needs(*member) {
+                // Its own component is not below it, and adds nothing.
+                below.get(&components.of(callee)).into_iter().for_each(|next| needs.union_with(next));
             }
         }
         found.extend(members.iter().filter_map(|member| ceiling(system, *member, &needs)));
@@ -52,7 +44,7 @@ fn ceiling(system: &System, node: Node, needs: &Needs) -> Option<Finding> {
     let count = others().count() as u64;
     let message = format!(
         "{} is held to {:.3} % availability, and the {count} services that it needs allow {:.3} % at most",
-        name(system, node),
+        system.name(node),
         own * 100.0,
         product * 100.0
     );

@@ -1,7 +1,7 @@
 //! Calls that cannot work: nobody there, no such port, no consent; and those without a timeout.
 
 use crate::graph::finding::{Finding, Kind};
-use crate::graph::model::{Call, Key, PortName, Service};
+use crate::graph::model::{Call, Key, Service};
 use crate::graph::system::{Grant, System};
 
 pub(super) fn findings(system: &System) -> Vec<Finding> {
@@ -22,23 +22,16 @@ fn path(caller: &Service, callee: &Key) -> Vec<Key> {
 
 fn impossible(system: &System, caller: &Service, callee: &Key, call: &Call, grant: Grant) -> Option<Finding> {
     let from = &caller.key;
-    let (kind, message) = match grant {
-        Grant::Granted => return None,
-        Grant::MissingPeer => (Kind::MissingPeer, format!("{from} calls {callee}, which does not exist")),
-        Grant::UnknownPort => {
-            let port = call.port.as_ref().map_or_else(|| "a port".to_owned(), wanted);
-            let has = ports(system.get(callee));
-            (Kind::UnknownPort, format!("{from} calls {callee} on {port}, and that has {has}"))
+    let kind = grant.kind()?;
+    let message = match kind {
+        Kind::UnknownPort => {
+            let port = call.port.as_ref().map_or_else(|| "a port".to_owned(), |port| format!("port {port}"));
+            format!("{from} calls {callee} on {port}, and that has {}", ports(system.get(callee)))
         }
-        Grant::PendingConsent => {
-            (Kind::PendingConsent, format!("{from} calls {callee}, whose callers do not name it"))
-        }
+        Kind::PendingConsent => format!("{from} calls {callee}, whose callers do not name it"),
+        _ => format!("{from} calls {callee}, which does not exist"),
     };
     Some(Finding::new(kind, path(caller, callee), message))
-}
-
-fn wanted(port: &PortName) -> String {
-    format!("port {port}")
 }
 
 fn ports(callee: Option<&Service>) -> String {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use petgraph::Direction;
-use petgraph::visit::EdgeRef;
-
+use super::Shape;
 use super::components::Components;
 use crate::graph::finding::{Finding, Kind, Limits, time, way};
 use crate::graph::system::{Node, System};
@@ -18,14 +16,14 @@ struct Longest {
 }
 
 /// One finding for each service, or circle of services, that nobody else waits for.
-pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
-    let required = system.required();
-    let components = Components::new(&required);
+pub(super) fn findings(shape: &Shape<'_>, limits: &Limits) -> Vec<Finding> {
+    let (system, components) = (shape.system, &shape.required);
     let mut longest: BTreeMap<usize, Longest> = BTreeMap::new();
     let mut entered = vec![false; components.list.len()];
     for (at, members) in components.list.iter().enumerate().rev() {
         let mut here = Longest::default();
-        for (from, to, whole) in members.iter().flat_map(|node| calls(system, *node)) {
+        let needs = members.iter().flat_map(|from| system.needs(*from).map(|(to, call)| (*from, to, call)));
+        for (from, to, call) in needs {
             let next = components.of(to);
             if next == at {
                 continue;
@@ -35,20 +33,13 @@ pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
             }
             let calls = longest.get(&next).map_or(0, |next| next.calls) + 1;
             if calls > here.calls {
-                here = Longest { calls, over: Some((from, to, whole)) };
+                here = Longest { calls, over: Some((from, to, call.whole())) };
             }
         }
         longest.insert(at, here);
     }
     let entries = entered.iter().enumerate().filter(|(_, entered)| !**entered).map(|(at, _)| at);
-    entries.filter_map(|at| too_long(system, &components, &longest, at, limits)).collect()
-}
-
-fn calls(system: &System, node: Node) -> impl Iterator<Item = (Node, Node, Option<u64>)> {
-    let edges = system.graph().edges_directed(node, Direction::Outgoing);
-    edges
-        .filter(|edge| !edge.weight().call.optional)
-        .map(|edge| (edge.source(), edge.target(), edge.weight().call.whole()))
+    entries.filter_map(|at| too_long(system, components, &longest, at, limits)).collect()
 }
 
 fn too_long(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use petgraph::algo::kosaraju_scc;
-use petgraph::visit::{GraphBase, IntoNeighborsDirected, IntoNodeIdentifiers, Visitable};
+use petgraph::graph::DiGraph;
 
 use crate::graph::system::Node;
 
@@ -15,10 +15,7 @@ pub(super) struct Components {
 }
 
 impl Components {
-    pub fn new<G>(graph: G) -> Self
-    where
-        G: GraphBase<NodeId = Node> + IntoNeighborsDirected + Visitable + IntoNodeIdentifiers,
-    {
+    pub fn new<E>(graph: &DiGraph<(), E>) -> Self {
         let mut list = kosaraju_scc(graph);
         list.reverse();
         for members in &mut list {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::visit::EdgeRef;
 
+use super::Shape;
 use super::components::Components;
 use crate::graph::finding::{Finding, Kind, way};
 use crate::graph::system::{Calls, Node, System};
@@ -11,24 +12,32 @@ use crate::graph::system::{Calls, Node, System};
 /// Out of each service, whom it reaches in one step.
 pub(super) type Steps = BTreeMap<Node, BTreeSet<Node>>;
 
-pub(super) fn findings(system: &System) -> Vec<Finding> {
-    let graph = system.graph();
-    let calls = steps(graph);
-    let components = Components::new(graph);
-    let mut found = Vec::new();
-    for members in components.list.iter().filter(|members| members.len() > 1) {
-        let Some(circle) = shortest(members, &calls) else { continue };
-        let path = system.keys(circle);
-        let message = format!(
-            "{} services wait for each other in a circle, the shortest way round being {}",
-            members.len(),
-            way(&path)
-        );
-        let finding = Finding::new(Kind::Cycle, path, message).with([("services", members.len() as u64)]);
-        found.push(Finding { services: system.keys(members.iter().copied()), ..finding });
-    }
-    found.extend(loops(system, calls, &components));
-    found
+pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+    let told = |members: &Vec<Node>| {
+        let count = members.len();
+        let tell = |way: String| {
+            format!("{count} services wait for each other in a circle, the shortest way round being {way}")
+        };
+        Some(
+            circle(shape.system, Kind::Cycle, members, &shape.steps, tell)?
+                .with([("services", count as u64)]),
+        )
+    };
+    let circles = shape.circles.list.iter().filter(|members| members.len() > 1);
+    circles.filter_map(told).chain(loops(shape)).collect()
+}
+
+/// A circle, shown by its shortest way round, which `tell` puts into words.
+pub(super) fn circle(
+    system: &System,
+    kind: Kind,
+    members: &[Node],
+    steps: &Steps,
+    tell: impl FnOnce(String) -> String,
+) -> Option<Finding> {
+    let path = system.keys(shortest(members, steps)?);
+    let message = tell(way(&path));
+    Some(Finding { services: system.keys(members.iter().copied()), ..Finding::new(kind, path, message) })
 }
 
 pub(super) fn steps(graph: &Calls) -> Steps {
@@ -40,30 +49,30 @@ pub(super) fn steps(graph: &Calls) -> Steps {
 }
 
 /// Circles that only events close.
-fn loops(system: &System, mut steps: Steps, calls: &Components) -> Vec<Finding> {
+fn loops(shape: &Shape<'_>) -> Vec<Finding> {
+    let system = shape.system;
     let mut all = system.graph().map(|_, ()| (), |_, _| ());
+    let mut steps = shape.steps.clone();
     for event in system.events() {
         if let (Some(from), Some(to)) = (system.node(&event.from), system.node(&event.to)) {
             all.update_edge(from, to, ());
             steps.entry(from).or_default().insert(to);
         }
     }
-    let mut found = Vec::new();
-    for members in Components::new(&all).list.iter().filter(|members| members.len() > 1) {
-        if members.iter().all(|member| members.first().is_some_and(|first| calls.same(*first, *member))) {
-            continue;
-        }
-        let Some(circle) = shortest(members, &steps) else { continue };
-        let path = system.keys(circle);
-        let message = format!("calls and events go round in a circle: {}", way(&path));
-        let finding = Finding::new(Kind::EventLoop, path, message).with([("services", members.len() as u64)]);
-        found.push(Finding { services: system.keys(members.iter().copied()), ..finding });
-    }
-    found
+    let told = |members: &Vec<Node>| {
+        let tell = |way: String| format!("calls and events go round in a circle: {way}");
+        let found = circle(system, Kind::EventLoop, members, &steps, tell)?;
+        Some(found.with([("services", members.len() as u64)]))
+    };
+    let of_calls = |members: &[Node]| {
+        members.first().is_some_and(|first| members.iter().all(|member| shape.circles.same(*first, *member)))
+    };
+    let circles = Components::new(&all).list.into_iter().filter(|members| members.len() > 1);
+    circles.filter(|members| !of_calls(members)).filter_map(|members| told(&members)).collect()
 }
 
 /// The shortest way from one of the members back to it, the first by name among several.
-pub(super) fn shortest(members: &[Node], steps: &Steps) -> Option<Vec<Node>> {
+fn shortest(members: &[Node], steps: &Steps) -> Option<Vec<Node>> {
     let inside: BTreeSet<Node> = members.iter().copied().collect();
     let mut best: Option<Vec<Node>> = None;
     for start in members {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use petgraph::Direction;
 
-use super::timeouts::name;
 use crate::graph::finding::{Finding, Kind, Limits};
 use crate::graph::system::System;
 
@@ -21,7 +20,7 @@ pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
         if count < least {
             continue;
         }
-        let message = format!("{count} of {all} services call {}", name(system, node));
+        let message = format!("{count} of {all} services call {}", system.name(node));
         let finding = Finding::new(Kind::FanInHub, system.keys([node]), message);
         let mut services = system.keys(callers.into_iter().chain([node]));
         services.sort();

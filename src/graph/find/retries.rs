@@ -6,11 +6,12 @@ use petgraph::Direction;
 use petgraph::graph::EdgeReference;
 use petgraph::visit::EdgeRef;
 
+use super::Shape;
 use super::components::Components;
-use super::cycles::{shortest, steps};
-use super::timeouts::name;
+use super::cycles::circle;
 use crate::graph::finding::{Finding, Kind, Limits, Severity, way};
-use crate::graph::system::{Edge, Node, System};
+use crate::graph::model::Call;
+use crate::graph::system::{Node, System};
 
 /// How bad it is at a component.
 #[derive(Clone, Copy, Default)]
@@ -25,20 +26,20 @@ struct Worst {
     load: u64,
 }
 
-pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
-    let components = Components::new(system.graph());
+pub(super) fn findings(shape: &Shape<'_>, limits: &Limits) -> Vec<Finding> {
+    let (system, components) = (shape.system, &shape.circles);
     let mut worst: BTreeMap<usize, Worst> = BTreeMap::new();
     let mut found = Vec::new();
     for (at, members) in components.list.iter().enumerate() {
-        let mut here = arriving(system, &components, members, &worst);
-        let circling = inner(system, &components, members).any(|edge| edge.weight().call.attempts > 1);
+        let mut here = arriving(system, components, members, &worst);
+        let circling = inner(system, components, members).any(|edge| edge.weight().attempts > 1);
         if circling {
             // What is behind it has no bound either, and that is told here.
             here.attempts = None;
-            found.push(unbounded(system, members));
+            found.extend(unbounded(shape, members));
         }
         worst.insert(at, here);
-        found.extend(amplified(system, &components, &worst, at, limits));
+        found.extend(amplified(system, components, &worst, at, limits));
     }
     found
 }
@@ -47,7 +48,7 @@ fn inner<'s>(
     system: &'s System,
     components: &'s Components,
     members: &'s [Node],
-) -> impl Iterator<Item = EdgeReference<'s, Edge>> {
+) -> impl Iterator<Item = EdgeReference<'s, Call>> {
     let out = members.iter().flat_map(|node| system.graph().edges_directed(*node, Direction::Outgoing));
     out.filter(|edge| components.same(edge.source(), edge.target()))
 }
@@ -64,7 +65,7 @@ fn arriving(
     let mut reached = false;
     for edge in edges.filter(|edge| !components.same(edge.source(), edge.target())) {
         let before = worst.get(&components.of(edge.source())).copied().unwrap_or_default();
-        let tries = edge.weight().call.attempts;
+        let tries = edge.weight().attempts;
         let attempts = before.attempts.map(|attempts| attempts.saturating_mul(tries));
         let retried = before.retried + u64::from(tries > 1);
         let load = here.load.saturating_add(before.load.saturating_mul(tries));
@@ -80,12 +81,11 @@ fn arriving(
     if reached { here } else { Worst { attempts: Some(1), load: 1, ..Worst::default() } }
 }
 
-fn unbounded(system: &System, members: &[Node]) -> Finding {
-    let circle = system.keys(shortest(members, &steps(system.graph())).unwrap_or_default());
-    let message =
-        format!("attempts without bound in a circle of {} services: {}", members.len(), way(&circle));
-    let finding = Finding::new(Kind::RetryAmplification, circle, message).severe(Severity::Error);
-    Finding { services: system.keys(members.iter().copied()), ..finding }
+fn unbounded(shape: &Shape<'_>, members: &[Node]) -> Option<Finding> {
+    let count = members.len();
+    let tell = |way: String| format!("attempts without bound in a circle of {count} services: {way}");
+    let found = circle(shape.system, Kind::RetryAmplification, members, &shape.steps, tell)?;
+    Some(found.severe(Severity::Error))
 }
 
 /// Told where the number grows: who is called once by an amplified service has nothing to add to it.
@@ -103,7 +103,7 @@ fn amplified(
     }
     let path = system.keys(trace(components, worst, at));
     let message =
-        format!("one request may become {attempts} attempts at {}: {}", name(system, last), way(&path));
+        format!("one request may become {attempts} attempts at {}: {}", system.name(last), way(&path));
     let severe = attempts >= limits.amplification_error;
     let numbers = [("attempts", attempts), ("load", here.load)];
     let finding = Finding::new(Kind::RetryAmplification, path, message).with(numbers);

@@ -9,7 +9,7 @@ use crate::graph::system::{Node, System};
 pub(super) fn findings(system: &System) -> Vec<Finding> {
     let mut found = Vec::new();
     for edge in system.graph().edge_references() {
-        let (from, to, call) = (edge.source(), edge.target(), &edge.weight().call);
+        let (from, to, call) = (edge.source(), edge.target(), edge.weight());
         found.extend(unusable(system, from, to, call));
         if !call.optional {
             found.extend(inverted(system, from, to, call));
@@ -25,13 +25,13 @@ fn inverted(system: &System, from: Node, to: Node, call: &Call) -> Option<Findin
     // The first by name among the slowest.
     let (slowest, longest) = known().max_by_key(|(next, whole)| (*whole, std::cmp::Reverse(*next)))?;
     let sum = known().fold(0_u64, |sum, (_, whole)| sum.saturating_add(whole));
-    let [caller, callee] = [from, to].map(|node| name(system, node));
+    let [caller, callee] = [from, to].map(|node| system.name(node));
     if attempt < longest {
         let message = format!(
             "{caller} waits {} for {callee}, which itself may wait {} for {}",
             time(attempt),
             time(longest),
-            name(system, slowest)
+            system.name(slowest)
         );
         let path = system.keys([from, to, slowest]);
         let numbers = [("attemptMilliseconds", attempt), ("calleeMilliseconds", longest)];
@@ -58,8 +58,8 @@ fn unusable(system: &System, from: Node, to: Node, call: &Call) -> Option<Findin
     }
     let message = format!(
         "{} gives {} {} in all, and {} attempts of {} take {}",
-        name(system, from),
-        name(system, to),
+        system.name(from),
+        system.name(to),
         time(timeout),
         call.attempts,
         time(each),
@@ -67,8 +67,4 @@ fn unusable(system: &System, from: Node, to: Node, call: &Call) -> Option<Findin
     );
     let numbers = [("timeoutMilliseconds", timeout), ("attemptsMilliseconds", wanted)];
     Some(Finding::new(Kind::RetryBudgetUnusable, system.keys([from, to]), message).with(numbers))
-}
-
-pub(super) fn name(system: &System, node: Node) -> String {
-    system.service(node).map(|service| service.key.to_string()).unwrap_or_default()
 }

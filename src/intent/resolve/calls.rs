@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Inputs;
-use crate::api::calls::{Call as Line, External, Labelled, Workload};
+use crate::api::calls::{Call as Line, Caller, External, Labelled, Workload};
 use crate::intent::calls::{Call, Key, PortName, Target};
 use crate::intent::duration;
 use crate::kafka::consent::Consent;
@@ -62,9 +62,10 @@ pub(in crate::intent) fn milliseconds(text: &str) -> Option<u64> {
 
 /// Pods that are let in by their labels are no services, and so not among them.
 pub(super) fn callers(inputs: &Inputs<'_>) -> Consent {
-    let Some(given) = &inputs.spec.callers else { return Consent::OwnNamespace };
-    let namespace = |of: Option<&String>| of.map_or(inputs.namespace(), String::as_str).to_owned();
-    let named =
-        given.iter().filter_map(|caller| Some((namespace(caller.namespace.as_ref()), caller.name.clone()?)));
-    Consent::Services(named.collect())
+    let given = inputs.spec.callers.as_deref();
+    Consent::of(given.map(|given| given.iter().filter_map(named)), inputs.namespace())
+}
+
+fn named(caller: &Caller) -> Option<(Option<&String>, &String)> {
+    Some((caller.namespace.as_ref(), caller.name.as_ref()?))
 }

@@ -126,14 +126,11 @@ fn seconds(text: &str) -> Option<i64> {
 
 fn topic(given: &Topic, template: &Template<'_>, class: &ClassKafka, namespace: &str) -> TopicIntent {
     let defaults = class.defaults.as_ref();
-    let consent = |peers: Option<&Vec<Peer>>| match peers {
-        None => Consent::OwnNamespace,
-        Some(peers) => {
-            let key = |peer: &Peer| {
-                (peer.namespace.clone().unwrap_or_else(|| namespace.to_owned()), peer.name.clone())
-            };
-            Consent::Services(peers.iter().map(key).collect())
-        }
+    let consent = |peers: Option<&Vec<Peer>>| {
+        Consent::of(
+            peers.map(|peers| peers.iter().map(|peer| (peer.namespace.as_ref(), &peer.name))),
+            namespace,
+        )
     };
     TopicIntent {
         name: given.name.clone(),

@@ -446,9 +446,7 @@ impl Objects {
         let value = secret.and_then(|secret| secret.data?.remove(key));
         Ok(value.and_then(|value| String::from_utf8(value.0).ok()).filter(|text| !text.is_empty()))
     }
-}
 
-impl Objects {
     /// Which version of a Secret of Strimzi's namespace is there.
     ///
     /// # Errors
