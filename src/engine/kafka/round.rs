@@ -1,8 +1,6 @@
 //! One batch of topics: look, decide, record, send, look again. The ledger is written before the broker,
 //! so that what was sent is known even when no answer comes. One bad topic never fails its neighbours.
 
-mod exists;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,6 +27,8 @@ pub struct Item {
     pub claims: Vec<(Key, Declared)>,
     /// The broker has said that it created it, and has not shown it since.
     pub made: Option<Made>,
+    /// The broker has said that it exists, and has not shown it since.
+    pub doubt: Option<Doubt>,
     /// It was refused before: ask whether it can be created before anything is recorded.
     pub careful: bool,
     /// It was as declared when it was last looked at: what differs now was changed by somebody.
@@ -42,6 +42,18 @@ pub struct Item {
 pub struct Made {
     /// Whether it was there before.
     pub again: bool,
+}
+
+/// A creation that was answered with "it exists", though the topic was absent a moment before: either
+/// somebody else was faster, or the request was carried out and sent again. Brokers pass it on to the
+/// controller and repeat it when that changes, and a controller that steps down may say "not done" of what
+/// its successor then carries out. What shows then and is exactly as it was asked for counts as ours, though
+/// not as certainly created by us: it is never deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    asked: NewTopic,
+    /// What the ledger goes back to when it is somebody else's.
+    before: Option<Recorded>,
 }
 
 /// What became of one topic.
@@ -70,7 +82,7 @@ pub struct Round<'a> {
 struct Work {
     key: Key,
     declared: Declared,
-    /// As the ledger had it when the batch began.
+    /// As the ledger had it when the batch began, or before a creation that proved to be somebody else's.
     before: Option<Recorded>,
     /// As the ledger has it now.
     stored: Option<Recorded>,
@@ -83,6 +95,8 @@ struct Work {
     sent: bool,
     /// The outcome is not known yet.
     open: bool,
+    /// What was asked for was made by somebody else: the record of it has to go.
+    foreign: bool,
 }
 
 type Items = BTreeMap<String, Item>;
@@ -103,6 +117,7 @@ impl Round<'_> {
         self.grow(items, &mut works).await?;
         self.alter(items, &mut works).await?;
         self.settle(items, &mut works).await?;
+        self.disown(&mut works).await?;
         self.record(&mut works).await?;
         self.hear(&mut works).await?;
         Ok(works.into_iter().map(|(name, work)| (name.clone(), outcome(&name, work, items))).collect())
@@ -157,6 +172,13 @@ impl Round<'_> {
             let what = if made.again { Happened::Recreated } else { Happened::Created };
             item.news.push((work.key.clone(), News { topic: topic.name.clone(), what }));
         }
+        if let Some(topic) = &work.have
+            && let Some(doubt) = item.doubt.take().filter(|doubt| !doubt.asked.is(topic))
+        {
+            work.foreign = true;
+            work.record.clone_from(&doubt.before);
+            work.before = doubt.before;
+        }
         if work.record.is_none()
             && work.declared.management != Management::Observe
             && let Some(id) = self.elsewhere(&work.declared).await?
@@ -183,9 +205,10 @@ impl Round<'_> {
     }
 
     /// Topics that were refused before are asked about first: each attempt would else be two writes of
-    /// the ledger.
+    /// the ledger. A creation that has begun is recorded already.
     async fn ask_first(&self, items: &Items, works: &mut Works) -> Result<(), Trouble> {
-        let careful = |name: &String| items.get(name).is_some_and(|item| item.careful);
+        let begun = |name: &String| works.get(name).is_some_and(Work::has_begun);
+        let careful = |name: &String| items.get(name).is_some_and(|item| item.careful) && !begun(name);
         let asked: Vec<NewTopic> =
             creations(works).into_iter().filter(|(name, _)| careful(name)).map(|(_, new)| new).collect();
         if asked.is_empty() {
@@ -235,20 +258,28 @@ impl Round<'_> {
         }
         may_write(self.fence)?;
         let answers = self.broker.create(&new, false).await.map_err(|error| trouble(&error))?;
-        let ours = self.made_by_us(&new, &answers).await?;
         let mut undo = BTreeMap::new();
-        for (name, answer) in names.into_iter().zip(answers) {
+        for ((name, asked), answer) in names.into_iter().zip(new).zip(answers) {
             let (Some(work), Some(item)) = (works.get_mut(&name), items.get_mut(&name)) else { continue };
             work.sent = true;
-            // A creation whose outcome was unknown may have come true in the meantime.
-            let begun = work.before.as_ref().is_some_and(|record| record.id.is_empty());
             match answer {
                 Ok(()) => {
                     let again = work.decision.surprises.contains(&Surprise::Deleted);
                     item.made.get_or_insert(Made { again });
+                    item.doubt = None;
                 }
                 Err(BrokerError::Unknown(_)) => work.open = true,
-                Err(BrokerError::Exists) if begun || ours.contains(&name) => work.open = true,
+                // A creation whose outcome was unknown may have come true in the meantime.
+                Err(BrokerError::Exists) if work.has_begun() => work.open = true,
+                Err(BrokerError::Exists) => {
+                    work.open = true;
+                    item.doubt = Some(Doubt { asked, before: work.before.clone() });
+                }
+                // It was not done for now, as far as this broker knows.
+                Err(error @ BrokerError::Unreachable(_)) => {
+                    work.refuse(&error);
+                    work.sent = false;
+                }
                 Err(error) => {
                     work.refuse(&error);
                     (work.sent, item.made) = (false, None);
@@ -256,6 +287,14 @@ impl Round<'_> {
                 }
             }
         }
+        self.undo(undo, works).await
+    }
+
+    /// What turned out to be somebody else's leaves the ledger.
+    async fn disown(&self, works: &mut Works) -> Result<(), Trouble> {
+        let back = |work: &Work| Edit { from: work.stored.clone(), to: work.before.clone() };
+        let undo = works.iter().filter(|(_, work)| work.foreign && work.decision.record.is_none());
+        let undo = undo.map(|(name, work)| (name.clone(), back(work))).collect();
         self.undo(undo, works).await
     }
 
@@ -424,7 +463,13 @@ impl Work {
             trouble,
             sent: false,
             open: false,
+            foreign: false,
         }
+    }
+
+    /// An earlier batch has recorded the creation, and nobody has seen the topic since.
+    fn has_begun(&self) -> bool {
+        self.before.as_ref().is_some_and(|record| record.id.is_empty())
     }
 
     fn refuse(&mut self, error: &BrokerError) {

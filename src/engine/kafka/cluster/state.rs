@@ -14,7 +14,7 @@ use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::kafka::Settings;
 use crate::engine::kafka::accounts::{self, Duties};
 use crate::engine::kafka::letting::{Leaving, Let};
-use crate::engine::kafka::round::{Item, Made, Outcome};
+use crate::engine::kafka::round::{Doubt, Item, Made, Outcome};
 use crate::engine::kafka::strimzi::{Heard, Strimzi};
 use crate::engine::kafka::trouble::{OUTAGE, jittered, pace};
 use crate::engine::live::Key;
@@ -68,6 +68,7 @@ pub(super) struct Topic {
     pub(super) due: Option<Instant>,
     pub(super) failures: u32,
     pub(super) made: Option<Made>,
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// The cluster as a whole does not work.
@@ -238,6 +239,7 @@ impl State {
                 let item = Item {
                     claims: sorted(&topic.claims),
                     made: topic.made,
+                    doubt: topic.doubt.take(),
                     careful: topic.failures > 0,
                     settled: topic.claims.keys().any(|key| is_settled(views, key, name)),
                     news: Vec::new(),
@@ -260,13 +262,13 @@ impl State {
         let Batch { items, leaving, duties, departing, tidies, .. } = batch;
         let mut told = HashSet::new();
         let names: Vec<String> = items.keys().cloned().collect();
-        for (name, item) in &items {
-            if let Some(topic) = self.topics.get_mut(name) {
-                topic.made = item.made;
+        for (name, item) in items {
+            if let Some(topic) = self.topics.get_mut(&name) {
+                (topic.made, topic.doubt) = (item.made, item.doubt);
             }
-        }
-        for (key, news) in items.into_values().flat_map(|item| item.news) {
-            self.tell(&mut told, key, news);
+            for (key, news) in item.news {
+                self.tell(&mut told, key, news);
+            }
         }
         match worked {
             Ok(worked) => {

@@ -155,16 +155,16 @@ fn of_code(code: Code, text: String, effect: Effect) -> BrokerError {
         | Code::UnsupportedEndpointType
         | Code::MismatchedEndpointType => BrokerError::Unsupported(text),
         Code::ThrottlingQuotaExceeded => BrokerError::Throttled(text),
-        Code::NotController
-        | Code::BrokerNotAvailable
+        Code::BrokerNotAvailable
         | Code::LeaderNotAvailable
         | Code::NotLeaderForPartition
         | Code::CoordinatorNotAvailable
         | Code::CoordinatorLoadInProgress
         | Code::NotCoordinator
         | Code::RebootstrapRequired => BrokerError::Unreachable(text),
-        // The broker gave up waiting for the controller, or lost it: what it passed on may be done.
-        Code::RequestTimedOut | Code::NetworkException => match effect {
+        // The broker gave up waiting for the controller, or lost it: what it passed on may be done. So may be
+        // what a controller had begun when it stopped to be one: its successor carries it on.
+        Code::RequestTimedOut | Code::NetworkException | Code::NotController => match effect {
             Effect::Read => BrokerError::Unreachable(text),
             Effect::Write => BrokerError::Unknown(text),
         },

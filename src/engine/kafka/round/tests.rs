@@ -181,6 +181,67 @@ async fn a_creation_that_was_carried_out_twice_is_ours_but_never_deleted() {
     assert!(!record.created && record.id == "id1", "{record:?}");
 }
 
+/// A controller that stops to be one says "not done" of what its successor carries out.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_answered_as_not_done_and_is_done_later_is_ours_but_never_deleted() {
+    let mut scene = Scene::new(&[topic("a")]);
+    let not_now = BrokerError::Unreachable("this is not the correct controller".into());
+    scene.broker.cluster().creations.push_back((not_now, true));
+    let (outcomes, _) = scene.round().await;
+    assert_eq!(outcomes["a"].failure, Some(Reason::BrokerUnreachable));
+    let (outcomes, _) = scene.round().await;
+    assert_eq!((view(&outcomes, "a").obstacles.clone(), outcomes["a"].failure), (vec![], None));
+    let record = scene.record("a").await.unwrap();
+    assert!(!record.created && record.id == "id1", "{record:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_and_shows_late_is_judged_when_it_shows() {
+    let foreign = NewTopic { name: "a".into(), partitions: Some(7), ..NewTopic::default() };
+    for overtakes in [None, Some(foreign)] {
+        let is_foreign = overtakes.is_some();
+        let mut scene = Scene::new(&[topic("a")]);
+        if is_foreign {
+            scene.broker.cluster().overtakes = overtakes;
+        } else {
+            scene.broker.cluster().creations.push_back((BrokerError::Exists, true));
+        }
+        scene.broker.cluster().blind = 20;
+        for careful in [false, true] {
+            scene.items.get_mut("a").unwrap().careful = careful;
+            let (outcomes, _) = scene.round().await;
+            assert_eq!(outcomes["a"].failure, Some(Reason::Progressing), "{careful}");
+            assert_eq!(view(&outcomes, "a").obstacles, [], "nobody knows yet");
+            scene.broker.cluster().blind = 20;
+        }
+        scene.broker.cluster().blind = 0;
+        let (outcomes, news) = scene.round().await;
+        assert_eq!((outcomes["a"].failure, news), (None, vec![]));
+        let record = scene.record("a").await;
+        if is_foreign {
+            assert_eq!(view(&outcomes, "a").obstacles, [Obstacle::ExistsUnmanaged]);
+            assert_eq!(record, None);
+        } else {
+            assert_eq!(view(&outcomes, "a").obstacles, []);
+            assert!(record.is_some_and(|record| !record.created && record.id == "id1"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_has_begun_is_not_asked_about_again() {
+    let mut scene = Scene::new(&[topic("a")]);
+    scene.broker.cluster().creations.push_back((BrokerError::Unknown("no answer".into()), true));
+    scene.broker.cluster().blind = 20;
+    scene.round().await;
+    scene.broker.calls();
+    scene.broker.cluster().blind = 1;
+    scene.items.get_mut("a").unwrap().careful = true;
+    let (outcomes, _) = scene.round().await;
+    assert_eq!((view(&outcomes, "a").obstacles.clone(), outcomes["a"].failure), (vec![], None));
+    assert_eq!(scene.broker.calls(), ["describe a", "create a", "describe a"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_topic_leaves_no_record_and_is_asked_about_before_the_next_attempt() {
     let bad = Declared { replication_factor: Some(3), ..topic("bad") };

@@ -28,7 +28,7 @@ const TABLE: [(i16, &str); 34] = [
     (38, "InvalidReplication"),
     (39, "InvalidReplication"),
     (40, "InvalidConfig"),
-    (41, "Unreachable"),
+    (41, "Unknown"),
     (44, "PolicyViolation"),
     (53, "NotAuthorized"),
     (54, "Unsupported"),
@@ -59,7 +59,7 @@ fn every_code_has_its_meaning() {
 
 #[test]
 fn a_broker_that_gave_up_waiting_leaves_only_a_change_in_doubt() {
-    for code in [Code::RequestTimedOut, Code::NetworkException] {
+    for code in [Code::RequestTimedOut, Code::NetworkException, Code::NotController] {
         assert_eq!(name(&of_code(code, "text".into(), Effect::Read)), "Unreachable");
         assert_eq!(name(&of_code(code, "text".into(), Effect::Write)), "Unknown");
     }
