@@ -47,6 +47,7 @@ async fn a_minute_without_a_broker_under_load_loses_and_doubles_no_change() {
         if gone.elapsed() > SILENCE && proxy.weather() == Weather::BlackHole {
             // What the network still held goes with the broker.
             kafka.kill(0);
+            proxy.cut();
             proxy.set(Weather::Fair);
         }
     }

@@ -230,9 +230,11 @@ async fn connection(client: &mut TcpStream, shared: &Shared) -> End {
     let (from_client, to_client) = client.split();
     let (from_broker, to_broker) = broker.split();
     tokio::select! {
+        biased;
+        // Nothing that was held back goes through any more.
+        _ = cuts.changed() => End::Reset,
         end = requests(from_client, to_broker, shared, &lost) => end,
         end = answers(from_broker, to_client, shared, &lost) => end,
-        _ = cuts.changed() => End::Reset,
     }
 }
 
