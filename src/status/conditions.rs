@@ -96,18 +96,21 @@ fn accepted(facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// The first violation, and how many more there are.
+/// Most violations that a message tells, as far as there is room for them.
+const VIOLATIONS: usize = 3;
+
+/// The first violations, and how many more there are.
 pub(super) fn violation(violations: &[Violation]) -> Verdict {
     let Some(first) = violations.first() else {
         return Verdict::new(Truth::False, Reason::InvalidSpec, "The spec is not valid.");
     };
     // Room for the count is kept even when the first message is longer than a condition may be.
-    let text = format!("{}: {}", first.field, first.message);
-    let mut message = text::cut(&text, text::MESSAGE_BYTES - 32);
-    if violations.len() > 1 {
-        message.push_str(&format!(" (and {} more)", violations.len() - 1));
-    }
-    Verdict::new(Truth::False, first.reason, message)
+    let room = text::MESSAGE_BYTES - 32;
+    let told = |one: &Violation| text::cut(&format!("{}: {}", one.field, one.message), room);
+    let told: Vec<String> = violations.iter().map(told).collect();
+    let length = |shown: usize| told.iter().take(shown).map(|one| one.len() + 2).sum::<usize>();
+    let shown = (1..=VIOLATIONS).rev().find(|shown| length(*shown) <= room).unwrap_or(1);
+    Verdict::new(Truth::False, first.reason, text::list(&told, shown, "; "))
 }
 
 fn applied(facts: &Facts<'_>) -> Verdict {

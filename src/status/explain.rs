@@ -91,7 +91,8 @@ pub fn explain(seen: &Surroundings, now: Timestamp) -> Explanation {
         }
     }
     sentences.retain(|sentence| !sentence.is_empty());
-    Explanation { ready, title, sentences, branches: nodes::all(seen, now) }
+    let branches = nodes::all(seen, &sentences, now);
+    Explanation { ready, title, sentences, branches }
 }
 
 /// The operator's own judgement of the pods as they are now.

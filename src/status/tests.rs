@@ -311,7 +311,7 @@ fn an_invalid_spec_keeps_what_is_recorded() {
     world.object.metadata.generation = Some(3);
     world.hash = None;
     for reason in [Reason::InvalidSpec, Reason::ClassNotFound, Reason::GuardrailViolated] {
-        world.intent = Err(vec![violation(reason), violation(reason), violation(reason)]);
+        world.intent = Err(vec![violation(reason), violation(reason), violation(reason), violation(reason)]);
         let status = world.compute();
         let word = reason.as_str();
         assert_conditions(
@@ -324,7 +324,8 @@ fn an_invalid_spec_keeps_what_is_recorded() {
                 ("Reconciling", "-"),
             ],
         );
-        let expected = "spec.port: must be between 1 and 65535 (and 2 more)";
+        let one = "spec.port: must be between 1 and 65535";
+        let expected = format!("{one}; {one}; {one} (and 1 more)");
         assert_eq!(condition(&status, "Accepted").message, expected);
         assert_eq!(status.observed_generation, Some(3));
         assert_eq!(

@@ -1,10 +1,13 @@
 //! The branches of the tree.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Surroundings, Warning};
 use crate::api::status::TopicState;
+use crate::status::facts::find;
 use crate::status::text::{self, quote};
 use crate::status::views::{ContainerView, PodView};
 
@@ -33,9 +36,10 @@ impl Node {
     }
 }
 
-/// Conditions, topics, children with pods, and what could not be read.
-pub(super) fn all(seen: &Surroundings, now: Timestamp) -> Vec<Node> {
-    let mut branches = vec![conditions(seen, now), children(seen, now)];
+/// Conditions, topics, children with pods, and what could not be read. What the sentences tell is not told
+/// again.
+pub(super) fn all(seen: &Surroundings, sentences: &[String], now: Timestamp) -> Vec<Node> {
+    let mut branches = vec![conditions(seen, sentences, now), children(seen, now)];
     branches.extend(topics(seen));
     if !seen.unread.is_empty() {
         let lines = seen.unread.iter().map(|line| Node::new(None, line.clone())).collect();
@@ -45,15 +49,16 @@ pub(super) fn all(seen: &Surroundings, now: Timestamp) -> Vec<Node> {
     branches
 }
 
-fn conditions(seen: &Surroundings, now: Timestamp) -> Node {
+fn conditions(seen: &Surroundings, sentences: &[String], now: Timestamp) -> Node {
     let conditions = seen.object.status.iter().flat_map(|status| &status.conditions);
     let name = seen.object.metadata.name.as_deref().unwrap_or_default();
-    let mut lines: Vec<Node> = conditions.map(|one| condition(one, now)).collect();
+    let mut told = sentences.iter().map(String::as_str).collect();
+    let mut lines: Vec<Node> = conditions.map(|one| condition(one, &mut told, now)).collect();
     lines.extend(warnings(seen, "Microservice", name, now));
     Node::new(None, "conditions".to_owned()).with(lines)
 }
 
-fn condition(condition: &Condition, now: Timestamp) -> Node {
+fn condition<'c>(condition: &'c Condition, told: &mut BTreeSet<&'c str>, now: Timestamp) -> Node {
     let Condition { type_, status, reason, message, last_transition_time, .. } = condition;
     let good = match type_.as_str() {
         "Reconciling" | "Stalled" => status != "True",
@@ -61,7 +66,8 @@ fn condition(condition: &Condition, now: Timestamp) -> Node {
     };
     let since = age(last_transition_time.0, now);
     let head = format!("{type_}={status} {reason}, for {since}");
-    Node::new(good, if good { head } else { format!("{head}: {message}") })
+    let says = !good && told.insert(message);
+    Node::new(good, if says { format!("{head}: {message}") } else { head })
 }
 
 fn children(seen: &Surroundings, now: Timestamp) -> Node {
@@ -159,12 +165,21 @@ fn warnings(seen: &Surroundings, kind: &str, name: &str, now: Timestamp) -> Vec<
     let mut own: Vec<&Warning> =
         seen.warnings.iter().filter(|warning| warning.kind == kind && warning.name == name).collect();
     own.sort_by_key(|warning| std::cmp::Reverse(warning.last));
+    let ready_since = ready_since(seen);
     let line = |warning: &&Warning| {
         let Warning { reason, message, count, last, .. } = warning;
         let times = if *count > 1 { format!(", {count} times") } else { String::new() };
-        Node::new(false, format!("Warning {reason}, {} ago{times}: {}", age(*last, now), quote(message)))
+        // What was before it became Ready is history.
+        let good = Some(false).filter(|_| ready_since.is_none_or(|since| *last > since));
+        Node::new(good, format!("Warning {reason}, {} ago{times}: {}", age(*last, now), quote(message)))
     };
     own.iter().take(WARNINGS).map(line).collect()
+}
+
+/// Since when it has been Ready, if it is.
+fn ready_since(seen: &Surroundings) -> Option<Timestamp> {
+    let ready = find(seen.object.status.as_ref().map_or(&[], |status| &status.conditions), "Ready");
+    ready.filter(|ready| ready.status == "True").map(|ready| ready.last_transition_time.0)
 }
 
 fn topics(seen: &Surroundings) -> Option<Node> {

@@ -100,7 +100,7 @@ fn the_way_from_the_condition_to_the_container_is_shown() {
     lines(&told.branches, 0, &mut shown);
     let expected = [
         " conditions".to_owned(),
-        format!("  -Ready=False ImagePullFailed, for 1m30s: {CAUSE}"),
+        "  -Ready=False ImagePullFailed, for 1m30s".to_owned(),
         "  +Accepted=True Accepted, for 1m30s".to_owned(),
         " children".to_owned(),
         "  +Service orders".to_owned(),
@@ -144,4 +144,12 @@ fn what_is_ready_is_said_to_be() {
     assert!(told.ready);
     assert_eq!(told.title, "Microservice shop/orders is Ready: Ready");
     assert_eq!(told.sentences, ["All is well."]);
+    // It has been Ready for 90 seconds.
+    for (ago, good) in [(20, Some(false)), (100, None)] {
+        seen.warnings[0].kind = "Microservice".to_owned();
+        seen.warnings[0].name = "orders".to_owned();
+        seen.warnings[0].last = now() - std::time::Duration::from_secs(ago);
+        let told = explain(&seen, now());
+        assert_eq!(told.branches[0].inner.last().unwrap().good, good, "{ago} seconds ago: {told:?}");
+    }
 }
