@@ -130,8 +130,7 @@ impl Found {
 
     fn node(&mut self, path: &str, schema: &JSONSchemaProps, value: &Value) {
         if !has_type(schema, value) {
-            let expected = schema.type_.as_deref().unwrap_or("integer or string");
-            return self.blocking(path, format!("Invalid value: must be of type {expected}"));
+            return self.blocking(path, wrong_type(schema, value));
         }
         if let Some(allowed) = &schema.enum_
             && !allowed.iter().any(|allowed| allowed.0 == *value)
@@ -210,6 +209,27 @@ impl Found {
             self.blocking(&format!("{path}.{name}"), "Required value".into());
         }
     }
+}
+
+/// Which type is expected, how that is written where it is not plain, and what is there.
+fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> String {
+    let expected = schema.type_.as_deref().unwrap_or("integer or string");
+    let form = match expected {
+        "array" => " (a list: each item on a line that begins with \"- \")",
+        "object" => " (fields, each on a line of its own: \"name: value\")",
+        "string" => " (a text: in quotes when it looks like a number, a date or a word such as yes)",
+        _ => "",
+    };
+    let given = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    format!("Invalid value: must be of type {expected}{form}, and it is {given}")
 }
 
 /// Of a field that the schema does not know, with the one that may have been meant.

@@ -168,3 +168,23 @@ fn a_field_that_may_have_been_meant_is_named() {
     assert_eq!(said("sidecar"), "unknown field: write sidecars, or remove it");
     assert_eq!(said("nothingOfTheKind"), "unknown field: remove it");
 }
+
+#[test]
+fn a_wrong_type_is_told_with_its_form_and_what_is_there() {
+    let said = |spec: serde_json::Value| {
+        let object = json!({
+            "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+            "metadata": {"name": "a"}, "spec": spec,
+        });
+        let [found] = validate(&object).try_into().unwrap();
+        (found.path, found.message)
+    };
+    let (path, message) = said(json!({"image": "a:1", "env": {"A": "b"}}));
+    assert_eq!(path, "spec.env");
+    assert!(message.contains("type array (a list:") && message.ends_with("and it is object"), "{message}");
+    let (path, message) = said(json!({"image": "a:1", "replicas": 1.5}));
+    assert_eq!(
+        (path.as_str(), message.as_str()),
+        ("spec.replicas", "Invalid value: must be of type integer, and it is number",)
+    );
+}
