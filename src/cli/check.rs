@@ -9,6 +9,7 @@ mod topics;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 pub use output::{Format, print};
@@ -82,10 +83,10 @@ pub fn examine(inputs: &Inputs) -> Examined {
     let mut seen = BTreeSet::new();
     let mut checked = Vec::new();
     let mut findings: Vec<Finding> = inputs.unreadable.iter().map(unreadable).collect();
-    let mut objects = 0;
-    for document in inputs.documents.iter().filter(|document| is_ours(document)) {
-        objects += 1;
-        match judge(inputs, &classes, document) {
+    let ours: Vec<&Document> = inputs.documents.iter().filter(|document| is_ours(document)).collect();
+    let judged: Vec<_> = ours.par_iter().map(|document| judge(inputs, &classes, document)).collect();
+    for (document, judged) in ours.iter().zip(judged) {
+        match judged {
             Ok(service) => checked.extend(service),
             Err(wrong) => findings.extend(wrong),
         }
@@ -95,7 +96,11 @@ pub fn examine(inputs: &Inputs) -> Examined {
     findings.extend(data::findings(inputs, &checked));
     let order = inputs.order();
     findings.sort_by_key(|finding| (order.get(finding.path.as_str()), finding.at));
-    Examined { findings, intents: checked.into_iter().map(|service| service.intent).collect(), objects }
+    Examined {
+        findings,
+        intents: checked.into_iter().map(|service| service.intent).collect(),
+        objects: ours.len(),
+    }
 }
 
 fn unreadable(one: &Unreadable) -> Finding {

@@ -6,11 +6,12 @@ mod live;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Error;
-use super::yaml::{self, Marks, Position};
+use super::yaml::{self, Marks, Position, Trouble};
 use crate::api::{API_VERSION, GROUP, LABEL_CLASS, Microservice, MicroserviceClass};
 use crate::intent::Observed;
 
@@ -30,6 +31,9 @@ impl Default for Settings {
         Self { namespace: "default".to_owned(), class: None, recursive: false }
     }
 }
+
+/// What a text holds.
+type Read = Result<Vec<(Value, Marks)>, Trouble>;
 
 /// One object and where it stands.
 #[derive(Clone, Debug)]
@@ -80,10 +84,13 @@ impl Inputs {
     /// The first path that cannot be read, or a class that is not among the files.
     pub fn read(paths: &[String], settings: Settings) -> Result<Self, Error> {
         let mut inputs = Self::new(settings);
+        let mut texts = Vec::new();
         for path in paths {
-            for (name, text) in files::read(path, inputs.settings.recursive)? {
-                inputs.add(&name, &text);
-            }
+            texts.extend(files::read(path, inputs.settings.recursive)?);
+        }
+        let read: Vec<Read> = texts.par_iter().map(|(_, text)| yaml::read(text)).collect();
+        for ((path, _), read) in texts.iter().zip(read) {
+            inputs.put(path, read);
         }
         let known =
             |class: &String| inputs.classes().iter().any(|one| one.metadata.name.as_ref() == Some(class));
@@ -101,9 +108,13 @@ impl Inputs {
 
     /// Adds the documents of a text.
     pub fn add(&mut self, path: &str, text: &str) {
+        self.put(path, yaml::read(text));
+    }
+
+    fn put(&mut self, path: &str, read: Read) {
         let path: Arc<str> = path.into();
         self.paths.push(path.clone());
-        match yaml::read(text) {
+        match read {
             Ok(documents) => documents.into_iter().for_each(|(value, marks)| self.take(&path, value, marks)),
             Err(trouble) => {
                 self.unreadable.push(Unreadable { path, at: trouble.at, message: trouble.message });
