@@ -9,6 +9,17 @@ what=${1:-all}
 # at others: PROPTEST_RNG_SEED=$RANDOM make test-unit
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
+# A real node, or one in the cluster that somebody offers. Where there is neither nothing is skipped in
+# silence: what was not run is not proven.
+real_node() {
+  [ -z "${TEST_KUBECONFIG:-}" ] || return 0
+  [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && return 0
+  echo "$what runs real pods: that needs root on Linux (namespaces, mounts and cgroups of its own; nothing on the host is
+changed), or a cluster for tests in TEST_KUBECONFIG, for example of kind: see CONTRIBUTING.md, \"Real pods\"" >&2
+  return 1
+}
+case $what in e2e* | availability) real_node || exit 1 ;; esac
+
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || scripts/toolchain.sh go || exit 1
 case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
@@ -92,6 +103,10 @@ e2e() { # TEST TARGET
   step "end-to-end tests: $1" cargo test --quiet --locked --no-fail-fast --test "$1" -- --test-threads 1
 }
 
+# A cluster that somebody offers has nodes of its own.
+real=(node-tools "$TOOLS/kafka")
+[ -z "${TEST_KUBECONFIG:-}" ] || real=("$TOOLS/cluster" "$TOOLS/shop" "$TOOLS/kafka")
+
 case $what in
   unit) unit ;;
   cluster)
@@ -105,18 +120,18 @@ case $what in
     kafka
     ;;
   e2e-fast)
-    build_tools node-tools "$TOOLS/kafka"
+    build_tools "${real[@]}"
     await_tools
     e2e e2e
     ;;
   e2e)
-    build_tools node-tools metrics-tools "$TOOLS/kafka"
+    build_tools "${real[@]}" metrics-tools
     await_tools
     e2e e2e
     e2e autoscaling
     ;;
   availability)
-    build_tools node-tools "$TOOLS/kafka"
+    build_tools "${real[@]}"
     await_tools
     step "availability" cargo test --quiet --locked --test availability -- --nocapture
     ;;

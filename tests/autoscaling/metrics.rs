@@ -1,6 +1,7 @@
 //! metrics-server as a process of this machine, and the registration through which the API server asks it.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::support::{Cluster, apply_as_given, eventually, scratch, tool};
 const NAME: &str = "metrics-server";
 const REGISTRATION: &str = "v1beta1.metrics.k8s.io";
 
-/// Ends with this process, at the latest when its API server is gone.
+/// Started by the first test that asks.
 static RUNNING: OnceCell<Guard> = OnceCell::const_new();
 
 /// The process: a shell that ends it when we do.
@@ -29,7 +30,8 @@ pub async fn serve(cluster: &Cluster) {
 }
 
 async fn start(cluster: &Cluster) -> Guard {
-    let (host, port) = (cluster.host_address(), rand::random_range(10_000..12_000_u16));
+    let host = cluster.host_address();
+    let port = free_port(&host);
     let client = cluster.client().await;
     let log = scratch().join(format!("{NAME}-{}.log", std::process::id()));
     let output = File::create(&log).expect("the scratch directory is writable");
@@ -55,6 +57,12 @@ async fn start(cluster: &Cluster) -> Guard {
     register(&client, &host, port).await;
     wait_served(&client, &log).await;
     Guard { _process: process }
+}
+
+/// A port that was free a moment ago.
+fn free_port(host: &str) -> u16 {
+    let listener = TcpListener::bind((host, 0)).expect("the host has this address");
+    listener.local_addr().expect("it listens").port()
 }
 
 /// Tells the API server where the metrics are: at this machine, behind a Service without pods. The API

@@ -46,21 +46,14 @@ enum Trouble {
     ContainerKilled,
 }
 
-/// As often as they stand here; killed containers have a pace of their own.
-const TROUBLES: [Trouble; 13] = [
-    Trouble::NewVersion,
-    Trouble::NewVersion,
-    Trouble::NewVersion,
-    Trouble::NewVersion,
-    Trouble::NewSetting,
-    Trouble::NewSetting,
-    Trouble::Restart,
-    Trouble::Restart,
-    Trouble::PodDeleted,
-    Trouble::PodDeleted,
-    Trouble::PodDeleted,
-    Trouble::OperatorKilled,
-    Trouble::KubeletKilled,
+/// How often each comes, compared with the others; killed containers have a pace of their own.
+const TROUBLES: [(Trouble, u32); 6] = [
+    (Trouble::NewVersion, 4),
+    (Trouble::NewSetting, 2),
+    (Trouble::Restart, 2),
+    (Trouble::PodDeleted, 3),
+    (Trouble::OperatorKilled, 1),
+    (Trouble::KubeletKilled, 1),
 ];
 
 /// What was done, when and to whom.
@@ -99,7 +92,7 @@ async fn disturb(shop: &Shop, period: Duration) -> Vec<Done> {
             (Trouble::ContainerKilled, several(shop, crashes as usize).await)
         } else {
             let service = serving().choose(&mut rand::rng()).unwrap().clone();
-            (*TROUBLES.choose(&mut rand::rng()).unwrap(), service)
+            (TROUBLES.choose_weighted(&mut rand::rng(), |(_, often)| *often).unwrap().0, service)
         };
         wait_ready(&shop.namespace, &service).await;
         let second = now();
