@@ -10,6 +10,7 @@ STRIMZI := $(TOOLS)/strimzi
 BROKER  := $(TOOLS)/broker
 NODE    := $(TOOLS)/node
 SHOP    := $(TOOLS)/shop
+METRICS := $(TOOLS)/metrics-server
 HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 PROM    := $(TOOLS)/promtool
@@ -45,7 +46,15 @@ test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Ma
 
 .PHONY: e2e-fast
 e2e-fast: ## End-to-end tests on a real node: real pods, traffic and brokers (root on Linux; needs Java and Maven)
+	@scripts/test.sh e2e-fast
+
+.PHONY: e2e
+e2e: ## The same and what needs the use of CPU; not part of `make test`, because metrics-server takes long to build
 	@scripts/test.sh e2e
+
+.PHONY: availability
+availability: ## How available the shop is while all comes and goes, for MINUTES=30 on a real node
+	@scripts/test.sh availability
 
 .PHONY: test-keda
 test-keda: ## KEDA itself scales by the lag on a real broker; not part of `make test`, because KEDA takes long to build
@@ -146,6 +155,9 @@ node-down: ## Stop it: no process, mount, interface, rule or cgroup stays
 .PHONY: node-tools
 node-tools: $(CLUSTER) $(NODE) $(SHOP) ## Build the real node and the programs of its pods without starting it
 
+.PHONY: metrics-tools
+metrics-tools: $(METRICS) ## Build metrics-server, for `make e2e`
+
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
 
@@ -169,6 +181,9 @@ $(NODE): $(shell find tests/node tests/cluster/node -type f) tests/cluster/go.mo
 
 $(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/shop $@ "the services of the shop"
+
+$(METRICS): $(wildcard tests/metrics/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/metrics $@ metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda or e2e. Runs everything even after a failure, then
+# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda, e2e-fast, e2e or availability. Runs everything even after a failure, then
 # names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -9,9 +9,20 @@ what=${1:-all}
 # at others: PROPTEST_RNG_SEED=$RANDOM make test-unit
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
 
+# A real node, or one in the cluster that somebody offers. Where there is neither nothing is skipped in
+# silence: what was not run is not proven.
+real_node() {
+  [ -z "${TEST_KUBECONFIG:-}" ] || return 0
+  [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && return 0
+  echo "$what runs real pods: that needs root on Linux (namespaces, mounts and cgroups of its own; nothing on the host is
+changed), or a cluster for tests in TEST_KUBECONFIG, for example of kind: see CONTRIBUTING.md, \"Real pods\"" >&2
+  return 1
+}
+case $what in e2e* | availability) real_node || exit 1 ;; esac
+
 scripts/toolchain.sh cargo || exit 1
 [ "$what" = unit ] || scripts/toolchain.sh go || exit 1
-case $what in kafka | keda | e2e | all) scripts/toolchain.sh java || exit 1 ;; esac
+case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
 failed=()
@@ -46,15 +57,14 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but `behaviour`, `kafka`, `keda` and `e2e` run without a cluster or a broker: tests/NAME.rs and
-# tests/NAME/main.rs.
+# All test targets but these run without a cluster or a broker: tests/NAME.rs and tests/NAME/main.rs.
 offline_targets() {
   local path name
   for path in tests/*.rs tests/*/main.rs; do
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda | e2e) continue ;; esac
+    case $name in behaviour | kafka | keda | e2e | autoscaling | availability) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -89,9 +99,13 @@ kafka() {
 }
 
 # The pods share the cores with the tests: one at a time, or the health checks run late.
-e2e() {
-  step "end-to-end tests" cargo test --quiet --locked --no-fail-fast --test e2e -- --test-threads 1
+e2e() { # TEST TARGET
+  step "end-to-end tests: $1" cargo test --quiet --locked --no-fail-fast --test "$1" -- --test-threads 1
 }
+
+# A cluster that somebody offers has nodes of its own.
+real=(node-tools "$TOOLS/kafka")
+[ -z "${TEST_KUBECONFIG:-}" ] || real=("$TOOLS/cluster" "$TOOLS/shop" "$TOOLS/kafka")
 
 case $what in
   unit) unit ;;
@@ -105,10 +119,21 @@ case $what in
     await_tools
     kafka
     ;;
-  e2e)
-    build_tools node-tools "$TOOLS/kafka"
+  e2e-fast)
+    build_tools "${real[@]}"
     await_tools
-    e2e
+    e2e e2e
+    ;;
+  e2e)
+    build_tools "${real[@]}" metrics-tools
+    await_tools
+    e2e e2e
+    e2e autoscaling
+    ;;
+  availability)
+    build_tools "${real[@]}"
+    await_tools
+    step "availability" cargo test --quiet --locked --test availability -- --nocapture
     ;;
   keda)
     build_tools cluster-tools kafka-tools keda-tools
@@ -136,7 +161,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka, keda or e2e" >&2
+    echo "unknown part $what: all, lint, unit, cluster, kafka, keda, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

@@ -251,3 +251,22 @@ fn every_example_is_listed() {
     let found = fs::read_to_string(&list).unwrap_or_default();
     assert!(found == page, "examples/README.md is not up to date: UPDATE=1 cargo test --test docs");
 }
+
+/// Names of the tests in a directory of end-to-end tests. What tests the node is no promise of the operator.
+fn end_to_end(directory: &str) -> Vec<String> {
+    let files = fs::read_dir(root().join("tests").join(directory)).expect("it can be read").flatten();
+    let files = files.map(|entry| entry.path()).filter(|path| !path.ends_with("ground.rs"));
+    let texts: String = files.map(|path| read(&path)).collect();
+    let tests = texts.split("#[tokio::test]\nasync fn ").skip(1);
+    tests.filter_map(|rest| rest.split('(').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_end_to_end_test_is_a_guarantee() {
+    let tests: BTreeSet<String> = ["e2e", "autoscaling"].into_iter().flat_map(end_to_end).collect();
+    assert!(tests.len() > 10, "{tests:?}");
+    let readme = read(&root().join("README.md"));
+    let rows = readme.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let rows: BTreeSet<String> = rows.map(|(_, test)| test.to_owned()).collect();
+    assert_eq!(rows, tests, "the table of guarantees in README.md has one line for each test");
+}

@@ -90,6 +90,7 @@ fn container(status: &ContainerStatus) -> ContainerView {
         ready: status.ready,
         started: status.started.unwrap_or_default(),
         running: state.running.is_some(),
+        since: state.running.and_then(|running| running.started_at).as_ref().map_or(0, seconds),
         restarts: status.restart_count,
         waiting: state
             .waiting

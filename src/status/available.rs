@@ -85,7 +85,7 @@ fn current(facts: &Facts<'_>, intent: &Intent, deployment: &DeploymentView) -> J
         return stopped(deployment);
     }
     let complete = complete(facts, deployment);
-    let cause = causes::root_cause(deployment, facts.inputs.pods, &template(facts));
+    let cause = root_cause(facts, deployment);
     if !complete {
         let failed = causes::deadline_exceeded(deployment);
         let rollout = if failed { Rollout::Failed } else { Rollout::InProgress };
@@ -113,7 +113,7 @@ fn old(facts: &Facts<'_>, deployment: &DeploymentView) -> Judgement {
     if deployment.desired == 0 {
         return stopped(deployment);
     }
-    let cause = causes::root_cause(deployment, facts.inputs.pods, &template(facts));
+    let cause = root_cause(facts, deployment);
     if deployment.replicas > deployment.updated {
         unavailable(cause, Reason::RolloutInProgress, rolling(deployment), Rollout::Settled)
     } else if deployment.available >= facts.needed(deployment) {
@@ -173,6 +173,7 @@ fn rolling(deployment: &DeploymentView) -> String {
     format!("Rollout under way: {updated} of {} updated, {available} available.", text::are(*desired))
 }
 
-fn template<'a>(facts: &Facts<'a>) -> Template<'a> {
-    Template { object: facts.inputs.object, intent: facts.intent() }
+fn root_cause(facts: &Facts<'_>, deployment: &DeploymentView) -> Option<Problem> {
+    let template = Template { object: facts.inputs.object, intent: facts.intent() };
+    causes::root_cause(deployment, facts.inputs.pods, &template, facts.inputs.now.0.as_second())
 }

@@ -9,6 +9,10 @@ use super::views::{ContainerView, DeploymentView, PodView, Problem};
 use crate::api::{LABEL_NAME, Microservice, Reason};
 use crate::intent::Intent;
 
+/// Seconds that a container may answer its startup probe with an error until that is its trouble. A fast
+/// service is up long before, a slow one does not answer yet.
+pub const UP_WITHIN: i64 = 60;
+
 /// The template that the pods were made from, for the names of fields in fixes.
 #[derive(Clone, Copy, Debug)]
 pub struct Template<'a> {
@@ -25,10 +29,15 @@ impl<'a> Template<'a> {
 }
 
 /// Why pods are missing or not ready, if that can be told: what stops a pod earliest in its life wins,
-/// and only pods of the newest template count.
-pub fn root_cause(deployment: &DeploymentView, pods: &[PodView], template: &Template<'_>) -> Option<Problem> {
+/// and only pods of the newest template count. `now` is in seconds since 1970.
+pub fn root_cause(
+    deployment: &DeploymentView,
+    pods: &[PodView],
+    template: &Template<'_>,
+    now: i64,
+) -> Option<Problem> {
     let newest = newest(pods);
-    let pods = || pod::cause(deployment, &newest, template);
+    let pods = || pod::cause(deployment, &newest, template, now);
     refused(deployment, template).or_else(pods).or_else(|| failed(deployment, template))
 }
 
@@ -39,6 +48,11 @@ pub fn unexplained(pods: &[PodView]) -> Vec<&str> {
         |container: &ContainerView| !container.ready && (container.running || container::killed(container));
     let newest = newest(pods);
     newest.iter().filter(|pod| pod.containers.iter().any(asks)).map(|pod| pod.name.as_str()).collect()
+}
+
+/// Whether nothing is wrong with a pod that is not ready, as far as it tells: it may be on its way.
+pub fn is_silent(pod: &PodView, now: i64) -> bool {
+    pod::first(pod, now).is_none()
 }
 
 /// Whether the rollout made no progress within its deadline.

@@ -82,7 +82,7 @@ pub fn explain(seen: &Surroundings, now: Timestamp) -> Explanation {
     let mut sentences = Vec::new();
     sentences.extend(unseen(&seen.object, current));
     sentences.extend(condition.filter(|_| current).map(|condition| condition.message.clone()));
-    if !ready && let Some(problem) = cause(seen) {
+    if !ready && let Some(problem) = cause(seen, now) {
         let told = |sentence: &String| sentence.contains(problem.message.trim_end_matches('.'));
         // The status tells the same with more of the spec's words.
         let same = current && condition.is_some_and(|condition| condition.reason == problem.reason.as_str());
@@ -96,9 +96,9 @@ pub fn explain(seen: &Surroundings, now: Timestamp) -> Explanation {
 }
 
 /// The operator's own judgement of the pods as they are now.
-fn cause(seen: &Surroundings) -> Option<Problem> {
+fn cause(seen: &Surroundings, now: Timestamp) -> Option<Problem> {
     let template = Template { object: &seen.object, intent: None };
-    causes::root_cause(seen.deployment.as_ref()?, &seen.pods, &template)
+    causes::root_cause(seen.deployment.as_ref()?, &seen.pods, &template, now.as_second())
 }
 
 /// That no operator has looked at it, or not at its newest spec.

@@ -73,6 +73,8 @@ pub struct ContainerView {
     pub started: bool,
     /// Whether it runs now.
     pub running: bool,
+    /// Since when it runs, seconds since 1970; 0 while it does not.
+    pub since: i64,
     /// Number of restarts.
     pub restarts: i32,
     /// Reason and message while it waits.

@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
             "unhealthy",
             "ProbeFailing",
             "2 of 2 pods fail the health check: Readiness probe failed: Get \"http://*/health\": dial tcp *: connect: \
-             connection refused; fix the service or spec.health.",
+             connection refused; see `kubectl logs unhealthy-* -c unhealthy`, or fix spec.health.",
         ),
         image_case(
             "missingkey",

@@ -2,11 +2,11 @@
 //! in a sentence what is wrong, and the repair heals.
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use microservice_operator::api::microservice::Microservice;
 use serde_json::{Value, json};
 
-use crate::fixtures::{PATIENCE, namespace, wait_ready};
+use crate::fixtures::{PATIENCE, address, namespace, nobody_is_leaving, wait_ready};
 use crate::support::{Cluster, Kubectl, Namespace, eventually};
 use crate::traffic::Load;
 
@@ -47,6 +47,17 @@ fn cases() -> Vec<Case> {
             says: &[
                 "1 new pod fails the health check",
                 "GET /status answers 404",
+                "2 old pods keep serving.",
+            ],
+        },
+        Case {
+            name: "answer",
+            change: misbehaves("unhealthy"),
+            repair: behaves.clone(),
+            reason: "ProbeFailing",
+            says: &[
+                "1 new pod fails the health check: GET /health answers 503",
+                "kubectl logs answer-",
                 "2 old pods keep serving.",
             ],
         },
@@ -98,16 +109,12 @@ async fn a_broken_version_is_explained_while_the_old_one_serves() {
         namespace.patch::<Microservice>(case.name, json!({"spec": case.repair})).await;
     }
     join_all(cases.iter().map(|case| wait_ready(&namespace, case.name))).await;
+    nobody_is_leaving(&namespace).await;
     let report = load.report();
     report.assert_perfect();
     println!("{} requests, none failed; said was:\n{}", report.total(), sentences.join("\n"));
     // A secret is no leftover of the test only: the service goes on reading the right key.
     namespace.get::<Secret>("key-db").await;
-}
-
-async fn address(namespace: &Namespace, service: &str) -> String {
-    let spec = namespace.get::<Service>(service).await.spec.unwrap();
-    format!("{}:3000", spec.cluster_ip.unwrap())
 }
 
 /// Waits until the table says what is wrong, and that two old pods are ready; returns the row.

@@ -6,7 +6,7 @@ use kube::api::Api;
 use microservice_operator::api::microservice::Microservice;
 use serde_json::json;
 
-use crate::fixtures::{PATIENCE, Shop, operator, pods, wait_ready};
+use crate::fixtures::{PATIENCE, Shop, nobody_is_leaving, operator, pods, wait_ready};
 use crate::support::{Cluster, eventually};
 use crate::traffic::{Load, request};
 
@@ -29,6 +29,7 @@ async fn a_drain_takes_one_pod_after_the_other_and_finishes() {
     let refused = "would violate the pod's disruption budget";
     assert!(drained.err.contains(refused), "the second pod waits for a successor of the first: {drained:?}");
     wait_ready(&shop.namespace, "user-service").await;
+    nobody_is_leaving(&shop.namespace).await;
     load.report().assert_perfect();
     let new = names(&pods(&shop.namespace, "user-service").await);
     assert!(new.iter().all(|pod| !old.contains(pod)), "{new:?}");
@@ -122,6 +123,7 @@ async fn services_run_on_without_the_operator_and_it_catches_up() {
     operator.restart().await;
     drop(operator);
     wait_ready(&shop.namespace, "search-service").await;
+    nobody_is_leaving(&shop.namespace).await;
     let (_, info) = request("GET", &address, "/info").await.unwrap();
     load.report().assert_perfect();
     assert!(info.contains(r#""PAGE_SIZE":"50""#), "{info}");

@@ -24,19 +24,23 @@ pub const NEXT: &str = "v99.0.0";
 /// The other one.
 pub const LAST: &str = "v98.0.0";
 
-/// What runs once for all tests.
-struct Running {
-    namespace: String,
-    _kafka: Kafka,
-}
-
 static OPERATOR: OnceCell<Mutex<Operator>> = OnceCell::const_new();
-static RUNNING: OnceCell<Running> = OnceCell::const_new();
+static KAFKA: OnceCell<Kafka> = OnceCell::const_new();
+/// The namespace of the shop.
+static SHOP: OnceCell<String> = OnceCell::const_new();
+
+/// Three brokers that pods reach: the example wants as many copies of each topic.
+pub async fn kafka() -> &'static Kafka {
+    let start = || async { Kafka::reachable(&Cluster::real().host_address(), 3).await };
+    KAFKA.get_or_init(start).await
+}
 
 /// The operator of the whole cluster; who has it may kill it, and has to start it again.
 pub async fn operator() -> MutexGuard<'static, Operator> {
     let start = || async {
-        let options = OperatorOptions { namespaces: Vec::new(), ..OperatorOptions::namespace("") };
+        // An old login ends soon after it is no longer used.
+        let arguments = ["--kafka-sweep=5s", "--kafka-grace=5s"].map(str::to_owned).to_vec();
+        let options = OperatorOptions { namespaces: Vec::new(), arguments, ..OperatorOptions::namespace("") };
         Mutex::new(Operator::start(Cluster::real(), options).await)
     };
     OPERATOR.get_or_init(start).await.lock().await
@@ -59,10 +63,10 @@ pub struct Shop {
 impl Shop {
     /// Opens it, or comes in when it is open; all services are ready then.
     pub async fn open() -> Self {
-        let running = RUNNING.get_or_init(start).await;
+        let name = SHOP.get_or_init(start).await;
         let cluster = Cluster::real();
-        let namespace = Namespace::existing(cluster, &running.namespace).await;
-        let kubectl = Kubectl::new(cluster, &running.namespace);
+        let namespace = Namespace::existing(cluster, name).await;
+        let kubectl = Kubectl::new(cluster, name);
         let shop = Self { namespace, kubectl };
         shop.wait_ready().await;
         shop
@@ -77,9 +81,7 @@ impl Shop {
 
     /// Address and port of a service.
     pub async fn address(&self, service: &str) -> String {
-        let service = self.namespace.get::<Service>(service).await.spec.unwrap();
-        let port = service.ports.unwrap().first().unwrap().port;
-        format!("{}:{port}", service.cluster_ip.unwrap())
+        address(&self.namespace, service).await
     }
 
     /// The pods of each service that are not about to go: name of the pod, and how often and since when its
@@ -91,6 +93,13 @@ impl Shop {
         }
         all
     }
+}
+
+/// Address and port of a service.
+pub async fn address(namespace: &Namespace, service: &str) -> String {
+    let service = namespace.get::<Service>(service).await.spec.unwrap();
+    let port = service.ports.unwrap().first().unwrap().port;
+    format!("{}:{port}", service.cluster_ip.unwrap())
 }
 
 /// The names of all services.
@@ -139,6 +148,19 @@ pub async fn wait_ready(namespace: &Namespace, name: &str) -> Microservice {
     .await
 }
 
+/// Waits until no pod is on its way out. A service is ready before: the last pods of the old version drain,
+/// and answer who has not heard of it.
+pub async fn nobody_is_leaving(namespace: &Namespace) {
+    eventually(PATIENCE, "the old pods are gone", || async {
+        let pods =
+            namespace.api::<Pod>().list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
+        let leaving: Vec<String> = leaving.map(ResourceExt::name_any).collect();
+        if leaving.is_empty() { Ok(()) } else { Err(format!("{leaving:?} are leaving")) }
+    })
+    .await;
+}
+
 /// Whether "3/3" has as many as are wanted.
 fn is_full(ready: Option<&str>) -> bool {
     ready.and_then(|ready| ready.split_once('/')).is_some_and(|(ready, wanted)| ready == wanted)
@@ -169,13 +191,12 @@ fn images(manifests: &[Value]) -> Vec<String> {
     images.iter().map(|image| format!("docker.io/library/{image}")).collect()
 }
 
-async fn start() -> Running {
+async fn start() -> String {
     let cluster = Cluster::real();
     let manifests = manifests();
     let images = images(&manifests);
     cluster.load("shop", "/app/migrate", &images.iter().map(String::as_str).collect::<Vec<_>>());
-    // The example wants three copies of each topic.
-    let kafka = Kafka::reachable(&cluster.host_address(), 3).await;
+    let kafka = kafka().await;
     drop(operator().await);
     let namespace = Namespace::new(cluster, "shop").await;
     for mut object in manifests {
@@ -188,5 +209,5 @@ async fn start() -> Running {
             namespace.apply(object).await;
         }
     }
-    Running { namespace: namespace.name().to_owned(), _kafka: kafka }
+    namespace.name().to_owned()
 }

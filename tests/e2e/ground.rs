@@ -1,7 +1,7 @@
 //! The real node itself: it runs pods, and leaves nothing behind, however it ends.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::fixtures::PATIENCE;
 use crate::support::{Cluster, eventually, tool};
 
-/// What a node could leave on the host: mounts, interfaces, routes, rules, cgroups, switches, processes.
+/// What a node could leave on the host: mounts, interfaces, routes, rules, cgroups, switches.
 fn traces() -> BTreeSet<String> {
     let mut traces = BTreeSet::new();
     let mut note = |kind: &str, text: &str| {
@@ -40,22 +40,54 @@ fn traces() -> BTreeSet<String> {
         note("switch", &format!("{switch} {value}"));
     }
     note("switch", &std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap());
-    traces.extend(processes());
     traces
 }
 
-/// Processes whose program is one of the node's. Those of its pods are in its cgroups, which can only be
-/// removed without them.
-fn processes() -> BTreeSet<String> {
-    let programs = tool("node").canonicalize().unwrap();
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(program) = std::fs::read_link(entry.path().join("exe")) else { continue };
-        if program.starts_with(&programs) {
-            found.insert(format!("process {} {}", entry.file_name().display(), program.display()));
-        }
+/// The number of the node that a trace is of, if it is one of a node.
+fn node_of(trace: &str) -> Option<&str> {
+    let (_, rest) = trace.split_once("msnode").or_else(|| trace.split_once("microservice-node-"))?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()
+}
+
+/// What a node of ours is known by. Others on this host come and go meanwhile.
+struct Ours {
+    number: String,
+    /// The namespace of its processes. Those of its pods are in its cgroups, which can only be removed
+    /// without them.
+    world: PathBuf,
+}
+
+impl Ours {
+    fn new(cluster: &Cluster) -> Self {
+        let address = cluster.host_address();
+        let number = address.split('.').nth(2).unwrap().to_owned();
+        // Any of its threads may have started the first process of the node.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", cluster.pid())).unwrap().flatten();
+        let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap());
+        let children: String = children.collect();
+        let first = children.split(' ').next().unwrap();
+        Self { number, world: std::fs::read_link(format!("/proc/{first}/ns/pid")).unwrap() }
     }
-    found
+
+    /// Its processes.
+    fn processes(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let is_ours =
+                std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|world| world == self.world);
+            if is_ours {
+                let program = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                found.insert(format!("process {} {}", entry.file_name().display(), program.trim()));
+            }
+        }
+        found
+    }
+
+    /// Its traces on the host.
+    fn traces(&self) -> BTreeSet<String> {
+        let mine = |trace: &String| node_of(trace) == Some(&self.number);
+        traces().into_iter().filter(mine).chain(self.processes()).collect()
+    }
 }
 
 async fn run_a_pod(cluster: &Cluster) {
@@ -82,14 +114,13 @@ async fn run_a_pod(cluster: &Cluster) {
     assert!(version.starts_with("containerd://"), "{version}");
 }
 
-async fn is_as_before(before: &BTreeSet<String>) {
+async fn is_as_before(before: &BTreeSet<String>, ours: &Ours) {
     eventually(Duration::from_secs(20), "the host is as before", || async {
-        let after = traces();
-        let new: Vec<_> = after.difference(before).collect();
-        // Pods of the node that all tests share may go meanwhile.
-        let gone = before.difference(&after).filter(|trace| !trace.starts_with("process "));
-        let gone: Vec<_> = gone.collect();
-        if new.is_empty() && gone.is_empty() { Ok(()) } else { Err(format!("new {new:#?}, gone {gone:#?}")) }
+        let (after, left) = (traces(), ours.traces());
+        let of_no_node = |trace: &&String| node_of(trace).is_none();
+        let changed: Vec<_> = after.symmetric_difference(before).filter(of_no_node).collect();
+        let met = changed.is_empty() && left.is_empty();
+        if met { Ok(()) } else { Err(format!("changed {changed:#?}, left {left:#?}")) }
     })
     .await;
 }
@@ -98,16 +129,18 @@ async fn is_as_before(before: &BTreeSet<String>) {
 async fn a_node_that_is_stopped_leaves_nothing() {
     let before = traces();
     let cluster = Cluster::own_real();
+    let ours = Ours::new(&cluster);
     run_a_pod(&cluster).await;
-    assert!(traces().len() > before.len() + 5, "while it runs there is something to see");
+    assert!(ours.traces().len() > 10, "while it runs there is something to see: {:?}", ours.traces());
     drop(cluster);
-    is_as_before(&before).await;
+    is_as_before(&before, &ours).await;
 }
 
 #[tokio::test]
 async fn a_node_that_is_killed_leaves_nothing() {
     let before = traces();
     let cluster = Cluster::own_real();
+    let ours = Ours::new(&cluster);
     run_a_pod(&cluster).await;
     let dir = cluster.dir().to_owned();
     let killed = Command::new("kill").args(["-KILL", &cluster.pid().to_string()]).status();
@@ -116,6 +149,6 @@ async fn a_node_that_is_killed_leaves_nothing() {
     // The kernel has ended everything; empty cgroups wait for the next start or stop.
     let stopped = Command::new(tool("cluster")).args(["stop", "--purge", "--dir"]).arg(&dir).status();
     assert!(stopped.unwrap().success());
-    is_as_before(&before).await;
+    is_as_before(&before, &ours).await;
     assert!(!dir.exists(), "{} is gone", dir.display());
 }

@@ -12,6 +12,7 @@ mod fixtures;
 mod ground;
 mod order;
 mod rolls;
+mod rotation;
 mod scaling;
 mod traffic;
 mod updates;

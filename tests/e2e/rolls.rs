@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use microservice_operator::api::microservice::Microservice;
 use serde_json::json;
 
-use crate::fixtures::{PATIENCE, Shop};
+use crate::fixtures::{PATIENCE, Shop, nobody_is_leaving};
 use crate::support::eventually;
 use crate::traffic::{Load, request};
 
@@ -47,6 +47,7 @@ async fn replaced(shop: &Shop, service: &str, before: &Pods) {
     })
     .await;
     shop.wait_ready().await;
+    nobody_is_leaving(&shop.namespace).await;
     let mut after = shop.pods().await;
     after.insert(service.to_owned(), before[service].clone());
     assert_eq!(&after, before, "only {service} is concerned");

@@ -57,7 +57,12 @@ impl Load {
     /// Starts it: for each address so many workers with new and with kept connections, who pause for so many
     /// milliseconds after each request.
     pub fn on(addresses: &[String], workers: usize, pause: u64) -> Self {
-        let urls = addresses.iter().map(|address| format!("http://{address}/work"));
+        Self::at("/work", addresses, workers, pause)
+    }
+
+    /// The same at this path.
+    pub fn at(path: &str, addresses: &[String], workers: usize, pause: u64) -> Self {
+        let urls = addresses.iter().map(|address| format!("http://{address}{path}"));
         let mut process = Command::new(tool("shop"))
             .arg("load")
             .args([format!("--new={workers}"), format!("--kept={workers}"), format!("--pause={pause}ms")])

@@ -1,12 +1,9 @@
 //! A new version of every service at once, under load: nobody notices.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use microservice_operator::api::microservice::Microservice;
 use serde_json::json;
 
-use crate::fixtures::{LAST, NEXT, PATIENCE, Shop, services, serving};
-use crate::support::eventually;
+use crate::fixtures::{LAST, NEXT, Shop, nobody_is_leaving, services, serving};
 use crate::traffic::Load;
 
 /// As many requests as the promise is about.
@@ -29,7 +26,7 @@ async fn a_rolling_update_of_every_service_fails_no_request() {
             shop.namespace.patch::<Microservice>(&name, image).await;
         }
         shop.wait_ready().await;
-        nobody_is_leaving(&shop).await;
+        nobody_is_leaving(&shop.namespace).await;
         let report = load.report();
         report.assert_perfect();
         for name in serving() {
@@ -39,16 +36,4 @@ async fn a_rolling_update_of_every_service_fails_no_request() {
         (requests, fresh) = (requests + report.total(), fresh + report.new);
     }
     println!("{requests} requests in {rounds} updates, {fresh} with a connection of their own: none failed");
-}
-
-/// The last pods of the old version drain while the new one is ready already.
-async fn nobody_is_leaving(shop: &Shop) {
-    eventually(PATIENCE, "the old pods are gone", || async {
-        let pods = shop.namespace.api::<Pod>().list(&Default::default()).await;
-        let pods = pods.map_err(|error| error.to_string())?;
-        let leaving = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
-        let leaving: Vec<String> = leaving.map(ResourceExt::name_any).collect();
-        if leaving.is_empty() { Ok(()) } else { Err(format!("{leaving:?} are leaving")) }
-    })
-    .await;
 }

@@ -32,11 +32,13 @@ type events struct {
 	service  string
 	produces string // name on the brokers; empty for none
 	short    map[string]string
+	stop     context.CancelFunc
+	stopped  chan struct{}
 	lock     sync.Mutex
 	counts   map[string]int // how often each "topic id" has come
 }
 
-// newEvents connects as the environment says; nil when that says nothing.
+// newEvents connects as the environment says, and reads; nil when that says nothing.
 func newEvents(s *service) (*events, error) {
 	brokers := os.Getenv("KAFKA_BOOTSTRAP_SERVERS")
 	role, known := roles[s.name]
@@ -50,6 +52,8 @@ func newEvents(s *service) (*events, error) {
 		kgo.ConsumerGroup(os.Getenv("KAFKA_GROUP_ID")),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(),
+		// No partition goes to another pod between an event and the mark that it is handled.
+		kgo.BlockRebalanceOnPoll(),
 		// A topic may be made a moment after the first pod that reads it.
 		kgo.MetadataMinAge(time.Second),
 		kgo.MetadataMaxAge(5 * time.Second),
@@ -78,8 +82,13 @@ func newEvents(s *service) (*events, error) {
 		return nil, fmt.Errorf("KAFKA_SECURITY_PROTOCOL is %q: only PLAINTEXT and SASL_PLAINTEXT are spoken here", protocol)
 	}
 	var err error
-	e.client, err = kgo.NewClient(options...)
-	return e, err
+	if e.client, err = kgo.NewClient(options...); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e.stop, e.stopped = stop, make(chan struct{})
+	go e.consume(ctx)
+	return e, nil
 }
 
 func nameOnBrokers(topic string) (string, error) {
@@ -90,12 +99,17 @@ func nameOnBrokers(topic string) (string, error) {
 	return "", fmt.Errorf("%s is not set: it names the topic %s on the brokers", variable, topic)
 }
 
+// close leaves the group when what has begun is handled and noted with the brokers: nothing comes again.
 func (e *events) close() {
 	if e == nil {
 		return
 	}
-	_ = e.client.CommitMarkedOffsets(context.Background())
-	e.client.Close()
+	e.stop()
+	<-e.stopped
+	if err := e.client.CommitMarkedOffsets(context.Background()); err != nil {
+		fmt.Printf("what was handled could not be noted: %v\n", err)
+	}
+	e.client.CloseAllowingRebalance()
 }
 
 // publish returns once the brokers have the event.
@@ -107,29 +121,40 @@ func (e *events) publish(ctx context.Context, id string) error {
 	return e.client.ProduceSync(ctx, record).FirstErr()
 }
 
-// consume handles every event, and says so: who looks for one reads the log.
+// consume handles every event until ctx ends, and says so: who looks for one reads the log.
 func (e *events) consume(ctx context.Context) {
-	if e == nil {
-		return
-	}
-	for {
-		fetches := e.client.PollFetches(ctx)
+	defer close(e.stopped)
+	for ctx.Err() == nil {
+		fetches := e.client.PollRecords(ctx, 100)
 		if ctx.Err() != nil {
 			return
 		}
 		fetches.EachError(func(topic string, _ int32, err error) { fmt.Printf("reading %s: %v\n", topic, err) })
-		fetches.EachRecord(func(record *kgo.Record) { e.handle(ctx, record) })
+		for records := fetches.RecordIter(); !records.Done(); {
+			// What is not marked comes again, to whoever reads on.
+			if !e.handle(ctx, records.Next()) {
+				return
+			}
+		}
+		e.client.AllowRebalance()
 	}
 }
 
-// handle passes an order on to who waits for this service. Only the order starts a chain: what comes
-// after it is the end of one.
-func (e *events) handle(ctx context.Context, record *kgo.Record) {
+// handle passes an order on to who waits for this service, and says whether it could before ctx ended.
+// Only the order starts a chain: what comes after it is the end of one.
+func (e *events) handle(ctx context.Context, record *kgo.Record) bool {
 	topic, id := e.short[record.Topic], string(record.Value)
-	if topic == "order-events" && e.produces != "" {
-		if err := e.publish(ctx, id); err != nil {
-			fmt.Printf("order %s: %v\n", id, err)
-			return // not marked: it comes again
+	for topic == "order-events" && e.produces != "" {
+		// An event that is half sent is sent: given up, it might come twice.
+		err := e.publish(context.WithoutCancel(ctx), id)
+		if err == nil {
+			break
+		}
+		fmt.Printf("order %s: %v\n", id, err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
 		}
 	}
 	e.lock.Lock()
@@ -137,6 +162,7 @@ func (e *events) handle(ctx context.Context, record *kgo.Record) {
 	e.lock.Unlock()
 	fmt.Printf("handled %s %s\n", topic, id)
 	e.client.MarkCommitRecords(record)
+	return true
 }
 
 func (e *events) seen() map[string]int {

@@ -72,10 +72,15 @@ func (s *service) info(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// work takes so many milliseconds (?ms=5) and says which version has answered.
+// work takes so many milliseconds (?ms=5) or so many of CPU (?cpu=5), and says which version has answered.
 func (s *service) work(w http.ResponseWriter, r *http.Request) {
-	milliseconds, _ := strconv.Atoi(r.URL.Query().Get("ms"))
-	time.Sleep(time.Duration(milliseconds)*time.Millisecond + time.Duration(s.slow.Load())*time.Millisecond)
+	milliseconds := func(key string) time.Duration {
+		number, _ := strconv.Atoi(r.URL.Query().Get(key))
+		return time.Duration(number) * time.Millisecond
+	}
+	for start := time.Now(); time.Since(start) < milliseconds("cpu"); {
+	}
+	time.Sleep(milliseconds("ms") + time.Duration(s.slow.Load())*time.Millisecond)
 	answer(w, http.StatusOK, map[string]string{"service": s.name, "version": s.version, "pod": s.pod})
 }
 

@@ -72,9 +72,6 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.events = events
 	defer s.events.close()
-	work, stopWork := context.WithCancel(context.Background())
-	defer stopWork()
-	go s.events.consume(work)
 
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)

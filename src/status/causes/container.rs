@@ -1,6 +1,6 @@
 //! What is wrong with one container.
 
-use super::{Template, quotes};
+use super::{Template, UP_WITHIN, quotes};
 use crate::status::views::ContainerView;
 
 /// What stops a pod, in the order of its life.
@@ -74,7 +74,7 @@ impl Role {
 }
 
 /// The trouble of a container, if it has one. An ordinary start, however slow, is none.
-pub(super) fn trouble(container: &ContainerView, probe: Option<&str>) -> Option<Trouble> {
+pub(super) fn trouble(container: &ContainerView, probe: Option<&str>, now: i64) -> Option<Trouble> {
     if container.ready {
         return None;
     }
@@ -96,7 +96,7 @@ pub(super) fn trouble(container: &ContainerView, probe: Option<&str>) -> Option<
         }
         _ => {}
     }
-    let probe = probe.filter(|text| !starting(container, text));
+    let probe = probe.filter(|text| !starting(container, text, now));
     match (&container.terminated, probe) {
         (_, Some(text)) if container.running && container.started => Some(Trouble::Probe(text.to_owned())),
         (Some((_, reason)), _) if reason == "OOMKilled" => Some(Trouble::OutOfMemory),
@@ -132,8 +132,12 @@ fn ended_by_itself(container: &ContainerView) -> bool {
 }
 
 /// Whether a failed probe only says that the process is not up yet. An answer that refuses (404) comes
-/// from a process that is up, and will not change.
-fn starting(container: &ContainerView, probe: &str) -> bool {
-    let refuses = quotes::status_code(probe).is_some_and(|code| (400..500).contains(&code));
-    !container.started && container.restarts == 0 && !refuses
+/// from a process that is up, and will not change; any other (503) may, but not for long.
+fn starting(container: &ContainerView, probe: &str, now: i64) -> bool {
+    let over = match quotes::status_code(probe) {
+        Some(400..500) => true,
+        Some(_) => now - container.since >= UP_WITHIN,
+        None => false,
+    };
+    !container.started && container.restarts == 0 && !over
 }

@@ -8,7 +8,7 @@ use crate::status::text::{quote, verb};
 use crate::status::views::{ContainerView, DeploymentView, PodView, Problem};
 
 /// One pod's first trouble.
-struct Found<'p> {
+pub(super) struct Found<'p> {
     pod: &'p PodView,
     /// Absent when the pod has no node yet.
     container: Option<&'p ContainerView>,
@@ -19,8 +19,9 @@ pub(super) fn cause(
     deployment: &DeploymentView,
     pods: &[&PodView],
     template: &Template<'_>,
+    now: i64,
 ) -> Option<Problem> {
-    let found: Vec<Found<'_>> = pods.iter().filter_map(|pod| first(pod)).collect();
+    let found: Vec<Found<'_>> = pods.iter().filter_map(|pod| first(pod, now)).collect();
     let earliest = found.iter().min_by_key(|found| found.trouble.stage())?;
     let same = |other: &&Found<'_>| {
         other.trouble.stage() == earliest.trouble.stage()
@@ -34,13 +35,13 @@ pub(super) fn cause(
     Some(Problem { reason: earliest.trouble.reason(), message })
 }
 
-fn first<'p>(pod: &'p PodView) -> Option<Found<'p>> {
+pub(super) fn first(pod: &PodView, now: i64) -> Option<Found<'_>> {
     if let Some(text) = &pod.unschedulable {
         return Some(Found { pod, container: None, trouble: Trouble::Unschedulable(text.clone()) });
     }
     let probe = pod.probe_message.as_deref();
     pod.containers.iter().find_map(|container| {
-        let trouble = container::trouble(container, probe)?;
+        let trouble = container::trouble(container, probe, now)?;
         Some(Found { pod, container: Some(container), trouble })
     })
 }
@@ -96,7 +97,8 @@ fn sentence(found: &Found<'_>, count: usize, role: Option<&Role>, template: &Tem
         }
         Trouble::Probe(text) => {
             let fail = verb(count, "fails", "fail");
-            format!("{fail} the health check{of}: {}", quotes::probe(text, role, template))
+            let logs = format!("`kubectl logs {} -c {name}`", found.pod.name);
+            format!("{fail} the health check{of}: {}", quotes::probe(text, role, template, &logs))
         }
     }
 }

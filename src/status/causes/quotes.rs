@@ -77,25 +77,28 @@ pub(super) fn status_code(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// What a probe says, and the fix.
-pub(super) fn probe(text: &str, role: Option<&Role>, template: &Template<'_>) -> String {
+/// What a probe says, and the fix; `logs` is the command that shows what the container says.
+pub(super) fn probe(text: &str, role: Option<&Role>, template: &Template<'_>, logs: &str) -> String {
     let spec = &template.object.spec;
     let health = spec.health.clone().unwrap_or_default();
     let http = health.kind.unwrap_or_default() == HealthType::HTTP;
     let own = spec.readiness_probe.is_some() || spec.startup_probe.is_some() || spec.liveness_probe.is_some();
-    match (status_code(text), role) {
-        (Some(404), Some(Role::Main)) if http && !own => {
-            let probes = template.intent.map(|intent| &intent.probes);
-            let probe = probes.and_then(|probes| probes.readiness.as_ref().or(probes.startup.as_ref()));
-            let planned = probe.and_then(|probe| probe.http_get.as_ref()?.path.as_deref());
-            let path = planned.or(health.path.as_deref()).unwrap_or("/health");
+    let probes = template.intent.map(|intent| &intent.probes);
+    let probe = probes.and_then(|probes| probes.readiness.as_ref().or(probes.startup.as_ref()));
+    let planned = probe.and_then(|probe| probe.http_get.as_ref()?.path.as_deref());
+    let path = planned.or(health.path.as_deref()).unwrap_or("/health");
+    match (status_code(text).filter(|_| http && !own), role) {
+        (Some(404), Some(Role::Main)) => {
             let or_tcp = if health.path.is_none() { " or spec.health.type: TCP" } else { "" };
             format!("GET {path} answers 404; set spec.health.path{or_tcp}")
         }
-        (_, Some(Role::Main)) => {
-            let field = if own { "the probes in spec" } else { "spec.health" };
-            format!("{}; fix the service or {field}", quote(text))
+        (Some(code), Some(Role::Main)) => {
+            format!("GET {path} answers {code}; see {logs}, or fix spec.health")
         }
-        _ => quote(text),
+        (None, Some(Role::Main)) => {
+            let field = if own { "the probes in spec" } else { "spec.health" };
+            format!("{}; see {logs}, or fix {field}", quote(text))
+        }
+        _ => format!("{}; see {logs}", quote(text)),
     }
 }

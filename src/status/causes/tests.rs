@@ -5,9 +5,11 @@ use crate::api::microservice::{ExtraContainer, Health};
 use crate::status::samples::*;
 use crate::status::views::ContainerView;
 
+const NOW: i64 = 1_000;
+
 fn explain(live: &DeploymentView, pods: &[PodView]) -> Option<Problem> {
     let (object, intent) = (object(), intent());
-    root_cause(live, pods, &Template { object: &object, intent: Some(&intent) })
+    root_cause(live, pods, &Template { object: &object, intent: Some(&intent) }, NOW)
 }
 
 fn ended(code: i32, reason: &str, waits: &str) -> ContainerView {
@@ -23,7 +25,7 @@ fn probed(text: &str, container: ContainerView) -> PodView {
 }
 
 fn running(started: bool, restarts: i32) -> ContainerView {
-    ContainerView { running: true, started, restarts, ..container("orders") }
+    ContainerView { running: true, since: NOW - UP_WITHIN + 1, started, restarts, ..container("orders") }
 }
 
 #[test]
@@ -106,8 +108,8 @@ fn each_cause_has_its_sentence() {
         (
             probed("Readiness probe failed: HTTP probe failed with statuscode: 503", running(true, 0)),
             "ProbeFailing",
-            "1 of 3 pods fails the health check: Readiness probe failed: HTTP probe failed with statuscode: 503; \
-             fix the service or spec.health.",
+            "1 of 3 pods fails the health check: GET /health answers 503; see `kubectl logs orders-7d9b-1 -c orders`, \
+             or fix spec.health.",
         ),
         (
             probed(
@@ -115,8 +117,8 @@ fn each_cause_has_its_sentence() {
                 ended(137, "Error", "CrashLoopBackOff"),
             ),
             "ProbeFailing",
-            "1 of 3 pods fails the health check: Startup probe failed: dial tcp: connection refused; fix the \
-             service or spec.health.",
+            "1 of 3 pods fails the health check: Startup probe failed: dial tcp: connection refused; see `kubectl \
+             logs orders-7d9b-1 -c orders`, or fix spec.health.",
         ),
     ];
     for (pod, reason, message) in cases {
@@ -141,6 +143,29 @@ fn a_slow_start_is_no_cause() {
 }
 
 #[test]
+fn who_is_up_and_answers_with_an_error_is_named_after_a_minute() {
+    let since = |seconds: i64| ContainerView { since: NOW - seconds, ..running(false, 0) };
+    let answers = |seconds| {
+        let text = "Startup probe failed: HTTP probe failed with statuscode: 503";
+        explain(&deployment(3, 4, 1, 3), &[probed(text, since(seconds))])
+    };
+    assert_eq!(answers(UP_WITHIN - 1), None);
+    let problem = answers(UP_WITHIN).unwrap();
+    assert_eq!(
+        (problem.reason.as_str(), problem.message.as_str()),
+        (
+            "ProbeFailing",
+            "1 new pod fails the health check: GET /health answers 503; see `kubectl logs orders-7d9b-1 -c orders`, \
+             or fix spec.health; 3 old pods keep serving."
+        )
+    );
+    // Who takes longer to be up is not accused of it.
+    let silent = probed("Startup probe failed: dial tcp: connection refused", since(4 * UP_WITHIN));
+    assert_eq!(explain(&deployment(3, 4, 1, 3), std::slice::from_ref(&silent)), None);
+    assert!(is_silent(&silent, NOW));
+}
+
+#[test]
 fn a_crash_stays_the_cause_while_the_container_is_up_for_a_moment() {
     let again = || ContainerView { terminated: Some((3, "Error".to_owned())), ..running(false, 1) };
     let silent = probed("Startup probe failed: dial tcp: connection refused", again());
@@ -158,7 +183,7 @@ fn a_path_that_was_chosen_is_not_answered_with_tcp() {
     object.spec.health = Some(Box::new(Health { path: Some("/healthz".to_owned()), ..Health::default() }));
     let pods = [probed("Readiness probe failed: HTTP probe failed with statuscode: 404", running(true, 0))];
     let problem =
-        root_cause(&deployment(3, 3, 3, 2), &pods, &Template { object: &object, intent: None }).unwrap();
+        root_cause(&deployment(3, 3, 3, 2), &pods, &Template { object: &object, intent: None }, NOW).unwrap();
     assert!(
         problem.message.contains("GET /healthz answers 404; set spec.health.path."),
         "{}",
@@ -206,7 +231,7 @@ fn other_containers_are_named_with_their_field() {
         let mut pod = pod(1, failing);
         pod.containers.push(waiting("PodInitializing", ""));
         let template = Template { object: &object, intent: None };
-        let message = root_cause(&deployment(3, 3, 3, 0), &[pod], &template).unwrap().message;
+        let message = root_cause(&deployment(3, 3, 3, 0), &[pod], &template, NOW).unwrap().message;
         assert!(message.contains(of) && message.contains(field), "{message}");
     }
 }
