@@ -601,14 +601,26 @@ const CALLS: &[Rule] = &[
     rule(
         "call-of-service",
         &["spec.calls[]"],
-        "has(self.name) || (!has(self.__namespace__) && !has(self.port))",
-        "namespace and port belong to a Microservice that is called by name: remove them, or use workload.namespace and the ports of workload or external",
+        "has(self.name) || (!has(self.__namespace__) && !has(self.port) && !has(self.envPrefix))",
+        "namespace, port and envPrefix belong to a Microservice that is called by name: remove them, or use workload.namespace and the ports of workload or external",
     ),
     rule(
         "call-twice",
         &["spec.calls"],
         "self.all(c, !has(c.name) || self.exists_one(d, has(d.name) && d.name == c.name && has(d.__namespace__) == has(c.__namespace__) && (!has(d.__namespace__) || d.__namespace__ == c.__namespace__)))",
         "calls names each Microservice once: remove the second entry",
+    ),
+    rule(
+        "call-prefix",
+        &["calls[].envPrefix"],
+        "self.matches('^[A-Z][A-Z0-9_]*$')",
+        "envPrefix begins with a capital letter and has capital letters, digits and '_', such as STOCK",
+    ),
+    rule(
+        "call-prefix-twice",
+        &["spec.calls"],
+        "self.all(c, !has(c.name) || self.exists_one(d, has(d.name) && (has(d.envPrefix) ? d.envPrefix : d.name.upperAscii().replace('-', '_')) == (has(c.envPrefix) ? c.envPrefix : c.name.upperAscii().replace('-', '_'))))",
+        "two calls give the same names to the environment: set envPrefix in one of them",
     ),
     rule(
         "call-itself",

@@ -3,6 +3,7 @@
 
 mod data;
 mod output;
+mod peers;
 mod sarif;
 mod topics;
 
@@ -16,6 +17,7 @@ pub use output::{Format, print};
 use super::{Document, Inputs, Position, Unreadable};
 use crate::api::schema;
 use crate::api::{GROUP, Microservice, MicroserviceClass, Reason};
+use crate::intent::neighbours::Neighbours;
 use crate::intent::{Intent, Violation, class_violations};
 
 /// Something wrong with an object.
@@ -79,13 +81,14 @@ struct Checked<'i> {
 /// Secrets and ConfigMaps that ours refer to are looked at.
 pub fn examine(inputs: &Inputs) -> Examined {
     let classes = inputs.classes();
+    let neighbours = peers::neighbours(inputs, &classes);
     let mut seen = BTreeSet::new();
     let mut checked = Vec::new();
     let mut findings: Vec<Finding> = inputs.unreadable.iter().map(unreadable).collect();
     let mut objects = 0;
     for document in inputs.documents.iter().filter(|document| is_ours(document)) {
         objects += 1;
-        match judge(inputs, &classes, document) {
+        match judge(inputs, &classes, &neighbours, document) {
             Ok(service) => checked.extend(service),
             Err(wrong) => findings.extend(wrong),
         }
@@ -117,6 +120,7 @@ fn is_ours(document: &Document) -> bool {
 fn judge<'i>(
     inputs: &Inputs,
     classes: &[MicroserviceClass],
+    neighbours: &Neighbours,
     document: &'i Document,
 ) -> Result<Option<Checked<'i>>, Vec<Finding>> {
     let refused = schema::validate(&document.object);
@@ -139,7 +143,8 @@ fn judge<'i>(
     }
     let object = document.decode::<Microservice>().map_err(unreadable)?;
     let class = inputs.class_for(&object, classes);
-    let intent = Intent::resolve(&object, class, &inputs.observed(&object)).map_err(wrong)?;
+    let observed = peers::met(inputs.observed(&object), neighbours, &object);
+    let intent = Intent::resolve(&object, class, &observed).map_err(wrong)?;
     let class = class.and_then(|class| class.metadata.name.clone());
     Ok(Some(Checked { document, object, intent, class }))
 }

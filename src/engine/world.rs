@@ -1,6 +1,6 @@
 //! Everything the engine knows of the cluster without asking: the caches that the watches fill.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smol_str::SmolStr;
@@ -11,6 +11,8 @@ use super::under_way::UnderWay;
 use crate::api::status::ChildStatus;
 use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
+use crate::intent::calls::{self, Address};
+use crate::intent::neighbours::{self, Neighbours, Outline, Standing};
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
 
@@ -40,6 +42,8 @@ pub struct World {
     relations: Mutex<Relations>,
     /// Optional APIs that the cluster serves, as `group/version`.
     served: Mutex<BTreeSet<String>>,
+    /// Who calls whom.
+    neighbours: Mutex<Neighbours>,
 }
 
 /// Who belongs to whom.
@@ -63,6 +67,11 @@ pub fn reference_kind(kind: &Kind) -> Option<ReferenceKind> {
 }
 
 impl World {
+    /// Empty caches for every kind of the plan, of these namespaces; none given = of all.
+    pub fn within(namespaces: &[String]) -> Self {
+        Self { neighbours: Mutex::new(Neighbours::within(namespaces)), ..Self::new() }
+    }
+
     /// Empty caches for every kind of the plan.
     pub fn new() -> Self {
         Self {
@@ -74,11 +83,50 @@ impl World {
             under_way: UnderWay::default(),
             relations: Mutex::default(),
             served: Mutex::default(),
+            neighbours: Mutex::default(),
         }
     }
 
     fn relations(&self) -> MutexGuard<'_, Relations> {
         self.relations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn neighbours(&self) -> MutexGuard<'_, Neighbours> {
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A watch saw a Microservice. Returns whose calls that concerns.
+    pub fn observe_service(&self, object: &Microservice) -> Vec<Key> {
+        if object.metadata.deletion_timestamp.is_some() {
+            return self.forget_service(&Key::of(&object.metadata));
+        }
+        let outline = Outline::of(object, self.class_for(object).as_deref());
+        let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+        let version = version.parse().unwrap_or_default();
+        let concerned = self.neighbours().put(outline, Standing::of(object.status.as_ref()), version);
+        concerned.into_iter().map(Key::from).collect()
+    }
+
+    /// The class of a Microservice may say something else of it now. Returns whose calls that concerns.
+    pub fn renew_service(&self, object: &Microservice) -> Vec<Key> {
+        let known = self.neighbours().outline(&(&Key::of(&object.metadata)).into()).is_some();
+        if known { self.observe_service(object) } else { Vec::new() }
+    }
+
+    /// A Microservice is gone. Returns whose calls that concerns.
+    pub fn forget_service(&self, key: &Key) -> Vec<Key> {
+        self.neighbours().remove(&key.into()).into_iter().map(Key::from).collect()
+    }
+
+    /// Where those are that a Microservice calls.
+    pub fn addresses(&self, object: &Microservice) -> BTreeMap<calls::Key, Address> {
+        let last = object.status.as_ref().map(Address::recorded).unwrap_or_default();
+        self.neighbours().addresses(&(&Key::of(&object.metadata)).into(), &last)
+    }
+
+    /// How the calls of a Microservice stand.
+    pub fn view(&self, key: &Key) -> neighbours::View {
+        self.neighbours().view(&key.into())
     }
 
     /// The cache of one kind; `None` only for a kind outside the plan's table.

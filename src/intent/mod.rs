@@ -5,6 +5,7 @@ pub mod calls;
 pub mod duration;
 pub mod kafka;
 pub mod lag;
+pub mod neighbours;
 pub mod quantity;
 pub mod references;
 mod resolve;
@@ -31,7 +32,8 @@ use crate::api::microservice::{
 use crate::api::{Microservice, MicroserviceClass, Reason};
 use crate::kafka::consent::Consent;
 
-pub use calls::Call;
+use calls::Key;
+pub use calls::{Address, Call};
 pub use kafka::{KafkaIntent, KafkaLogin};
 pub use lag::LagScaling;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
@@ -63,6 +65,8 @@ pub struct Observed {
     pub class_wanted: Option<String>,
     /// Whether the cluster does not serve KEDA's API: lag scales nothing then.
     pub keda_missing: bool,
+    /// Where the Microservices are that it calls; of one that is not among them the defaults are assumed.
+    pub addresses: BTreeMap<Key, Address>,
     /// The operator's own namespace; services in it are refused unless a class allows them.
     pub operator_namespace: Option<String>,
 }
@@ -205,7 +209,7 @@ pub struct Intent {
     pub progress_deadline_seconds: i32,
     /// Environment, merged and without repeated names.
     pub env: Vec<EnvVar>,
-    /// Whole ConfigMaps or Secrets as environment, the own ConfigMap first.
+    /// Whole ConfigMaps or Secrets as environment, the own ConfigMaps first.
     pub env_from: Vec<EnvFromSource>,
     /// Data of the ConfigMap `<name>-config`.
     pub config: Option<BTreeMap<String, String>>,
@@ -241,6 +245,10 @@ pub struct Intent {
     pub calls: Vec<Call>,
     /// Which services may call it.
     pub callers: Consent,
+    /// Where the Microservices are that it calls.
+    pub addresses: BTreeMap<Key, Address>,
+    /// The same as the environment of the pods; `None` = they are not told.
+    pub peers: Option<BTreeMap<String, String>>,
     /// The login for it, as the pods read it.
     pub kafka_login: Option<KafkaLogin>,
     /// New references that do not exist yet: the Deployment waits for them.

@@ -190,6 +190,8 @@ pub fn intent() -> Intent {
         kafka: None,
         calls: Vec::new(),
         callers: Default::default(),
+        addresses: Default::default(),
+        peers: None,
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: false,

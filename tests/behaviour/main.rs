@@ -15,6 +15,7 @@ mod faults;
 mod gitops;
 mod lag;
 mod leader;
+mod neighbours;
 mod ownership;
 mod page;
 mod poison;

@@ -231,6 +231,11 @@ fn sizes() -> Vec<Constraint> {
         ("status.topics", items(0, 256)),
         ("topics[].physicalName", text(249)),
         ("status.topics[].message", length(0, 1024)),
+        ("status.dependencies", items(0, 64)),
+        ("status.dependencies[].target", length(0, 256)),
+        ("status.dependencies[].message", length(0, 1024)),
+        ("status.dependencies[].scheme", length(0, 16)),
+        ("asking.names", items(0, 10)),
     ]
 }
 
@@ -289,6 +294,7 @@ fn call_sizes() -> Vec<Constraint> {
         ("spec.calls", items(0, 64)),
         ("calls[].name", text(63)),
         ("calls[].namespace", text(63)),
+        ("calls[].envPrefix", text(63)),
         ("calls[].timeout", text(32)),
         ("retries.attempts", range(1, 10)),
         ("retries.perTryTimeout", text(32)),

@@ -10,7 +10,7 @@ use crate::api::{Microservice, MicroserviceStatus};
 use crate::cli::yaml::Marks;
 use crate::intent::references::is_generated;
 use crate::intent::{
-    GeneratedValues, KafkaLogin, Observed, ReferenceKey, ReferenceKind, ReferenceState, references,
+    Address, GeneratedValues, KafkaLogin, Observed, ReferenceKey, ReferenceKind, ReferenceState, references,
 };
 
 impl Inputs {
@@ -67,6 +67,7 @@ fn recorded(live: &Microservice) -> Observed {
             .iter()
             .any(|child| child.kind == "Deployment" && child.uid.is_some()),
         references: states.collect(),
+        addresses: Address::recorded(status),
         ..Observed::default()
     }
 }

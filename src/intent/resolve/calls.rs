@@ -1,17 +1,23 @@
 //! Whom the service calls and who may call it, with namespaces and times written out.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Inputs;
-use crate::api::calls::{Call as Line, Caller, External, Labelled, Workload};
-use crate::intent::calls::{Call, Key, PortName, Target};
+use super::{Inputs, NAMESPACE, ports};
+use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
+use crate::api::defaults::{DEFAULT_REVISION, revision};
+use crate::api::microservice::MicroserviceSpec;
+use crate::api::{Microservice, MicroserviceClass};
+use crate::intent::calls::{Address, Call, Key, PortName, Target};
 use crate::intent::duration;
+use crate::intent::neighbours::Outline;
 use crate::kafka::consent::Consent;
 
 /// Lines that name nobody are left out; a rule reports them.
-pub(super) fn calls(inputs: &Inputs<'_>) -> Vec<Call> {
-    let lines = inputs.spec.calls.iter().flatten();
-    lines.filter_map(|line| Some(call(line, target(line, inputs.namespace())?))).collect()
+pub(super) fn calls(spec: &MicroserviceSpec, namespace: &str) -> Vec<Call> {
+    let lines = spec.calls.iter().flatten();
+    lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect()
 }
 
 /// What a line calls.
@@ -61,9 +67,65 @@ pub(in crate::intent) fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// Pods that are let in by their labels are no services, and so not among them.
-pub(super) fn callers(inputs: &Inputs<'_>) -> Consent {
-    let given = inputs.spec.callers.as_deref();
-    Consent::of(given.map(|given| given.iter().filter_map(named)), inputs.namespace())
+pub(super) fn callers(spec: &MicroserviceSpec, namespace: &str) -> Consent {
+    let given = spec.callers.as_deref();
+    Consent::of(given.map(|given| given.iter().filter_map(named)), namespace)
+}
+
+/// Where the Microservices are that are called.
+pub(super) fn addresses(inputs: &Inputs<'_>) -> BTreeMap<Key, Address> {
+    let known = &inputs.observed.addresses;
+    services(inputs).map(|(line, key)| (key.clone(), address(line, &key, known))).collect()
+}
+
+/// The same as variables.
+pub(super) fn peers(inputs: &Inputs<'_>) -> Option<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    if inputs.spec.discovery == Some(Discovery::None) {
+        return None;
+    }
+    for (line, key) in services(inputs) {
+        let (prefix, host) = (prefix(line, &key), format!("{}.{}.svc", key.name, key.namespace));
+        let Address { port, scheme } = address(line, &key, &inputs.observed.addresses);
+        if let Some(scheme) = scheme {
+            variables.insert(format!("{prefix}_URL"), format!("{scheme}://{host}:{port}"));
+        }
+        variables.insert(format!("{prefix}_HOST"), host);
+        variables.insert(format!("{prefix}_PORT"), port.to_string());
+    }
+    (!variables.is_empty()).then_some(variables)
+}
+
+fn services<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = (&'a Line, Key)> {
+    let lines = inputs.spec.calls.iter().flatten();
+    lines.filter_map(|line| match target(line, inputs.namespace())? {
+        Target::Service(key) => Some((line, key)),
+        Target::Workload(_) | Target::External(_) => None,
+    })
+}
+
+fn address(line: &Line, key: &Key, known: &BTreeMap<Key, Address>) -> Address {
+    let of_line = || Address::to(&call(line, Target::Service(key.clone())), None, None);
+    known.get(key).cloned().unwrap_or_else(of_line)
+}
+
+/// Begin of the names of the variables for one callee.
+pub(in crate::intent) fn prefix(line: &Line, key: &Key) -> String {
+    let usual = || key.name.to_ascii_uppercase().replace(['-', '.'], "_");
+    line.env_prefix.clone().unwrap_or_else(usual)
+}
+
+/// What neighbours see of an object, whatever else is wrong with it.
+pub(in crate::intent) fn outline(object: &Microservice, class: Option<&MicroserviceClass>) -> Outline {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+    let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
+    let defaults = revision(wanted).or_else(|| revision(DEFAULT_REVISION));
+    Outline {
+        key: Key::new(namespace, object.metadata.name.as_deref().unwrap_or_default()),
+        ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
+        calls: calls(&object.spec, namespace),
+        callers: callers(&object.spec, namespace),
+    }
 }
 
 fn named(caller: &Caller) -> Option<(Option<&String>, &String)> {
