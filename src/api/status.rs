@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::id::Id;
+use super::network::PolicyMode;
 
 /// What the operator observed of a Microservice.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -77,6 +78,27 @@ pub struct MicroserviceStatus {
     /// Services that call this one without its consent; absent when none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asking: Option<AskingStatus>,
+    /// What network policies do, or would; absent without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkStatus>,
+}
+
+/// What network policies do with the calls of a service.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkStatus {
+    /// Plan or Enforce.
+    pub mode: PolicyMode,
+    /// What carries policies out, as the class says; absent: nobody says that anything is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_by: Option<String>,
+    /// Calls of the spec that are not open, or would not be, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<String>,
+    /// Services that environment, configuration or arguments seem to mean and that `spec.calls` does not
+    /// name, as `namespace/name`, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspected: Vec<String>,
 }
 
 /// One call as it stands.

@@ -143,7 +143,7 @@ fn judge<'i>(
     }
     let object = document.decode::<Microservice>().map_err(unreadable)?;
     let class = inputs.class_for(&object, classes);
-    let observed = peers::met(inputs.observed(&object), neighbours, &object);
+    let observed = peers::met(inputs, neighbours, &object);
     let intent = Intent::resolve(&object, class, &observed).map_err(wrong)?;
     let class = class.and_then(|class| class.metadata.name.clone());
     Ok(Some(Checked { document, object, intent, class }))

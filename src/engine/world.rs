@@ -8,11 +8,13 @@ use smol_str::SmolStr;
 use super::index::Index;
 use super::live::{Key, Live, Unjudged};
 use super::under_way::UnderWay;
+use crate::api::network::PolicyMode;
 use crate::api::status::ChildStatus;
-use crate::api::{Microservice, MicroserviceClass};
+use crate::api::{LABEL_CLASS, LABEL_NETWORK_POLICY, Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
 use crate::intent::calls::{self, Address};
 use crate::intent::neighbours::{self, Neighbours, Outline, Standing};
+use crate::intent::network::Granted;
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
 
@@ -25,6 +27,24 @@ pub struct ServicePod {
     pub view: PodView,
 }
 
+/// What the labels of a namespace say to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceLabels {
+    /// Name of the class.
+    pub class: Option<String>,
+    /// Mode of network policies; a value that is none counts for nothing.
+    pub network: Option<PolicyMode>,
+}
+
+impl NamespaceLabels {
+    /// Of these labels.
+    pub fn of(labels: Option<&BTreeMap<String, String>>) -> Self {
+        let get = |name: &str| labels.and_then(|labels| labels.get(name));
+        let network = get(LABEL_NETWORK_POLICY).and_then(|mode| PolicyMode::parse(mode));
+        Self { class: get(LABEL_CLASS).cloned(), network }
+    }
+}
+
 /// The caches.
 #[derive(Debug)]
 pub struct World {
@@ -33,8 +53,8 @@ pub struct World {
     pub deployments: Index<DeploymentView>,
     /// Pods that are not ready.
     pub pods: Index<ServicePod>,
-    /// Class label of each namespace.
-    pub namespaces: Index<Option<String>>,
+    /// Our labels of each namespace.
+    pub namespaces: Index<NamespaceLabels>,
     /// The classes.
     pub classes: Index<MicroserviceClass>,
     /// Writes of children that wait for an answer.
@@ -122,6 +142,11 @@ impl World {
     pub fn addresses(&self, object: &Microservice) -> BTreeMap<calls::Key, Address> {
         let last = object.status.as_ref().map(Address::recorded).unwrap_or_default();
         self.neighbours().addresses(&(&Key::of(&object.metadata)).into(), &last)
+    }
+
+    /// The granted calls to and from a Microservice.
+    pub fn granted(&self, key: &Key) -> Granted {
+        self.neighbours().granted(&key.into())
     }
 
     /// How the calls of a Microservice stand.
@@ -298,7 +323,12 @@ impl World {
 
     /// The class that the namespace's label names.
     pub fn class_of_namespace(&self, namespace: &str) -> Option<String> {
-        self.namespaces.get(&Key::new("", namespace)).and_then(|class| (*class).clone())
+        self.namespaces.get(&Key::new("", namespace)).and_then(|labels| labels.class.clone())
+    }
+
+    /// The mode of network policies that the namespace's label asks for.
+    pub fn network_mode(&self, namespace: &str) -> Option<PolicyMode> {
+        self.namespaces.get(&Key::new("", namespace)).and_then(|labels| labels.network)
     }
 
     /// The class that applies: named by the object, else by its namespace, else the default one.

@@ -6,6 +6,7 @@ pub mod duration;
 pub mod kafka;
 pub mod lag;
 pub mod neighbours;
+pub mod network;
 pub mod quantity;
 pub mod references;
 mod resolve;
@@ -29,6 +30,7 @@ use crate::api::class::Guardrails;
 use crate::api::microservice::{
     ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile, ServiceOptions,
 };
+use crate::api::network::PolicyMode;
 use crate::api::{Microservice, MicroserviceClass, Reason};
 use crate::kafka::consent::Consent;
 
@@ -36,6 +38,8 @@ use calls::Key;
 pub use calls::{Address, Call};
 pub use kafka::{KafkaIntent, KafkaLogin};
 pub use lag::LagScaling;
+use network::Granted;
+pub use network::NetworkIntent;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
 /// A rule that the spec breaks. Bad input is data, not an error.
@@ -67,6 +71,10 @@ pub struct Observed {
     pub keda_missing: bool,
     /// Where the Microservices are that it calls; of one that is not among them the defaults are assumed.
     pub addresses: BTreeMap<Key, Address>,
+    /// Calls of which both sides are granted.
+    pub granted: Granted,
+    /// Mode of network policies that the namespace's label asks for.
+    pub network_mode: Option<PolicyMode>,
     /// The operator's own namespace; services in it are refused unless a class allows them.
     pub operator_namespace: Option<String>,
 }
@@ -249,6 +257,8 @@ pub struct Intent {
     pub addresses: BTreeMap<Key, Address>,
     /// The same as the environment of the pods; `None` = they are not told.
     pub peers: Option<BTreeMap<String, String>>,
+    /// Whom the pods may talk to; `None` = anybody, and nothing is told.
+    pub network: Option<Box<NetworkIntent>>,
     /// The login for it, as the pods read it.
     pub kafka_login: Option<KafkaLogin>,
     /// New references that do not exist yet: the Deployment waits for them.

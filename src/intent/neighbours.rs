@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::calls::{Address, Call, Key, PortName, Target};
+use super::network::{Granted, PolicyPort};
 use crate::api::microservice::Port;
 use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
 use crate::kafka::consent::Consent;
@@ -27,6 +28,8 @@ pub struct Outline {
     pub calls: Vec<Call>,
     /// Which services may call it.
     pub callers: Consent,
+    /// Services that its environment, configuration or arguments may mean.
+    pub mentions: BTreeSet<Key>,
 }
 
 impl Outline {
@@ -116,6 +119,8 @@ pub struct View {
     pub asking: Vec<Key>,
     /// Whether the service has a list of callers at all.
     pub has_list: bool,
+    /// Services that it seems to call without saying so, by name.
+    pub suspected: Vec<Key>,
 }
 
 /// One call as it stands.
@@ -185,6 +190,8 @@ pub struct Neighbours {
     namespaces: BTreeSet<SmolStr>,
     /// Who declares a call to a service, whether or not that exists.
     callers: BTreeMap<Key, BTreeSet<Key>>,
+    /// Who mentions a service, whether or not that exists.
+    mentioned: BTreeMap<Key, BTreeSet<Key>>,
 }
 
 impl Neighbours {
@@ -219,17 +226,11 @@ impl Neighbours {
     }
 
     fn link(&mut self, key: &Key, before: Option<&Known>, now: Option<&Known>) {
-        for callee in before.iter().flat_map(|known| callees(&known.outline)) {
-            if let Some(callers) = self.callers.get_mut(callee) {
-                callers.remove(key);
-                if callers.is_empty() {
-                    self.callers.remove(callee);
-                }
-            }
-        }
-        for callee in now.iter().flat_map(|known| callees(&known.outline)) {
-            self.callers.entry(callee.clone()).or_default().insert(key.clone());
-        }
+        let (old, new) = (before.map(|known| &*known.outline), now.map(|known| &*known.outline));
+        relink(&mut self.callers, key, old.into_iter().flat_map(callees), new.into_iter().flat_map(callees));
+        let mentions = |outline: Option<&'_ Outline>| outline.map(|outline| outline.mentions.clone());
+        let (old, new) = (mentions(old).unwrap_or_default(), mentions(new).unwrap_or_default());
+        relink(&mut self.mentioned, key, old.iter(), new.iter());
     }
 
     /// Those who call it, if it looks different to them, and those whom it calls differently. What is
@@ -250,6 +251,9 @@ impl Neighbours {
         }
         if moved && broken {
             self.climb(key, &mut found);
+        }
+        if before.is_none() != now.is_none() {
+            found.extend(self.mentioned.get(key).into_iter().flatten().cloned());
         }
         let differs = |call: &&Call, others: &[Call]| !others.contains(*call);
         let changed = old.iter().filter(|call| differs(call, &new));
@@ -295,7 +299,35 @@ impl Neighbours {
             edges: edges.collect(),
             asking: self.callers_of(key).filter(asks).cloned().collect(),
             has_list: has_list(&outline.callers),
+            suspected: self.suspected(outline),
         }
+    }
+
+    fn suspected(&self, outline: &Outline) -> Vec<Key> {
+        let declared = |key: &Key| *key == outline.key || callees(outline).any(|callee| callee == key);
+        let suspected =
+            outline.mentions.iter().filter(|key| self.services.contains_key(key) && !declared(key));
+        suspected.cloned().collect()
+    }
+
+    /// The granted calls to and from a service, by the ports of the pods.
+    pub fn granted(&self, key: &Key) -> Granted {
+        let Some(known) = self.services.get(key) else { return Granted::default() };
+        let mut granted = Granted::default();
+        for call in &known.outline.calls {
+            let peer = callee(call).and_then(|callee| self.services.get(callee));
+            if let Some((peer, port)) = peer.and_then(|peer| Some((peer, open(key, call, &peer.outline)?))) {
+                granted.callees.insert(peer.outline.key.clone(), port);
+            }
+        }
+        for caller in self.callers_of(key) {
+            let calls = self.services.get(caller).map_or(&[][..], |known| &known.outline.calls);
+            let call = calls.iter().find(|call| callee(call) == Some(key));
+            if let Some(port) = call.and_then(|call| open(caller, call, &known.outline)) {
+                granted.callers.entry(port).or_default().push(caller.clone());
+            }
+        }
+        granted
     }
 
     /// Where those are that a service calls; `last` is what was known of them before.
@@ -354,6 +386,38 @@ impl Neighbours {
         let needed = calls.iter().filter(|call| !call.optional).filter_map(callee);
         let down = |key: &&Key| self.services.get(*key).is_none_or(|known| !known.standing.serves);
         needed.filter(down).filter(|key| !seen.contains(key)).min().cloned()
+    }
+}
+
+/// The port of the callee's pods that a granted call opens.
+fn open(caller: &Key, call: &Call, callee: &Outline) -> Option<PolicyPort> {
+    if grant(caller, call, Some(&callee.into())) != Grant::Granted {
+        return None;
+    }
+    let port = callee.ports.iter().find(|port| match &call.port {
+        None => true,
+        Some(PortName::Name(name)) => port.name == *name,
+        Some(PortName::Number(number)) => port.port == *number,
+    })?;
+    Some(PolicyPort::behind(port, &callee.ports))
+}
+
+fn relink<'a>(
+    links: &mut BTreeMap<Key, BTreeSet<Key>>,
+    from: &Key,
+    before: impl Iterator<Item = &'a Key>,
+    now: impl Iterator<Item = &'a Key>,
+) {
+    for to in before {
+        if let Some(linked) = links.get_mut(to) {
+            linked.remove(from);
+            if linked.is_empty() {
+                links.remove(to);
+            }
+        }
+    }
+    for to in now {
+        links.entry(to.clone()).or_default().insert(from.clone());
     }
 }
 

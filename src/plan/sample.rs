@@ -192,6 +192,7 @@ pub fn intent() -> Intent {
         callers: Default::default(),
         addresses: Default::default(),
         peers: None,
+        network: None,
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: false,

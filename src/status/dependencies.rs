@@ -3,8 +3,10 @@
 
 use super::facts::{Facts, Pass, Truth, Verdict, find};
 use super::text;
-use crate::api::status::{AskingStatus, DependencyState, DependencyStatus};
+use crate::api::network::PolicyMode;
+use crate::api::status::{AskingStatus, DependencyState, DependencyStatus, NetworkStatus};
 use crate::api::{MicroserviceStatus, Reason};
+use crate::intent::NetworkIntent;
 use crate::intent::calls::{Key, Target};
 use crate::intent::neighbours::{Edge, State, View, consent_line};
 
@@ -30,6 +32,15 @@ pub(super) fn fields(facts: &Facts<'_>, status: &mut MicroserviceStatus) {
     status.asking = (!asking.is_empty()).then(|| AskingStatus {
         count: i32::try_from(asking.len()).unwrap_or(i32::MAX),
         names: asking.iter().take(ASKING).map(Key::to_string).collect(),
+    });
+    status.network = facts.intent().and_then(|intent| intent.network.as_deref()).map(|network| {
+        let suspected = &facts.inputs.neighbours.suspected;
+        NetworkStatus {
+            mode: network.mode,
+            enforced_by: network.enforced_by.clone(),
+            cuts: cuts(network, edges).take(LIST).collect(),
+            suspected: suspected.iter().take(LIST).map(Key::to_string).collect(),
+        }
     });
 }
 
@@ -70,6 +81,27 @@ fn entry(edge: &Edge) -> DependencyStatus {
     }
 }
 
+/// What is not open of what the spec calls.
+fn cuts<'a>(network: &'a NetworkIntent, edges: &'a [Edge]) -> impl Iterator<Item = String> + 'a {
+    let closed = |edge: &&Edge| {
+        matches!(edge.state, State::PendingConsent { .. } | State::UnknownPort { .. } | State::MissingPeer)
+    };
+    let closed = edges.iter().filter(closed).filter_map(told);
+    let closed = closed.map(|(_, message)| text::cut(&message, text::MESSAGE_BYTES));
+    closed.chain(unopened(network, edges))
+}
+
+/// Calls that no consent would open.
+fn unopened<'a>(network: &'a NetworkIntent, edges: &'a [Edge]) -> impl Iterator<Item = String> + 'a {
+    let unwatched = edges.iter().filter_map(|edge| match (&edge.target, &edge.state) {
+        (Target::Service(key), State::Unknown) => {
+            Some(format!("the call to {key}: this operator does not watch the namespace {}", key.namespace))
+        }
+        _ => None,
+    });
+    network.cuts.iter().cloned().chain(unwatched)
+}
+
 fn target(edge: &Edge) -> String {
     match &edge.target {
         Target::Service(key) => key.to_string(),
@@ -89,6 +121,11 @@ pub(super) fn condition(facts: &Facts<'_>) -> Option<Verdict> {
     }
     let mut lacks: Vec<(Reason, String)> =
         view.edges.iter().filter(|edge| counts(edge)).filter_map(told).collect();
+    let network = facts.intent().and_then(|intent| intent.network.as_deref());
+    if let Some(network) = network.filter(|network| network.mode == PolicyMode::Enforce) {
+        let unopened = unopened(network, &view.edges);
+        lacks.extend(unopened.map(|cut| (Reason::CallCut, format!("not open is {cut}"))));
+    }
     lacks.sort_by_key(|(reason, _)| rank(*reason));
     if let Some((worst, _)) = lacks.first() {
         let all: Vec<String> = lacks.iter().map(|(_, message)| message.clone()).collect();
@@ -109,7 +146,8 @@ fn rank(reason: Reason) -> u8 {
         Reason::PendingConsent => 0,
         Reason::MissingPeer => 1,
         Reason::UnknownPort => 2,
-        _ => 3,
+        Reason::CallCut => 3,
+        _ => 4,
     }
 }
 

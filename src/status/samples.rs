@@ -103,6 +103,7 @@ pub(super) fn intent() -> Intent {
         callers: Default::default(),
         addresses: Default::default(),
         peers: None,
+        network: None,
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: true,

@@ -19,6 +19,7 @@ mod neighbours;
 mod ownership;
 mod page;
 mod poison;
+mod policies;
 mod program;
 mod quiet;
 mod references;

@@ -28,6 +28,11 @@ impl Inputs {
         }
     }
 
+    /// Tells of the Microservices of the cluster, the neighbours of those among the documents.
+    pub fn surround(&mut self, live: Vec<Microservice>) {
+        self.around = live;
+    }
+
     /// Tells of a Microservice as it is in the cluster: the one of the files has its UID, and its
     /// children carry what the operator remembers.
     pub fn meet(&mut self, live: &Microservice, keda_missing: bool) {

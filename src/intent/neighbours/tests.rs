@@ -19,6 +19,7 @@ fn service(name: &str, calls: &[&str]) -> Outline {
         ports: vec![port("http", 3000)],
         calls: calls.iter().map(|name| Call::to(key(name))).collect(),
         callers: Consent::OwnNamespace,
+        mentions: BTreeSet::new(),
     }
 }
 
@@ -234,4 +235,42 @@ fn what_was_known_of_a_service_outlives_it() {
     named.calls[0].port = Some(PortName::Number(9000));
     neighbours.put(named, serving(), 2);
     assert_eq!(at(&neighbours, &told), 9000, "the call itself names it");
+}
+
+#[test]
+fn who_is_mentioned_and_not_called_is_suspected_once_it_exists() {
+    let mention = |name: &str, mentions: &[&str]| Outline {
+        mentions: mentions.iter().map(|name| key(name)).collect(),
+        ..service(name, &["b"])
+    };
+    let mut neighbours = all([mention("a", &["a", "b", "c", "postgres"])]);
+    assert_eq!(neighbours.view(&key("a")).suspected, []);
+    assert_eq!(names(neighbours.put(service("c", &[]), serving(), 1)), ["shop/a"], "who mentions it is told");
+    assert_eq!(neighbours.view(&key("a")).suspected, [key("c")]);
+    assert_eq!(names(neighbours.put(service("c", &[]), down("CrashLooping"), 2)), [""; 0]);
+    neighbours.remove(&key("a"));
+    assert!(neighbours.mentioned.is_empty());
+}
+
+#[test]
+fn granted_calls_open_the_ports_of_the_pods() {
+    let mut caller = service("a", &["b", "c"]);
+    caller.calls[0].port = Some(PortName::Number(81));
+    let two = Outline {
+        ports: vec![
+            Port { container_port: Some(8080), ..port("http", 80) },
+            Port { container_port: Some(8080), ..port("alias", 81) },
+        ],
+        ..service("b", &[])
+    };
+    let neighbours = all([caller, two, allowing(service("c", &[]), &[])]);
+    let http = PolicyPort::Name("http".to_owned(), crate::api::microservice::Protocol::TCP);
+    let granted = neighbours.granted(&key("a"));
+    assert_eq!(
+        granted.callees,
+        [(key("b"), http.clone())].into(),
+        "c does not allow it; one port has one name"
+    );
+    assert_eq!(neighbours.granted(&key("b")).callers, [(http, vec![key("a")])].into());
+    assert_eq!(neighbours.granted(&key("c")), Granted::default());
 }

@@ -1,18 +1,21 @@
 //! Whom the service calls and who may call it, with namespaces and times written out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Inputs, NAMESPACE, ports};
+use super::{Inputs, NAMESPACE, network, ports};
 use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
 use crate::api::defaults::{DEFAULT_REVISION, revision};
 use crate::api::microservice::MicroserviceSpec;
-use crate::api::{Microservice, MicroserviceClass};
+use crate::api::{Microservice, MicroserviceClass, names};
 use crate::intent::calls::{Address, Call, Key, PortName, Target};
 use crate::intent::duration;
 use crate::intent::neighbours::Outline;
 use crate::kafka::consent::Consent;
+
+/// Most host names of one service that are looked for.
+const MENTIONS: usize = 64;
 
 /// Lines that name nobody are left out; a rule reports them.
 pub(super) fn calls(spec: &MicroserviceSpec, namespace: &str) -> Vec<Call> {
@@ -125,7 +128,26 @@ pub(in crate::intent) fn outline(object: &Microservice, class: Option<&Microserv
         ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
         calls: calls(&object.spec, namespace),
         callers: callers(&object.spec, namespace),
+        mentions: mentions(&object.spec, namespace),
     }
+}
+
+/// Services that stand where host names do in environment, configuration and arguments.
+fn mentions(spec: &MicroserviceSpec, namespace: &str) -> BTreeSet<Key> {
+    let env = spec.env.iter().flatten().filter_map(|entry| entry.value.as_ref());
+    let config = spec.config.iter().flat_map(|config| config.values());
+    let arguments = spec.args.iter().chain(&spec.command).flatten();
+    let texts = env.chain(config).chain(arguments);
+    let keys = texts.flat_map(|text| network::mentions(text)).filter_map(|host| mentioned(host, namespace));
+    keys.take(MENTIONS).collect()
+}
+
+/// `inventory`, `inventory.bank` or `inventory.bank.svc.cluster.local`.
+fn mentioned(host: &str, namespace: &str) -> Option<Key> {
+    let mut labels = host.trim_end_matches('.').split('.');
+    let (name, at) = (labels.next()?, labels.next().unwrap_or(namespace));
+    let of_cluster = labels.next().is_none_or(|label| label == "svc");
+    (names::is_service_name(name) && names::is_label(at) && of_cluster).then(|| Key::new(at, name))
 }
 
 fn named(caller: &Caller) -> Option<(Option<&String>, &String)> {

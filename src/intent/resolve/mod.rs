@@ -6,6 +6,7 @@ mod class;
 mod environment;
 pub(super) mod kafka;
 pub(super) mod lag;
+pub(super) mod network;
 mod pod;
 pub(super) mod ports;
 pub(super) mod probes;
@@ -23,6 +24,7 @@ use crate::api::class::{ClassDefaults, Guardrails};
 use crate::api::defaults::Defaults;
 use crate::api::kafka::class::ClassKafka;
 use crate::api::microservice::MicroserviceSpec;
+use crate::api::network::ClassNetwork;
 use crate::api::{ANNOTATION_RESTART, API_VERSION, Microservice, MicroserviceClass, names};
 
 /// Namespace of an object of a file that names none.
@@ -42,6 +44,8 @@ pub(super) struct Inputs<'a> {
     pub guardrails: &'a Guardrails,
     /// The class's Kafka clusters and names.
     pub kafka: Option<&'a ClassKafka>,
+    /// The class's network.
+    pub network: Option<&'a ClassNetwork>,
     /// The built-in defaults of the class's revision.
     pub defaults: &'static Defaults,
     /// The live world.
@@ -74,6 +78,7 @@ pub(super) fn resolve(
         class: class.and_then(|class| class.spec.defaults.as_ref()).unwrap_or(&no_defaults),
         guardrails: class.and_then(|class| class.spec.guardrails.as_ref()).unwrap_or(&no_guardrails),
         kafka: class.and_then(|class| class.spec.kafka.as_ref()),
+        network: class.and_then(|class| class.spec.network.as_ref()),
         defaults,
         observed,
     };
@@ -93,6 +98,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         rollout::progress_deadline(inputs, probes.startup.as_ref(), min_ready_seconds, drain_seconds);
     let kafka = kafka::kafka(inputs);
     let peers = calls::peers(inputs);
+    let network = network::network(inputs, &ports, kafka.as_deref()).map(Box::new);
     let config = spec.config.clone().filter(|config| !config.is_empty());
     Intent {
         name: inputs.name().to_owned(),
@@ -138,6 +144,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         callers: calls::callers(spec, inputs.namespace()),
         addresses: calls::addresses(inputs),
         peers,
+        network,
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,
     }

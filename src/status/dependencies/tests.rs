@@ -103,3 +103,26 @@ fn an_invalid_spec_changes_nothing_of_it() {
     assert_eq!(after.dependencies, before.dependencies);
     assert_eq!(short(&after, CONDITION), "False MissingPeer");
 }
+
+#[test]
+fn what_policies_cut_is_told_and_a_plan_cuts_nothing() {
+    let mut world = of(vec![edge("a", State::Granted), edge("b", State::MissingPeer)]);
+    let network =
+        |mode| NetworkIntent { mode, cuts: vec!["the call to x".to_owned()], ..NetworkIntent::default() };
+    world.neighbours.edges.pop();
+    world.neighbours.suspected = vec![key("s")];
+    world.intent().network = Some(Box::new(network(PolicyMode::Plan)));
+    let status = world.compute();
+    assert_eq!(short(&status, CONDITION), "True DependenciesReady");
+    let told = status.network.unwrap();
+    assert_eq!((told.cuts, told.suspected), (vec!["the call to x".to_owned()], vec!["shop/s".to_owned()]));
+    world.intent().network = Some(Box::new(network(PolicyMode::Enforce)));
+    world.neighbours.edges.push(edge("far", State::Unknown));
+    let status = world.compute();
+    assert_eq!(short(&status, CONDITION), "False CallCut");
+    assert_eq!(
+        condition(&status, CONDITION).message,
+        "not open is the call to x; not open is the call to shop/far: this operator does not watch the namespace shop."
+    );
+    assert_eq!(short(&status, "Ready"), "True Ready");
+}
