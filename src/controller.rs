@@ -109,6 +109,7 @@ struct Context {
     telemetry: Arc<Telemetry>,
     fence: Fence,
     classes_changed: Notify,
+    watches: Watches,
     /// Whether every Microservice is in the store.
     listed: watch::Sender<bool>,
 }
@@ -123,7 +124,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let (queue, queued) = unbounded();
     let (fleet, fleet_changes) = unbounded();
-    let world = Arc::new(World::new());
+    let world = Arc::new(World::within(&options.namespaces));
     let watches = Watches {
         client: options.client.clone(),
         namespaces: options.namespaces.clone(),
@@ -147,6 +148,7 @@ pub async fn run(
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
         classes_changed: Notify::new(),
+        watches: watches.clone(),
         listed: watch::Sender::new(false),
         client: options.client,
     });
@@ -239,6 +241,7 @@ fn roots(
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => {
                         context.memory.watched(&Key::of(&object.metadata), &object);
+                        context.concern(&context.world.observe_service(&object));
                         touched.push(Ok(object));
                     }
                     Event::Delete(object) => context.forget(object),
@@ -358,8 +361,16 @@ impl Context {
         self.classes_changed.notify_one();
     }
 
+    /// Has those looked at whose calls a change concerns. Before every Microservice is known, each will be.
+    fn concern(&self, neighbours: &[Key]) {
+        if *self.listed.borrow() {
+            neighbours.iter().for_each(|key| self.watches.enqueue(key));
+        }
+    }
+
     fn forget(self: &Arc<Self>, object: Microservice) {
         let key = Key::of(&object.metadata);
+        self.concern(&self.world.forget_service(&key));
         self.memory.forget(&key);
         self.turns.settled(&key);
         self.sentinels.post(&key, &[]);

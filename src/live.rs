@@ -135,6 +135,10 @@ async fn meet(client: &Client, inputs: &mut Inputs) -> anyhow::Result<Vec<Micros
     for class in classes {
         inputs.complete(typed(&class)?);
     }
+    // Who may not read those of all namespaces is told of the given ones only.
+    if let Ok(all) = bounded(Api::<Microservice>::all(client.clone()).list(&Default::default())).await {
+        inputs.surround(all.items);
+    }
     let keda_missing =
         compare::keda_missing(client).await.context("the cluster does not say what it serves")?;
     let mut stored = Vec::new();

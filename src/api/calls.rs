@@ -26,6 +26,10 @@ pub struct Call {
     /// Name or number of the port of the Microservice that is called. Default: its main port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<IntOrString>,
+    /// Begin of the variables that tell the pods where the Microservice is: STOCK gives STOCK_URL,
+    /// STOCK_HOST and STOCK_PORT. Default: its name in capital letters, with `_` for `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_prefix: Option<String>,
     /// How long the caller waits for the whole call, retries included, such as 5s or 1500ms, as its client
     /// is configured. Default: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +40,16 @@ pub struct Call {
     /// The caller can serve without it. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+}
+
+/// How the pods learn where those are that the service calls.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum Discovery {
+    /// By environment variables.
+    #[default]
+    Environment,
+    /// Not from the operator.
+    None,
 }
 
 /// How a call is tried again.

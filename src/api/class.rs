@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ANNOTATION_DEFAULT_CLASS;
 use super::kafka::class::ClassKafka;
 use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shutdown};
+use super::network::ClassNetwork;
 
 /// The platform's defaults and guard rails for the services that use the class.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -50,6 +51,10 @@ pub struct MicroserviceClassSpec {
     /// Kafka clusters for the services of this class. Absent: they may not use `spec.kafka`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<ClassKafka>,
+
+    /// Network policies: whether exactly the calls that are granted are open. Absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<ClassNetwork>,
 }
 
 impl MicroserviceClass {

@@ -1,7 +1,7 @@
 //! The conditions of both kinds, with what they tell.
 
 /// Conditions of a Microservice with what `True` means, in the order of the status.
-pub const MICROSERVICE: [(&str, &str); 10] = [
+pub const MICROSERVICE: [(&str, &str); 11] = [
     ("Ready", "All is as described and the service serves. The one to wait for."),
     ("Reconciling", "Work for this generation is under way; absent when nothing is."),
     ("Stalled", "It does not go on without a person; absent otherwise."),
@@ -11,6 +11,10 @@ pub const MICROSERVICE: [(&str, &str); 10] = [
     ("SecretsReady", "Every Secret and ConfigMap that is referenced is there; absent without references."),
     ("TopicsReady", "Every own topic is on the cluster as described; absent without topics."),
     ("KafkaAccessReady", "The service has its login and all its rights on the cluster; absent without any."),
+    (
+        "DependenciesReady",
+        "Every service that is called is there, allows it, and serves; absent without calls.",
+    ),
     ("ScalingReady", "The number of pods follows the lag of topics; absent where it should not."),
 ];
 

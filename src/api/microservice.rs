@@ -14,7 +14,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::calls::{Call, Caller};
+use super::calls::{Call, Caller, Discovery};
 use super::kafka::{Kafka, TopicLag};
 use super::status::MicroserviceStatus;
 
@@ -188,16 +188,22 @@ pub struct MicroserviceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Box<Kafka>>,
 
-    /// Whom the service calls and waits for, at most 64. `microservice-operator graph` draws and judges the
-    /// whole; the operator itself does not act on it yet.
+    /// Whom the service calls and waits for, at most 64. A call counts as granted when both sides name it;
+    /// the condition DependenciesReady says how each stands, and `microservice-operator graph` draws and
+    /// judges the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Vec<Call>>,
 
     /// Who may call the service, at most 64. Absent: every service of this namespace; empty: nobody; else
-    /// exactly these. A call counts as granted when both sides name it; the operator itself does not act on
-    /// it yet.
+    /// exactly these. A call counts as granted when both sides name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callers: Option<Vec<Caller>>,
+
+    /// How the pods learn where the Microservices of `calls` are: Environment, in the ConfigMap
+    /// `<name>-peers`, or None. Default Environment. A Microservice that comes or goes rolls no pods of its
+    /// callers; one that changes its port or protocol does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
 
     /// While true the operator applies and deletes nothing for this object and says so; it goes on
     /// reporting. Default false.

@@ -9,6 +9,7 @@ pub mod id;
 pub mod kafka;
 pub mod microservice;
 pub mod names;
+pub mod network;
 pub mod reason;
 pub mod rules;
 pub mod schema;
@@ -37,6 +38,8 @@ pub const STATUS_MANAGER: &str = "microservice-operator/status";
 pub const LABEL_NAME: &str = "microservice.dev/name";
 /// Label of a namespace that names the class of the services in it.
 pub const LABEL_CLASS: &str = "microservice.dev/class";
+/// Label of a namespace that says in which mode network policies are there.
+pub const LABEL_NETWORK_POLICY: &str = "microservice.dev/network-policy";
 /// Value of `app.kubernetes.io/managed-by` on every child.
 pub const MANAGED_BY: &str = "microservice-operator";
 

@@ -20,6 +20,11 @@ pub fn files_map_name(service: &str) -> String {
     derived(service, "-files", MAX_NAME)
 }
 
+/// Name of the ConfigMap that says where those are that the service calls.
+pub fn peers_map_name(service: &str) -> String {
+    derived(service, "-peers", MAX_NAME)
+}
+
 /// `base` followed by `suffix`, at most `max` bytes: a base that is too long is cut and given a hash of
 /// the whole base, so that two long bases never share a name. `suffix` must be ASCII and leave room
 /// for the hash; if it does not, the hash alone is the name.

@@ -130,8 +130,21 @@ reasons! {
     WaitingForOwnTopic = "Wait. If it stays, read the state of the topic in `status.topics`.",
     /// A topic of another service that is produced to or consumed does not exist yet.
     WaitingForTopic = "Have the owner declare the topic, or correct the reference.",
-    /// The owner of a topic does not name this service among its producers or consumers.
-    PendingConsent = "Add the line that the message shows to the owner of the topic.",
+    /// The owner of a topic does not name this service among its producers or consumers, or a service that
+    /// is called does not name it among its callers; on those, that somebody asks.
+    PendingConsent =
+        "Add the line that the message shows to the owner of the topic, or to the service that is called.",
+    /// Every service that is called is there, allows it, and serves.
+    DependenciesReady = "Nothing to do.",
+    /// A service that is called does not exist.
+    MissingPeer = "Correct name and namespace in `spec.calls`, or bring the service in.",
+    /// A service that is called has no such port.
+    UnknownPort = "Name a port that the message lists, or leave `port` out for the main one.",
+    /// A call of the spec is one that the network policy cannot open, or may not.
+    CallCut = "Write the call in a form that can be opened, or have the class allow it, as the message says.",
+    /// A service that is called does not serve.
+    PeerNotServing =
+        "Look at the service that the message names last: it is the first that is broken. This one is not touched.",
     /// No broker of the cluster answers.
     BrokerUnreachable =
         "Look at the brokers, at the addresses in the class and at the network. What runs is not touched.",

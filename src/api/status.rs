@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::id::Id;
+use super::network::PolicyMode;
 
 /// What the operator observed of a Microservice.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -53,7 +54,7 @@ pub struct MicroserviceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_generation: Option<i64>,
     /// Ready, Reconciling, Stalled, Accepted, Applied, Available, SecretsReady, TopicsReady,
-    /// KafkaAccessReady, ScalingReady.
+    /// KafkaAccessReady, DependenciesReady, ScalingReady.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The objects the operator keeps for this one.
@@ -71,6 +72,84 @@ pub struct MicroserviceStatus {
     /// Own topics as last seen on the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<TopicStatus>,
+    /// Whom the service calls and how that stands, in the order of `spec.calls`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<DependencyStatus>,
+    /// Services that call this one without its consent; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asking: Option<AskingStatus>,
+    /// What network policies do, or would; absent without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkStatus>,
+}
+
+/// What network policies do with the calls of a service.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkStatus {
+    /// Plan or Enforce.
+    pub mode: PolicyMode,
+    /// What carries policies out, as the class says; absent: nobody says that anything is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_by: Option<String>,
+    /// Calls of the spec that are not open, or would not be, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<String>,
+    /// Services that environment, configuration or arguments seem to mean and that `spec.calls` does not
+    /// name, as `namespace/name`, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspected: Vec<String>,
+}
+
+/// One call as it stands.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DependencyStatus {
+    /// Whom: `namespace/name` of a Microservice, else what `spec.calls` says, shortened.
+    pub target: String,
+    /// Whether the service can serve without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Ready, NotServing, PendingConsent, UnknownPort, Missing or Unknown.
+    pub state: DependencyState,
+    /// What is wrong and what to do; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Port of a Microservice as the pods were told; it is kept while that does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// Protocol of that port as the pods were told: http, https or grpc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+}
+
+/// How a call stands.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum DependencyState {
+    /// It is allowed, and the service that is called serves.
+    Ready,
+    /// It is allowed, and the service that is called does not serve.
+    NotServing,
+    /// The service that is called does not name this one.
+    PendingConsent,
+    /// The service that is called has no such port.
+    UnknownPort,
+    /// The service that is called does not exist.
+    Missing,
+    /// It goes to what is no Microservice, or to a namespace that the operator does not watch.
+    #[default]
+    Unknown,
+}
+
+/// Services that call without consent.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AskingStatus {
+    /// How many.
+    pub count: i32,
+    /// The first ten by name, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// One object the operator keeps.

@@ -3,6 +3,7 @@
 
 mod data;
 mod output;
+mod peers;
 mod sarif;
 mod topics;
 
@@ -17,6 +18,7 @@ pub use output::{Format, print};
 use super::{Document, Inputs, Position, Unreadable};
 use crate::api::schema;
 use crate::api::{GROUP, Microservice, MicroserviceClass, Reason};
+use crate::intent::neighbours::Neighbours;
 use crate::intent::{Intent, Violation, class_violations};
 
 /// Something wrong with an object.
@@ -80,11 +82,13 @@ struct Checked<'i> {
 /// Secrets and ConfigMaps that ours refer to are looked at.
 pub fn examine(inputs: &Inputs) -> Examined {
     let classes = inputs.classes();
+    let neighbours = peers::neighbours(inputs, &classes);
     let mut seen = BTreeSet::new();
     let mut checked = Vec::new();
     let mut findings: Vec<Finding> = inputs.unreadable.iter().map(unreadable).collect();
     let ours: Vec<&Document> = inputs.documents.iter().filter(|document| is_ours(document)).collect();
-    let judged: Vec<_> = ours.par_iter().map(|document| judge(inputs, &classes, document)).collect();
+    let judged: Vec<_> =
+        ours.par_iter().map(|document| judge(inputs, &classes, &neighbours, document)).collect();
     for (document, judged) in ours.iter().zip(judged) {
         match judged {
             Ok(service) => checked.extend(service),
@@ -122,6 +126,7 @@ fn is_ours(document: &Document) -> bool {
 fn judge<'i>(
     inputs: &Inputs,
     classes: &[MicroserviceClass],
+    neighbours: &Neighbours,
     document: &'i Document,
 ) -> Result<Option<Checked<'i>>, Vec<Finding>> {
     let refused = schema::validate(&document.object);
@@ -144,7 +149,8 @@ fn judge<'i>(
     }
     let object = document.decode::<Microservice>().map_err(unreadable)?;
     let class = inputs.class_for(&object, classes);
-    let intent = Intent::resolve(&object, class, &inputs.observed(&object)).map_err(wrong)?;
+    let observed = peers::met(inputs, neighbours, &object);
+    let intent = Intent::resolve(&object, class, &observed).map_err(wrong)?;
     let class = class.and_then(|class| class.metadata.name.clone());
     Ok(Some(Checked { document, object, intent, class }))
 }

@@ -69,6 +69,8 @@ pub struct Inputs {
     labels: BTreeMap<String, String>,
     /// What the cluster knows of the Microservices, by namespace and name.
     recorded: BTreeMap<(String, String), Observed>,
+    /// Microservices of the cluster, which are called and call; those among the documents go before them.
+    pub(super) around: Vec<Microservice>,
     settings: Settings,
 }
 

@@ -20,7 +20,7 @@ use crate::engine::probes::next_question;
 use crate::engine::publish::Published;
 use crate::engine::request::Failure;
 use crate::engine::sentinels::Obstacle;
-use crate::intent::{Intent, Violation};
+use crate::intent::{Address, Intent, Violation};
 use crate::plan::{Plan, keda, plan};
 use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
@@ -63,6 +63,7 @@ impl Look<'_> {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
         }
+        self.context.concern(&self.context.world.renew_service(&object));
         let class = self.context.world.class_for(&object);
         let observation = match self.observe(&object, class.as_deref()).await {
             Ok(observation) => observation,
@@ -97,6 +98,9 @@ impl Look<'_> {
         let observed = &mut observation.observed;
         observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
         observed.keda_missing = !self.context.world.serves(keda::API_VERSION);
+        observed.addresses = self.context.world.addresses(object);
+        observed.granted = self.context.world.granted(&self.key);
+        observed.network_mode = self.context.world.network_mode(&self.key.namespace);
         observed.operator_namespace = Some(self.context.operator_namespace.clone());
         observed.class_wanted = self.context.world.class_of_namespace(&self.key.namespace);
         Ok(observation)
@@ -199,7 +203,7 @@ impl Look<'_> {
 
     /// Asks for a turn when what changed is not the object but the class, or the operator: if a process
     /// that has just started wants other pods, it is another release, or something was missed while none
-    /// ran. Both concern many services at once.
+    /// ran. A port of a service that is called rolls all who call it. Each concerns many services at once.
     fn turn(
         &self,
         object: &Microservice,
@@ -211,7 +215,8 @@ impl Look<'_> {
         let of_class =
             status.class_revision.as_ref().is_some_and(|revision| *revision != intent.class_revision);
         let of_operator = rolls && !self.context.memory.has_met(&self.key);
-        if status.observed_generation == object.metadata.generation && (of_class || of_operator) {
+        let of_peers = rolls && moved(status, intent);
+        if status.observed_generation == object.metadata.generation && (of_class || of_operator || of_peers) {
             return self.context.turns.take(&self.key, rolls);
         }
         Ok(())
@@ -272,6 +277,7 @@ impl Look<'_> {
             secrets: told.observation.secrets.clone(),
             topics: &context.clusters.views(&self.key),
             access: context.clusters.access(&self.key).as_ref(),
+            neighbours: &context.world.view(&self.key),
             now: Time(Timestamp::now()),
         });
         let before = told.object.status.as_ref().and_then(|status| status.class.clone());
@@ -347,6 +353,12 @@ impl<'a> Told<'a> {
     ) -> Self {
         Self { object, intent: Ok(intent), plan: Some(plan), outcome: None, blocked: None, observation }
     }
+}
+
+/// Whether somebody whom the service calls is not where its pods were told.
+fn moved(status: &MicroserviceStatus, intent: &Intent) -> bool {
+    let told = Address::recorded(status);
+    told.iter().any(|(key, address)| intent.addresses.get(key).is_some_and(|now| now != address))
 }
 
 pub(super) fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {

@@ -9,6 +9,7 @@ use super::metadata::{Metadata, OwnerText};
 use crate::api::API_VERSION;
 use crate::api::id::Id;
 use crate::api::status::ChildStatus;
+use crate::intent::calls;
 
 /// Namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,18 @@ impl Key {
             namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
             name: metadata.name.as_deref().unwrap_or_default().into(),
         }
+    }
+}
+
+impl From<&Key> for calls::Key {
+    fn from(key: &Key) -> Self {
+        Self { namespace: key.namespace.clone(), name: key.name.clone() }
+    }
+}
+
+impl From<calls::Key> for Key {
+    fn from(key: calls::Key) -> Self {
+        Self { namespace: key.namespace, name: key.name }
     }
 }
 

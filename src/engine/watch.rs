@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
 use super::seen::{Root, Seen, View};
-use super::world::{ServicePod, World, reference_kind};
-use crate::api::{LABEL_CLASS, LABEL_NAME, Microservice, MicroserviceClass};
+use super::world::{NamespaceLabels, ServicePod, World, reference_kind};
+use crate::api::{LABEL_NAME, Microservice, MicroserviceClass};
 use crate::plan::{self, Kind};
 use crate::status::views::DeploymentView;
 use crate::telemetry::Telemetry;
@@ -258,14 +258,13 @@ impl Watches {
                     false
                 }
                 Event::InitApply(object) | Event::Apply(object) => {
-                    let class =
-                        object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_CLASS)).cloned();
+                    let labels = NamespaceLabels::of(object.metadata.labels.as_ref());
                     let version = object.metadata.resource_version.clone().unwrap_or_default();
                     let key = Key::new("", object.metadata.name.as_deref().unwrap_or_default());
                     let known = index.get(&key).is_some();
-                    // A namespace without the label that was not known is no news to anybody.
-                    let news = known || class.is_some();
-                    index.observe("", key, &version, class) && news
+                    // A namespace without our labels that was not known is no news to anybody.
+                    let news = known || labels != NamespaceLabels::default();
+                    index.observe("", key, &version, labels) && news
                 }
                 Event::Delete(object) => {
                     index.remove(&Key::new("", object.metadata.name.as_deref().unwrap_or_default()));

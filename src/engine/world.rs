@@ -1,6 +1,6 @@
 //! Everything the engine knows of the cluster without asking: the caches that the watches fill.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smol_str::SmolStr;
@@ -8,9 +8,13 @@ use smol_str::SmolStr;
 use super::index::Index;
 use super::live::{Key, Live, Unjudged};
 use super::under_way::UnderWay;
+use crate::api::network::PolicyMode;
 use crate::api::status::ChildStatus;
-use crate::api::{Microservice, MicroserviceClass};
+use crate::api::{LABEL_CLASS, LABEL_NETWORK_POLICY, Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
+use crate::intent::calls::{self, Address};
+use crate::intent::neighbours::{self, Neighbours, Outline, Standing};
+use crate::intent::network::Granted;
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
 
@@ -23,6 +27,24 @@ pub struct ServicePod {
     pub view: PodView,
 }
 
+/// What the labels of a namespace say to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceLabels {
+    /// Name of the class.
+    pub class: Option<String>,
+    /// Mode of network policies; a value that is none counts for nothing.
+    pub network: Option<PolicyMode>,
+}
+
+impl NamespaceLabels {
+    /// Of these labels.
+    pub fn of(labels: Option<&BTreeMap<String, String>>) -> Self {
+        let get = |name: &str| labels.and_then(|labels| labels.get(name));
+        let network = get(LABEL_NETWORK_POLICY).and_then(|mode| PolicyMode::parse(mode));
+        Self { class: get(LABEL_CLASS).cloned(), network }
+    }
+}
+
 /// The caches.
 #[derive(Debug)]
 pub struct World {
@@ -31,8 +53,8 @@ pub struct World {
     pub deployments: Index<DeploymentView>,
     /// Pods that are not ready.
     pub pods: Index<ServicePod>,
-    /// Class label of each namespace.
-    pub namespaces: Index<Option<String>>,
+    /// Our labels of each namespace.
+    pub namespaces: Index<NamespaceLabels>,
     /// The classes.
     pub classes: Index<MicroserviceClass>,
     /// Writes of children that wait for an answer.
@@ -40,6 +62,8 @@ pub struct World {
     relations: Mutex<Relations>,
     /// Optional APIs that the cluster serves, as `group/version`.
     served: Mutex<BTreeSet<String>>,
+    /// Who calls whom.
+    neighbours: Mutex<Neighbours>,
 }
 
 /// Who belongs to whom.
@@ -63,6 +87,11 @@ pub fn reference_kind(kind: &Kind) -> Option<ReferenceKind> {
 }
 
 impl World {
+    /// Empty caches for every kind of the plan, of these namespaces; none given = of all.
+    pub fn within(namespaces: &[String]) -> Self {
+        Self { neighbours: Mutex::new(Neighbours::within(namespaces)), ..Self::new() }
+    }
+
     /// Empty caches for every kind of the plan.
     pub fn new() -> Self {
         Self {
@@ -74,11 +103,55 @@ impl World {
             under_way: UnderWay::default(),
             relations: Mutex::default(),
             served: Mutex::default(),
+            neighbours: Mutex::default(),
         }
     }
 
     fn relations(&self) -> MutexGuard<'_, Relations> {
         self.relations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn neighbours(&self) -> MutexGuard<'_, Neighbours> {
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A watch saw a Microservice. Returns whose calls that concerns.
+    pub fn observe_service(&self, object: &Microservice) -> Vec<Key> {
+        if object.metadata.deletion_timestamp.is_some() {
+            return self.forget_service(&Key::of(&object.metadata));
+        }
+        let outline = Outline::of(object, self.class_for(object).as_deref());
+        let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+        let version = version.parse().unwrap_or_default();
+        let concerned = self.neighbours().put(outline, Standing::of(object.status.as_ref()), version);
+        concerned.into_iter().map(Key::from).collect()
+    }
+
+    /// The class of a Microservice may say something else of it now. Returns whose calls that concerns.
+    pub fn renew_service(&self, object: &Microservice) -> Vec<Key> {
+        let known = self.neighbours().outline(&(&Key::of(&object.metadata)).into()).is_some();
+        if known { self.observe_service(object) } else { Vec::new() }
+    }
+
+    /// A Microservice is gone. Returns whose calls that concerns.
+    pub fn forget_service(&self, key: &Key) -> Vec<Key> {
+        self.neighbours().remove(&key.into()).into_iter().map(Key::from).collect()
+    }
+
+    /// Where those are that a Microservice calls.
+    pub fn addresses(&self, object: &Microservice) -> BTreeMap<calls::Key, Address> {
+        let last = object.status.as_ref().map(Address::recorded).unwrap_or_default();
+        self.neighbours().addresses(&(&Key::of(&object.metadata)).into(), &last)
+    }
+
+    /// The granted calls to and from a Microservice.
+    pub fn granted(&self, key: &Key) -> Granted {
+        self.neighbours().granted(&key.into())
+    }
+
+    /// How the calls of a Microservice stand.
+    pub fn view(&self, key: &Key) -> neighbours::View {
+        self.neighbours().view(&key.into())
     }
 
     /// The cache of one kind; `None` only for a kind outside the plan's table.
@@ -250,7 +323,12 @@ impl World {
 
     /// The class that the namespace's label names.
     pub fn class_of_namespace(&self, namespace: &str) -> Option<String> {
-        self.namespaces.get(&Key::new("", namespace)).and_then(|class| (*class).clone())
+        self.namespaces.get(&Key::new("", namespace)).and_then(|labels| labels.class.clone())
+    }
+
+    /// The mode of network policies that the namespace's label asks for.
+    pub fn network_mode(&self, namespace: &str) -> Option<PolicyMode> {
+        self.namespaces.get(&Key::new("", namespace)).and_then(|labels| labels.network)
     }
 
     /// The class that applies: named by the object, else by its namespace, else the default one.

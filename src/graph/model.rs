@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use crate::api::kafka::ManagementPolicy;
 use crate::intent::Intent;
 pub use crate::intent::calls::{Call, Key, PortName, Target};
+use crate::intent::neighbours::Callee;
 use crate::kafka::consent::Consent;
 
 /// Availability that a service promises when nothing else is said, in millionths: 99.9 %, as the guide
@@ -62,6 +63,13 @@ impl From<&Intent> for Service {
             databases: databases(intent),
             ..Self::new(key)
         }
+    }
+}
+
+impl<'a> From<&'a Service> for Callee<'a> {
+    fn from(service: &'a Service) -> Self {
+        let ports = service.ports.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        Self { key: &service.key, ports, callers: &service.callers }
     }
 }
 

@@ -8,25 +8,14 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::finding::Kind;
-use super::model::{Call, Key, PortName, Service, Target, Topic};
+use super::model::{Call, Key, Service, Target, Topic};
+pub use crate::intent::neighbours::Grant;
+use crate::intent::neighbours::{Callee, grant};
 
 /// The graph of calls from one given service to another: nodes are positions among the services.
 pub(super) type Calls = DiGraph<(), Call>;
 /// A service in the graph.
 pub(super) type Node = NodeIndex<u32>;
-
-/// Whether a declared call may be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grant {
-    /// Both sides want it.
-    Granted,
-    /// The callee does not name the caller.
-    PendingConsent,
-    /// The callee has no such port.
-    UnknownPort,
-    /// There is no such service.
-    MissingPeer,
-}
 
 impl Grant {
     /// What is found where it may not be made.
@@ -88,7 +77,7 @@ impl System {
     /// Whether a service may make one of its calls; `None` = not to a Microservice.
     pub fn grant(&self, caller: &Service, call: &Call) -> Option<Grant> {
         match &call.target {
-            Target::Service(key) => Some(grant(caller, call, self.get(key))),
+            Target::Service(key) => Some(grant(&caller.key, call, self.get(key).map(Callee::from).as_ref())),
             Target::Workload(_) | Target::External(_) => None,
         }
     }
@@ -169,23 +158,6 @@ fn calls(services: &[Service]) -> Calls {
         }
     }
     graph
-}
-
-fn grant(caller: &Service, call: &Call, callee: Option<&Service>) -> Grant {
-    let Some(callee) = callee else { return Grant::MissingPeer };
-    let serves = |port: &PortName| match port {
-        PortName::Name(name) => callee.ports.iter().any(|(served, _)| served == name),
-        PortName::Number(number) => callee.ports.iter().any(|(_, served)| served == number),
-    };
-    if !call.port.as_ref().map_or(!callee.ports.is_empty(), serves) {
-        return Grant::UnknownPort;
-    }
-    let own = callee.key == caller.key;
-    if own || callee.callers.allows(&callee.key.namespace, &caller.key.namespace, &caller.key.name) {
-        Grant::Granted
-    } else {
-        Grant::PendingConsent
-    }
 }
 
 fn events(services: &[Service]) -> Vec<Event> {

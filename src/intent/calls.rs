@@ -1,8 +1,13 @@
 //! The calls of an intent: whom, where, and how long the caller waits.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use smol_str::SmolStr;
+
+use crate::api::MicroserviceStatus;
+use crate::api::microservice::{Port, Protocol};
+use crate::api::status::DependencyStatus;
 
 /// Namespace and name of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +69,59 @@ impl Call {
     /// T: how long all of it may take, milliseconds.
     pub fn whole(&self) -> Option<u64> {
         self.timeout.or_else(|| self.per_try.map(|each| each.saturating_mul(self.attempts)))
+    }
+}
+
+/// Where a Microservice is reached, beside its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Port of its Service.
+    pub port: i32,
+    /// http, https or grpc; `None` = none of them.
+    pub scheme: Option<SmolStr>,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self { port: 3000, scheme: Some("http".into()) }
+    }
+}
+
+impl Address {
+    /// What a status has recorded, by callee.
+    pub fn recorded(status: &MicroserviceStatus) -> BTreeMap<Key, Self> {
+        let recorded = |entry: &DependencyStatus| {
+            let (namespace, name) = entry.target.split_once('/')?;
+            let scheme = entry.scheme.as_ref().map(SmolStr::from);
+            Some((Key::new(namespace, name), Self { port: entry.port?, scheme }))
+        };
+        status.dependencies.iter().filter_map(recorded).collect()
+    }
+
+    /// Of this port of a Service, complete.
+    pub fn of(port: &Port) -> Self {
+        let known = |protocol: &&str| matches!(*protocol, "http" | "https" | "grpc");
+        let scheme = port.app_protocol.as_deref().filter(known).map(SmolStr::from);
+        let tcp = port.protocol.unwrap_or_default() == Protocol::TCP;
+        Self { port: port.port, scheme: scheme.filter(|_| tcp) }
+    }
+
+    /// Where a call goes. Of a service that does not exist what was known of it last counts, so that one
+    /// that goes and comes back changes nothing.
+    pub fn to(call: &Call, ports: Option<&[Port]>, last: Option<&Self>) -> Self {
+        let named = |port: &&Port| match &call.port {
+            None => true,
+            Some(PortName::Name(name)) => port.name == *name,
+            Some(PortName::Number(number)) => port.port == *number,
+        };
+        if let Some(port) = ports.and_then(|ports| ports.iter().find(named)) {
+            return Self::of(port);
+        }
+        let last = last.cloned().unwrap_or_default();
+        match call.port {
+            Some(PortName::Number(port)) if port != last.port => Self { port, ..Self::default() },
+            _ => last,
+        }
     }
 }
 

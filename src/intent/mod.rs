@@ -5,6 +5,8 @@ pub mod calls;
 pub mod duration;
 pub mod kafka;
 pub mod lag;
+pub mod neighbours;
+pub mod network;
 pub mod quantity;
 pub mod references;
 mod resolve;
@@ -28,12 +30,16 @@ use crate::api::class::Guardrails;
 use crate::api::microservice::{
     ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretUse, SecurityProfile, ServiceOptions,
 };
+use crate::api::network::PolicyMode;
 use crate::api::{Microservice, MicroserviceClass, Reason};
 use crate::kafka::consent::Consent;
 
-pub use calls::Call;
+use calls::Key;
+pub use calls::{Address, Call};
 pub use kafka::{KafkaIntent, KafkaLogin};
 pub use lag::LagScaling;
+use network::Granted;
+pub use network::NetworkIntent;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
 
 /// A rule that the spec breaks. Bad input is data, not an error.
@@ -63,6 +69,12 @@ pub struct Observed {
     pub class_wanted: Option<String>,
     /// Whether the cluster does not serve KEDA's API: lag scales nothing then.
     pub keda_missing: bool,
+    /// Where the Microservices are that it calls; of one that is not among them the defaults are assumed.
+    pub addresses: BTreeMap<Key, Address>,
+    /// Calls of which both sides are granted.
+    pub granted: Granted,
+    /// Mode of network policies that the namespace's label asks for.
+    pub network_mode: Option<PolicyMode>,
     /// The operator's own namespace; services in it are refused unless a class allows them.
     pub operator_namespace: Option<String>,
 }
@@ -205,7 +217,7 @@ pub struct Intent {
     pub progress_deadline_seconds: i32,
     /// Environment, merged and without repeated names.
     pub env: Vec<EnvVar>,
-    /// Whole ConfigMaps or Secrets as environment, the own ConfigMap first.
+    /// Whole ConfigMaps or Secrets as environment, the own ConfigMaps first.
     pub env_from: Vec<EnvFromSource>,
     /// Data of the ConfigMap `<name>-config`.
     pub config: Option<BTreeMap<String, String>>,
@@ -241,6 +253,12 @@ pub struct Intent {
     pub calls: Vec<Call>,
     /// Which services may call it.
     pub callers: Consent,
+    /// Where the Microservices are that it calls.
+    pub addresses: BTreeMap<Key, Address>,
+    /// The same as the environment of the pods; `None` = they are not told.
+    pub peers: Option<BTreeMap<String, String>>,
+    /// Whom the pods may talk to; `None` = anybody, and nothing is told.
+    pub network: Option<Box<NetworkIntent>>,
     /// The login for it, as the pods read it.
     pub kafka_login: Option<KafkaLogin>,
     /// New references that do not exist yet: the Deployment waits for them.

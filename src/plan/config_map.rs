@@ -1,4 +1,4 @@
-//! ConfigMaps: `<name>-config` for the environment, `<name>-files` for inline files.
+//! ConfigMaps: `<name>-peers` and `<name>-config` for the environment, `<name>-files` for inline files.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,11 @@ impl Child for Table {
             data: Some(data),
             ..ConfigMap::default()
         };
+        let peers = intent.peers.clone().map(|data| config_map(&names::peers_map_name(&intent.name), data));
         let config =
             intent.config.clone().map(|data| config_map(&names::config_map_name(&intent.name), data));
         let files = meta::map(volumes::inline_files(intent))
             .map(|data| config_map(&names::files_map_name(&intent.name), data));
-        config.into_iter().chain(files).collect()
+        peers.into_iter().chain(config).chain(files).collect()
     }
 }

@@ -163,6 +163,7 @@ children![
     config_map,
     secret,
     trigger_authentication,
+    network_policy,
     service,
     deployment,
     hpa,

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::available::{self, Judgement, Rollout};
 use super::facts::{Facts, Inputs, Pass, Truth, Verdict, find, needs_a_person, severity};
 use super::views::Problem;
-use super::{access, fields, scaling, text, topics};
+use super::{access, dependencies, fields, scaling, text, topics};
 use crate::api::{MicroserviceStatus, Reason};
 use crate::intent::references::references;
 use crate::intent::{Intent, MissingReference, Violation};
@@ -21,6 +21,7 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
     let mut status = fields::fields(&facts, judgement.complete);
     status.settled_generation = facts.generation.filter(|_| seen_through(&facts, &applied, &judgement));
     status.topics = topics::entries(&facts);
+    dependencies::fields(&facts, &mut status);
     let topics_ready = topics::condition(&facts, &status.topics);
     let scaling = scaling::condition(&facts, &status.topics);
     let topics = topics::existing(&facts, &status.topics);
@@ -40,6 +41,7 @@ pub fn compute(inputs: &Inputs<'_>) -> MicroserviceStatus {
         ("SecretsReady", secrets),
         (topics::CONDITION, topics_ready),
         (access::CONDITION, access::condition(&facts)),
+        (dependencies::CONDITION, dependencies::condition(&facts)),
         (scaling::CONDITION, scaling),
     ]
     .into_iter()

@@ -29,12 +29,13 @@ pub struct EventDraft {
 }
 
 /// Conditions that give Events, causes before consequences, with what the operator does for them.
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 10] = [
     ("Accepted", "Validate"),
     ("SecretsReady", "ResolveSecrets"),
     ("Applied", "Apply"),
     ("TopicsReady", "ReconcileTopics"),
     ("KafkaAccessReady", "ReconcileAccess"),
+    ("DependenciesReady", "CheckDependencies"),
     ("ScalingReady", "Scale"),
     ("Available", "RollOut"),
     ("Stalled", "Reconcile"),
@@ -77,11 +78,14 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
         ("SecretsReady" | "ScalingReady", "True") => {
             normal(before.is_some_and(|before| before.status == "False"))
         }
-        // Work that has just begun is no news; its Events tell what was done.
-        ("TopicsReady" | "KafkaAccessReady", "False") if is_under_way(&now.reason) => None,
+        // Work that has just begun is no news; its Events tell what was done. Of a service that does not
+        // serve its own Events tell.
+        ("TopicsReady" | "KafkaAccessReady" | "DependenciesReady", "False") if is_under_way(&now.reason) => {
+            None
+        }
         // A service that asks for a consent is news to the owner.
-        ("KafkaAccessReady", "True") if now.reason == "PendingConsent" => normal(true),
-        ("TopicsReady" | "KafkaAccessReady", "True") => {
+        ("KafkaAccessReady" | "DependenciesReady", "True") if now.reason == "PendingConsent" => normal(true),
+        ("TopicsReady" | "KafkaAccessReady" | "DependenciesReady", "True") => {
             normal(before.is_some_and(|before| before.status != "True" && !is_under_way(&before.reason)))
         }
         ("Accepted" | "Applied", "True") => normal(status_changed),
@@ -95,7 +99,12 @@ fn worth_an_event(before: Option<&Condition>, now: &Condition, all: &[Condition]
 fn is_under_way(reason: &str) -> bool {
     matches!(
         Reason::parse(reason),
-        Some(Reason::WaitingForOwnTopic | Reason::WaitingForLogin | Reason::Progressing)
+        Some(
+            Reason::WaitingForOwnTopic
+                | Reason::WaitingForLogin
+                | Reason::PeerNotServing
+                | Reason::Progressing
+        )
     )
 }
 

@@ -7,6 +7,7 @@ use super::text;
 use super::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::api::status::{ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, MicroserviceStatus, Reason};
+use crate::intent::neighbours::View;
 use crate::intent::{Intent, Scaling, Violation};
 use crate::kafka::view::{AccessView, TopicView};
 
@@ -37,6 +38,8 @@ pub struct Inputs<'a> {
     pub topics: &'a [TopicView],
     /// What is known of the login for Kafka; `None` = it was not looked at yet, or there is none.
     pub access: Option<&'a AccessView>,
+    /// How the calls of the service stand, and who asks for its consent.
+    pub neighbours: &'a View,
     /// Now.
     pub now: Time,
 }

@@ -5,6 +5,7 @@ mod available;
 pub mod causes;
 mod class;
 mod conditions;
+mod dependencies;
 pub mod events;
 pub mod explain;
 mod facts;

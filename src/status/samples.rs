@@ -13,6 +13,7 @@ use super::views::{ChildOutcome, ContainerView, DeploymentCondition, DeploymentV
 use super::{Inputs, compute};
 use crate::api::microservice::{Port, ServiceOptions};
 use crate::api::{Microservice, MicroserviceSpec, MicroserviceStatus, Reason};
+use crate::intent::neighbours::View;
 use crate::intent::{
     AccountIntent, AutoScaling, Intent, MissingReference, PodIntent, Probes, ReferenceKey, ReferenceKind,
     Scaling, Violation,
@@ -100,6 +101,9 @@ pub(super) fn intent() -> Intent {
         kafka: None,
         calls: Vec::new(),
         callers: Default::default(),
+        addresses: Default::default(),
+        peers: None,
+        network: None,
         kafka_login: None,
         missing: Vec::new(),
         deployment_exists: true,
@@ -181,6 +185,7 @@ pub(super) struct World {
     pub pods: Vec<PodView>,
     pub topics: Vec<TopicView>,
     pub access: Option<AccessView>,
+    pub neighbours: View,
     pub now: i64,
 }
 
@@ -196,6 +201,7 @@ impl World {
             pods: Vec::new(),
             topics: Vec::new(),
             access: None,
+            neighbours: View::default(),
             now: 10,
         }
     }
@@ -218,6 +224,7 @@ impl World {
             secrets: Vec::new(),
             topics: &self.topics,
             access: self.access.as_ref(),
+            neighbours: &self.neighbours,
             now: time(self.now),
         })
     }

@@ -19,7 +19,7 @@ use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Request, alw
 type Right = (String, String, String);
 
 /// Granted, and not seen in the life below.
-const UNUSED: [(&str, &str, &str); 22] = [
+const UNUSED: [(&str, &str, &str); 26] = [
     // An apply that makes an object needs them; the audit log calls the request a patch. Secrets are
     // not among them, since the hash key is created in the plain way.
     ("", "configmaps", "create"),
@@ -36,6 +36,11 @@ const UNUSED: [(&str, &str, &str); 22] = [
     ("", "serviceaccounts", "get"),
     // Admission asks for it where OwnerReferencesPermissionEnforcement runs, as it does here.
     ("microservice.dev", "microservices/finalizers", "update"),
+    // Used where a class enforces network policies, as in their tests.
+    ("networking.k8s.io", "networkpolicies", "get"),
+    ("networking.k8s.io", "networkpolicies", "create"),
+    ("networking.k8s.io", "networkpolicies", "patch"),
+    ("networking.k8s.io", "networkpolicies", "delete"),
     // Used where the cluster serves KEDA's API, as in the tests of scaling by lag.
     ("keda.sh", "scaledobjects", "get"),
     ("keda.sh", "scaledobjects", "list"),

@@ -51,6 +51,14 @@ impl Evaluator {
                 pattern::is_match(&pattern, &text).map_err(|error| ftx.error(error))
             },
         );
+        // Of the server's functions on texts, those that the rules use.
+        context.add_function("upperAscii", |This(text): This<Arc<String>>| text.to_ascii_uppercase());
+        context.add_function(
+            "replace",
+            |This(text): This<Arc<String>>, from: Arc<String>, to: Arc<String>| {
+                text.replace(from.as_str(), &to)
+            },
+        );
         for name in ["int", "string"] {
             context.add_variable_from_value(name, name);
         }

@@ -10,7 +10,7 @@ use crate::api::{Microservice, MicroserviceStatus};
 use crate::cli::yaml::Marks;
 use crate::intent::references::is_generated;
 use crate::intent::{
-    GeneratedValues, KafkaLogin, Observed, ReferenceKey, ReferenceKind, ReferenceState, references,
+    Address, GeneratedValues, KafkaLogin, Observed, ReferenceKey, ReferenceKind, ReferenceState, references,
 };
 
 impl Inputs {
@@ -26,6 +26,11 @@ impl Inputs {
             self.labels.extend(document.class_label());
             self.documents.push(document);
         }
+    }
+
+    /// Tells of the Microservices of the cluster, the neighbours of those among the documents.
+    pub fn surround(&mut self, live: Vec<Microservice>) {
+        self.around = live;
     }
 
     /// Tells of a Microservice as it is in the cluster: the one of the files has its UID, and its
@@ -67,6 +72,7 @@ fn recorded(live: &Microservice) -> Observed {
             .iter()
             .any(|child| child.kind == "Deployment" && child.uid.is_some()),
         references: states.collect(),
+        addresses: Address::recorded(status),
         ..Observed::default()
     }
 }

@@ -1,17 +1,26 @@
 //! Whom the service calls and who may call it, with namespaces and times written out.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Inputs;
-use crate::api::calls::{Call as Line, Caller, External, Labelled, Workload};
-use crate::intent::calls::{Call, Key, PortName, Target};
+use super::{Inputs, NAMESPACE, network, ports};
+use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
+use crate::api::defaults::{DEFAULT_REVISION, revision};
+use crate::api::microservice::MicroserviceSpec;
+use crate::api::{Microservice, MicroserviceClass, names};
+use crate::intent::calls::{Address, Call, Key, PortName, Target};
 use crate::intent::duration;
+use crate::intent::neighbours::Outline;
 use crate::kafka::consent::Consent;
 
+/// Most host names of one service that are looked for.
+const MENTIONS: usize = 64;
+
 /// Lines that name nobody are left out; a rule reports them.
-pub(super) fn calls(inputs: &Inputs<'_>) -> Vec<Call> {
-    let lines = inputs.spec.calls.iter().flatten();
-    lines.filter_map(|line| Some(call(line, target(line, inputs.namespace())?))).collect()
+pub(super) fn calls(spec: &MicroserviceSpec, namespace: &str) -> Vec<Call> {
+    let lines = spec.calls.iter().flatten();
+    lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect()
 }
 
 /// What a line calls.
@@ -61,9 +70,84 @@ pub(in crate::intent) fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// Pods that are let in by their labels are no services, and so not among them.
-pub(super) fn callers(inputs: &Inputs<'_>) -> Consent {
-    let given = inputs.spec.callers.as_deref();
-    Consent::of(given.map(|given| given.iter().filter_map(named)), inputs.namespace())
+pub(super) fn callers(spec: &MicroserviceSpec, namespace: &str) -> Consent {
+    let given = spec.callers.as_deref();
+    Consent::of(given.map(|given| given.iter().filter_map(named)), namespace)
+}
+
+/// Where the Microservices are that are called.
+pub(super) fn addresses(inputs: &Inputs<'_>) -> BTreeMap<Key, Address> {
+    let known = &inputs.observed.addresses;
+    services(inputs).map(|(line, key)| (key.clone(), address(line, &key, known))).collect()
+}
+
+/// The same as variables.
+pub(super) fn peers(inputs: &Inputs<'_>) -> Option<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    if inputs.spec.discovery == Some(Discovery::None) {
+        return None;
+    }
+    for (line, key) in services(inputs) {
+        let (prefix, host) = (prefix(line, &key), format!("{}.{}.svc", key.name, key.namespace));
+        let Address { port, scheme } = address(line, &key, &inputs.observed.addresses);
+        if let Some(scheme) = scheme {
+            variables.insert(format!("{prefix}_URL"), format!("{scheme}://{host}:{port}"));
+        }
+        variables.insert(format!("{prefix}_HOST"), host);
+        variables.insert(format!("{prefix}_PORT"), port.to_string());
+    }
+    (!variables.is_empty()).then_some(variables)
+}
+
+fn services<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = (&'a Line, Key)> {
+    let lines = inputs.spec.calls.iter().flatten();
+    lines.filter_map(|line| match target(line, inputs.namespace())? {
+        Target::Service(key) => Some((line, key)),
+        Target::Workload(_) | Target::External(_) => None,
+    })
+}
+
+fn address(line: &Line, key: &Key, known: &BTreeMap<Key, Address>) -> Address {
+    let of_line = || Address::to(&call(line, Target::Service(key.clone())), None, None);
+    known.get(key).cloned().unwrap_or_else(of_line)
+}
+
+/// Begin of the names of the variables for one callee.
+pub(in crate::intent) fn prefix(line: &Line, key: &Key) -> String {
+    let usual = || key.name.to_ascii_uppercase().replace(['-', '.'], "_");
+    line.env_prefix.clone().unwrap_or_else(usual)
+}
+
+/// What neighbours see of an object, whatever else is wrong with it.
+pub(in crate::intent) fn outline(object: &Microservice, class: Option<&MicroserviceClass>) -> Outline {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+    let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
+    let defaults = revision(wanted).or_else(|| revision(DEFAULT_REVISION));
+    Outline {
+        key: Key::new(namespace, object.metadata.name.as_deref().unwrap_or_default()),
+        ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
+        calls: calls(&object.spec, namespace),
+        callers: callers(&object.spec, namespace),
+        mentions: mentions(&object.spec, namespace),
+    }
+}
+
+/// Services that stand where host names do in environment, configuration and arguments.
+fn mentions(spec: &MicroserviceSpec, namespace: &str) -> BTreeSet<Key> {
+    let env = spec.env.iter().flatten().filter_map(|entry| entry.value.as_ref());
+    let config = spec.config.iter().flat_map(|config| config.values());
+    let arguments = spec.args.iter().chain(&spec.command).flatten();
+    let texts = env.chain(config).chain(arguments);
+    let keys = texts.flat_map(|text| network::mentions(text)).filter_map(|host| mentioned(host, namespace));
+    keys.take(MENTIONS).collect()
+}
+
+/// `inventory`, `inventory.bank` or `inventory.bank.svc.cluster.local`.
+fn mentioned(host: &str, namespace: &str) -> Option<Key> {
+    let mut labels = host.trim_end_matches('.').split('.');
+    let (name, at) = (labels.next()?, labels.next().unwrap_or(namespace));
+    let of_cluster = labels.next().is_none_or(|label| label == "svc");
+    (names::is_service_name(name) && names::is_label(at) && of_cluster).then(|| Key::new(at, name))
 }
 
 fn named(caller: &Caller) -> Option<(Option<&String>, &String)> {

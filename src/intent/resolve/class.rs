@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Inputs;
 use crate::api::defaults::{DEFAULT_REVISION, Defaults, NEWEST_REVISION, revision as defaults_of};
+use crate::api::network::{ClassNetwork, PolicyMode};
 use crate::api::{LABEL_CLASS, Microservice, MicroserviceClass, Reason, names};
 use crate::intent::{Observed, Violation};
 
@@ -59,6 +60,11 @@ pub(super) fn revision(inputs: &Inputs<'_>) -> String {
     });
     if let (Some(parts), Some(kafka)) = (parts.as_object_mut(), kafka(inputs)) {
         parts.insert("kafka".to_owned(), kafka);
+    }
+    if let (Some(parts), PolicyMode::Enforce) = (parts.as_object_mut(), super::network::mode(inputs)) {
+        // Who enforces it is only told.
+        let network = inputs.network.map(|network| ClassNetwork { enforced_by: None, ..network.clone() });
+        parts.insert("network".to_owned(), json!(network));
     }
     // serde_json's map is sorted by key: its compact form is canonical.
     names::digest(&parts.to_string())

@@ -58,16 +58,15 @@ pub(super) fn complete(entries: impl Iterator<Item = EnvVar>) -> Vec<EnvVar> {
     unique
 }
 
-/// The own ConfigMap first: among sources, the last one wins, and that is the user's.
-pub(super) fn env_from(inputs: &Inputs<'_>, has_config: bool) -> Vec<EnvFromSource> {
-    let own = has_config.then(|| EnvFromSource {
-        config_map_ref: Some(ConfigMapEnvSource {
-            name: names::config_map_name(inputs.name()),
-            optional: None,
-        }),
+/// The own ConfigMaps first: among sources, the last one wins, and that is the user's.
+pub(super) fn env_from(inputs: &Inputs<'_>, has_peers: bool, has_config: bool) -> Vec<EnvFromSource> {
+    let own = |name: String| EnvFromSource {
+        config_map_ref: Some(ConfigMapEnvSource { name, optional: None }),
         ..EnvFromSource::default()
-    });
-    own.into_iter().chain(inputs.spec.env_from.iter().flatten().cloned()).collect()
+    };
+    let peers = has_peers.then(|| own(names::peers_map_name(inputs.name())));
+    let config = has_config.then(|| own(names::config_map_name(inputs.name())));
+    peers.into_iter().chain(config).chain(inputs.spec.env_from.iter().flatten().cloned()).collect()
 }
 
 /// Files with `readOnly` and permission bits filled.

@@ -6,6 +6,7 @@ mod class;
 mod environment;
 pub(super) mod kafka;
 pub(super) mod lag;
+pub(super) mod network;
 mod pod;
 pub(super) mod ports;
 pub(super) mod probes;
@@ -23,7 +24,11 @@ use crate::api::class::{ClassDefaults, Guardrails};
 use crate::api::defaults::Defaults;
 use crate::api::kafka::class::ClassKafka;
 use crate::api::microservice::MicroserviceSpec;
+use crate::api::network::ClassNetwork;
 use crate::api::{ANNOTATION_RESTART, API_VERSION, Microservice, MicroserviceClass, names};
+
+/// Namespace of an object of a file that names none.
+const NAMESPACE: &str = "default";
 
 /// Everything that a resolution reads.
 pub(super) struct Inputs<'a> {
@@ -39,6 +44,8 @@ pub(super) struct Inputs<'a> {
     pub guardrails: &'a Guardrails,
     /// The class's Kafka clusters and names.
     pub kafka: Option<&'a ClassKafka>,
+    /// The class's network.
+    pub network: Option<&'a ClassNetwork>,
     /// The built-in defaults of the class's revision.
     pub defaults: &'static Defaults,
     /// The live world.
@@ -53,7 +60,7 @@ impl Inputs<'_> {
 
     /// Namespace of the service; `default` where a file names none.
     pub fn namespace(&self) -> &str {
-        self.object.metadata.namespace.as_deref().unwrap_or("default")
+        self.object.metadata.namespace.as_deref().unwrap_or(NAMESPACE)
     }
 }
 
@@ -71,6 +78,7 @@ pub(super) fn resolve(
         class: class.and_then(|class| class.spec.defaults.as_ref()).unwrap_or(&no_defaults),
         guardrails: class.and_then(|class| class.spec.guardrails.as_ref()).unwrap_or(&no_guardrails),
         kafka: class.and_then(|class| class.spec.kafka.as_ref()),
+        network: class.and_then(|class| class.spec.network.as_ref()),
         defaults,
         observed,
     };
@@ -81,7 +89,7 @@ pub(super) fn resolve(
 
 fn merge(inputs: &Inputs<'_>) -> Intent {
     let Inputs { object, spec, observed, .. } = *inputs;
-    let ports = ports::ports(inputs);
+    let ports = ports::ports(spec, inputs.defaults);
     let metrics_port = ports::metrics_port(spec, &ports);
     let probes = probes::probes(inputs, &ports);
     let (drain_seconds, grace_period_seconds) = rollout::shutdown(inputs);
@@ -89,6 +97,8 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
     let progress_deadline_seconds =
         rollout::progress_deadline(inputs, probes.startup.as_ref(), min_ready_seconds, drain_seconds);
     let kafka = kafka::kafka(inputs);
+    let peers = calls::peers(inputs);
+    let network = network::network(inputs, &ports, kafka.as_deref()).map(Box::new);
     let config = spec.config.clone().filter(|config| !config.is_empty());
     Intent {
         name: inputs.name().to_owned(),
@@ -113,8 +123,8 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         grace_period_seconds,
         progress_deadline_seconds,
         env: environment::env(inputs, kafka.as_deref()),
-        env_from: environment::env_from(inputs, config.is_some()),
-        config_hash: secrets::config_hash(inputs, config.as_ref()),
+        env_from: environment::env_from(inputs, peers.is_some(), config.is_some()),
+        config_hash: secrets::config_hash(inputs, config.as_ref(), peers.as_ref()),
         config,
         files: environment::files(inputs),
         secrets: list(spec.secrets.as_ref()),
@@ -130,8 +140,11 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         generated: secrets::generated(inputs),
         kafka_login: observed.kafka_login.clone().filter(|_| kafka.is_some()),
         kafka,
-        calls: calls::calls(inputs),
-        callers: calls::callers(inputs),
+        calls: calls::calls(spec, inputs.namespace()),
+        callers: calls::callers(spec, inputs.namespace()),
+        addresses: calls::addresses(inputs),
+        peers,
+        network,
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,
     }

@@ -1,14 +1,12 @@
 //! Ports of container and Service, and the Service's options.
 
+use crate::api::defaults::Defaults;
 use crate::api::microservice::{
     MicroserviceSpec, Port, Protocol, ServiceOptions, ServiceType, SessionAffinity,
 };
 
-use super::Inputs;
-
 /// All ports, complete; the first one is the main port.
-pub(super) fn ports(inputs: &Inputs<'_>) -> Vec<Port> {
-    let Inputs { spec, defaults, .. } = *inputs;
+pub(super) fn ports(spec: &MicroserviceSpec, defaults: &Defaults) -> Vec<Port> {
     match &spec.ports {
         Some(ports) => ports.iter().map(complete).collect(),
         None => vec![complete(&Port {

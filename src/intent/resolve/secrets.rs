@@ -32,10 +32,17 @@ fn generated_secret(inputs: &Inputs<'_>, secret: &SecretUse) -> GeneratedSecret 
     }
 }
 
-/// Digest of own configuration, inline files, and the keyed hashes of everything else the pods read;
+/// Digest of own configuration, inline files, the addresses of peers, and the keyed hashes of everything else the pods read;
 /// `None` when there is none of these.
-pub(super) fn config_hash(inputs: &Inputs<'_>, config: Option<&BTreeMap<String, String>>) -> Option<String> {
+pub(super) fn config_hash(
+    inputs: &Inputs<'_>,
+    config: Option<&BTreeMap<String, String>>,
+    peers: Option<&BTreeMap<String, String>>,
+) -> Option<String> {
     let mut read = Map::new();
+    if let Some(peers) = peers {
+        read.insert("peers".to_owned(), json!(peers));
+    }
     if let Some(config) = config {
         read.insert("config".to_owned(), json!(config));
     }

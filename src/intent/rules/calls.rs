@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use super::{Inputs, Violations, quoted};
 use crate::api::calls::Call as Line;
 use crate::intent::calls::{Key, Target};
-use crate::intent::resolve::calls::{milliseconds, target};
+use crate::intent::resolve::calls::{milliseconds, prefix, target};
 
 pub(super) fn check(inputs: &Inputs<'_>, found: &mut Violations) {
     let own = Key::new(inputs.namespace(), inputs.name());
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
     for (i, line) in inputs.spec.calls.iter().flatten().enumerate() {
         let field = format!("spec.calls[{i}]");
         match target(line, inputs.namespace()) {
@@ -20,6 +20,11 @@ pub(super) fn check(inputs: &Inputs<'_>, found: &mut Violations) {
                 found.invalid(&field, "a service that calls itself waits for nobody else: remove the entry");
             }
             Some(Target::Service(key)) => {
+                if !prefixes.insert(prefix(line, &key)) {
+                    let message =
+                        "two calls give the same names to the environment: set envPrefix in one of them";
+                    found.invalid(format!("{field}.envPrefix"), message);
+                }
                 if !seen.insert(key.clone()) {
                     found.invalid(&field, format!("{key} is called twice: remove one of the entries"));
                 }

@@ -5,6 +5,7 @@
 mod defaults;
 mod kafka;
 mod lag;
+mod network;
 mod precedence;
 mod properties;
 mod references;

@@ -1,0 +1,441 @@
+//! Who calls whom among all services that are known, as far as the operator acts on it: which calls are
+//! granted, who waits for a consent, who serves. Kept up one service at a time, so that a change costs what
+//! its neighbours cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::calls::{Address, Call, Key, PortName, Target};
+use super::network::{Granted, PolicyPort};
+use crate::api::microservice::Port;
+use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
+use crate::kafka::consent::Consent;
+
+/// Longest chain of services that is followed to the one that is broken first.
+const CHAIN: usize = 16;
+
+/// What its neighbours see of a service. It comes from the spec as it is, so that it is known also of one
+/// that is refused or suspended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// What it is called.
+    pub key: Key,
+    /// Its ports, complete; the first one is the main port.
+    pub ports: Vec<Port>,
+    /// Whom it calls.
+    pub calls: Vec<Call>,
+    /// Which services may call it.
+    pub callers: Consent,
+    /// Services that its environment, configuration or arguments may mean.
+    pub mentions: BTreeSet<Key>,
+}
+
+impl Outline {
+    /// The outline of an object under its class.
+    pub fn of(object: &Microservice, class: Option<&MicroserviceClass>) -> Self {
+        super::resolve::calls::outline(object, class)
+    }
+}
+
+/// Whether a service serves, by its own status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// A pod of it is ready. While a rollout is under way, or has failed, old pods may well serve.
+    pub serves: bool,
+    /// Why none is; empty when one is, or when nothing is known.
+    pub reason: SmolStr,
+}
+
+impl Standing {
+    /// What a status says.
+    pub fn of(status: Option<&MicroserviceStatus>) -> Self {
+        if status.and_then(|status| status.ready_replicas).is_some_and(|ready| ready > 0) {
+            return Self { serves: true, reason: SmolStr::default() };
+        }
+        let conditions = status.map_or(&[][..], |status| &status.conditions);
+        let available = conditions.iter().find(|one| one.type_ == "Available");
+        let reason = available.map(|one| one.reason.as_str().into()).unwrap_or_default();
+        Self { serves: false, reason }
+    }
+}
+
+/// Whether a declared call may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// Both sides want it.
+    Granted,
+    /// The callee does not name the caller.
+    PendingConsent,
+    /// The callee has no such port.
+    UnknownPort,
+    /// There is no such service.
+    MissingPeer,
+}
+
+/// A service as one that is called.
+#[derive(Clone, Debug)]
+pub struct Callee<'a> {
+    /// What it is called.
+    pub key: &'a Key,
+    /// Names and numbers of its ports.
+    pub ports: Vec<(&'a str, i32)>,
+    /// Whom it lets call.
+    pub callers: &'a Consent,
+}
+
+impl<'a> From<&'a Outline> for Callee<'a> {
+    fn from(outline: &'a Outline) -> Self {
+        let ports = outline.ports.iter().map(|port| (port.name.as_str(), port.port)).collect();
+        Self { key: &outline.key, ports, callers: &outline.callers }
+    }
+}
+
+/// The one rule of what a call needs: a callee that exists, has the port, and names the caller.
+pub fn grant(caller: &Key, call: &Call, callee: Option<&Callee<'_>>) -> Grant {
+    let Some(callee) = callee else { return Grant::MissingPeer };
+    let serves = |port: &PortName| match port {
+        PortName::Name(name) => callee.ports.iter().any(|(served, _)| served == name),
+        PortName::Number(number) => callee.ports.iter().any(|(_, served)| served == number),
+    };
+    if !call.port.as_ref().map_or(!callee.ports.is_empty(), serves) {
+        return Grant::UnknownPort;
+    }
+    let own = callee.key == caller;
+    if own || callee.callers.allows(&callee.key.namespace, &caller.namespace, &caller.name) {
+        Grant::Granted
+    } else {
+        Grant::PendingConsent
+    }
+}
+
+/// The calls of a service and those who ask for its consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// One per line of `calls`, in its order.
+    pub edges: Vec<Edge>,
+    /// Services that call this one without its consent, by name.
+    pub asking: Vec<Key>,
+    /// Whether the service has a list of callers at all.
+    pub has_list: bool,
+    /// Services that it seems to call without saying so, by name.
+    pub suspected: Vec<Key>,
+}
+
+/// One call as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Whom.
+    pub target: Target,
+    /// Whether the caller can serve without.
+    pub optional: bool,
+    /// How it stands.
+    pub state: State,
+}
+
+/// How a call stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known of whom it goes to: that is no Microservice, or in a namespace of others.
+    Unknown,
+    /// It is granted, and the callee serves.
+    Granted,
+    /// It is granted, and the callee does not serve.
+    NotServing {
+        /// From the callee to the first that is broken, over services that do not serve.
+        path: Vec<Key>,
+        /// Why the last of them does not serve; empty when it says nothing.
+        reason: SmolStr,
+    },
+    /// The callee does not name the caller.
+    PendingConsent {
+        /// What it would have to write into its `spec.callers`.
+        line: String,
+    },
+    /// The callee has no such port.
+    UnknownPort {
+        /// The port that is asked for.
+        port: Option<PortName>,
+        /// Those that it has, by name and number.
+        ports: Vec<(String, i32)>,
+    },
+    /// There is no such service.
+    MissingPeer,
+}
+
+/// What a service has to write so that another one may call it. One without a list allows its whole
+/// namespace, and a list would end that: then the list says so too.
+pub fn consent_line(callee: &Key, has_list: bool, caller: &Key) -> String {
+    let entry = if caller.namespace == callee.namespace {
+        format!("{{name: {}}}", caller.name)
+    } else {
+        format!("{{name: {}, namespace: {}}}", caller.name, caller.namespace)
+    };
+    if has_list { format!("- {entry}") } else { format!("callers: [{{name: \"*\"}}, {entry}]") }
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    outline: Arc<Outline>,
+    standing: Standing,
+    version: u64,
+}
+
+/// All services that are known.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    services: BTreeMap<Key, Known>,
+    /// Namespaces that are known; empty = all.
+    namespaces: BTreeSet<SmolStr>,
+    /// Who declares a call to a service, whether or not that exists.
+    callers: BTreeMap<Key, BTreeSet<Key>>,
+    /// Who mentions a service, whether or not that exists.
+    mentioned: BTreeMap<Key, BTreeSet<Key>>,
+}
+
+impl Neighbours {
+    /// None yet, of these namespaces; none given = of all.
+    pub fn within(namespaces: &[String]) -> Self {
+        Self { namespaces: namespaces.iter().map(SmolStr::from).collect(), ..Self::default() }
+    }
+
+    /// Keeps what a version of an object says, unless a newer one is known. Returns whom that concerns
+    /// beside the service itself.
+    pub fn put(&mut self, outline: Outline, standing: Standing, version: u64) -> BTreeSet<Key> {
+        let before = self.services.get(&outline.key).cloned();
+        let same = |known: &Known| *known.outline == outline && known.standing == standing;
+        if before.as_ref().is_some_and(|known| known.version > version || same(known)) {
+            return BTreeSet::new();
+        }
+        let key = outline.key.clone();
+        let now = Known { outline: Arc::new(outline), standing, version };
+        self.link(&key, before.as_ref(), Some(&now));
+        self.services.insert(key.clone(), now.clone());
+        self.concerned(&key, before.as_ref(), Some(&now))
+    }
+
+    /// The service is gone. Returns whom that concerns.
+    pub fn remove(&mut self, key: &Key) -> BTreeSet<Key> {
+        let before = self.services.remove(key);
+        if before.is_none() {
+            return BTreeSet::new();
+        }
+        self.link(key, before.as_ref(), None);
+        self.concerned(key, before.as_ref(), None)
+    }
+
+    fn link(&mut self, key: &Key, before: Option<&Known>, now: Option<&Known>) {
+        let (old, new) = (before.map(|known| &*known.outline), now.map(|known| &*known.outline));
+        relink(&mut self.callers, key, old.into_iter().flat_map(callees), new.into_iter().flat_map(callees));
+        let mentions = |outline: Option<&'_ Outline>| outline.map(|outline| outline.mentions.clone());
+        let (old, new) = (mentions(old).unwrap_or_default(), mentions(new).unwrap_or_default());
+        relink(&mut self.mentioned, key, old.iter(), new.iter());
+    }
+
+    /// Those who call it, if it looks different to them, and those whom it calls differently. What is
+    /// broken is told up the chain, as far as that does not serve either.
+    fn concerned(&self, key: &Key, before: Option<&Known>, now: Option<&Known>) -> BTreeSet<Key> {
+        let mut found = BTreeSet::new();
+        let shown = |known: Option<&Known>| {
+            known.map(|known| (known.outline.ports.clone(), known.outline.callers.clone()))
+        };
+        let standing = |known: Option<&Known>| known.map(|known| known.standing.clone());
+        let calls = |known: Option<&Known>| known.map_or(Vec::new(), |known| known.outline.calls.clone());
+        let (old, new) = (calls(before), calls(now));
+        let serves = |known: Option<&Known>| known.is_some_and(|known| known.standing.serves);
+        let broken = !serves(before) || !serves(now);
+        let moved = standing(before) != standing(now) || old != new;
+        if shown(before) != shown(now) || (moved && broken) {
+            found.extend(self.callers_of(key).cloned());
+        }
+        if moved && broken {
+            self.climb(key, &mut found);
+        }
+        if before.is_none() != now.is_none() {
+            found.extend(self.mentioned.get(key).into_iter().flatten().cloned());
+        }
+        let differs = |call: &&Call, others: &[Call]| !others.contains(*call);
+        let changed = old.iter().filter(|call| differs(call, &new));
+        let changed = changed.chain(new.iter().filter(|call| differs(call, &old)));
+        found.extend(changed.filter_map(|call| callee(call)).cloned());
+        found.remove(key);
+        found
+    }
+
+    fn climb(&self, key: &Key, found: &mut BTreeSet<Key>) {
+        let mut seen = BTreeSet::from([key.clone()]);
+        let mut level: Vec<Key> = self.callers_of(key).cloned().collect();
+        for _ in 0..CHAIN {
+            let broken = |key: &Key| self.services.get(key).is_some_and(|known| !known.standing.serves);
+            let next: Vec<Key> =
+                level.into_iter().filter(|caller| seen.insert(caller.clone()) && broken(caller)).collect();
+            level = next.iter().flat_map(|caller| self.callers_of(caller)).cloned().collect();
+            found.extend(level.iter().cloned());
+        }
+    }
+
+    /// What is known of a service.
+    pub fn outline(&self, key: &Key) -> Option<&Arc<Outline>> {
+        self.services.get(key).map(|known| &known.outline)
+    }
+
+    /// Who declares a call to the service, by name.
+    fn callers_of(&self, key: &Key) -> impl Iterator<Item = &Key> {
+        self.callers.get(key).into_iter().flatten()
+    }
+
+    /// How the calls of a service stand, and who asks for its consent.
+    pub fn view(&self, key: &Key) -> View {
+        let Some(known) = self.services.get(key) else { return View::default() };
+        let outline = &known.outline;
+        let edges = outline.calls.iter().map(|call| Edge {
+            target: call.target.clone(),
+            optional: call.optional,
+            state: callee(call).map_or(State::Unknown, |callee| self.state(key, call, callee)),
+        });
+        let asks = |caller: &&Key| self.declared(caller, outline) == Some(Grant::PendingConsent);
+        View {
+            edges: edges.collect(),
+            asking: self.callers_of(key).filter(asks).cloned().collect(),
+            has_list: has_list(&outline.callers),
+            suspected: self.suspected(outline),
+        }
+    }
+
+    fn suspected(&self, outline: &Outline) -> Vec<Key> {
+        let declared = |key: &Key| *key == outline.key || callees(outline).any(|callee| callee == key);
+        let suspected =
+            outline.mentions.iter().filter(|key| self.services.contains_key(key) && !declared(key));
+        suspected.cloned().collect()
+    }
+
+    /// The granted calls to and from a service, by the ports of the pods.
+    pub fn granted(&self, key: &Key) -> Granted {
+        let Some(known) = self.services.get(key) else { return Granted::default() };
+        let mut granted = Granted::default();
+        for call in &known.outline.calls {
+            let peer = callee(call).and_then(|callee| self.services.get(callee));
+            if let Some((peer, port)) = peer.and_then(|peer| Some((peer, open(key, call, &peer.outline)?))) {
+                granted.callees.insert(peer.outline.key.clone(), port);
+            }
+        }
+        for caller in self.callers_of(key) {
+            let calls = self.services.get(caller).map_or(&[][..], |known| &known.outline.calls);
+            let call = calls.iter().find(|call| callee(call) == Some(key));
+            if let Some(port) = call.and_then(|call| open(caller, call, &known.outline)) {
+                granted.callers.entry(port).or_default().push(caller.clone());
+            }
+        }
+        granted
+    }
+
+    /// Where those are that a service calls; `last` is what was known of them before.
+    pub fn addresses(&self, key: &Key, last: &BTreeMap<Key, Address>) -> BTreeMap<Key, Address> {
+        let calls = self.services.get(key).map_or(&[][..], |known| &known.outline.calls);
+        let address = |call: &Call| {
+            let callee = callee(call)?;
+            let ports = self.services.get(callee).map(|peer| peer.outline.ports.as_slice());
+            Some((callee.clone(), Address::to(call, ports, last.get(callee))))
+        };
+        calls.iter().filter_map(address).collect()
+    }
+
+    fn declared(&self, caller: &Key, to: &Outline) -> Option<Grant> {
+        let calls = &self.services.get(caller)?.outline.calls;
+        let call = calls.iter().find(|call| callee(call) == Some(&to.key))?;
+        Some(grant(caller, call, Some(&to.into())))
+    }
+
+    fn state(&self, caller: &Key, call: &Call, callee: &Key) -> State {
+        let Some(peer) = self.services.get(callee) else {
+            let known = self.namespaces.is_empty() || self.namespaces.contains(&callee.namespace);
+            return if known { State::MissingPeer } else { State::Unknown };
+        };
+        match grant(caller, call, Some(&Callee::from(&*peer.outline))) {
+            Grant::MissingPeer => State::MissingPeer,
+            Grant::UnknownPort => State::UnknownPort {
+                port: call.port.clone(),
+                ports: peer.outline.ports.iter().map(|port| (port.name.clone(), port.port)).collect(),
+            },
+            Grant::PendingConsent => {
+                State::PendingConsent { line: consent_line(callee, has_list(&peer.outline.callers), caller) }
+            }
+            Grant::Granted if peer.standing.serves => State::Granted,
+            Grant::Granted => self.broken(callee),
+        }
+    }
+
+    /// From a service that does not serve to the first cause: along what it cannot do without and what
+    /// does not serve either, of several the first by name.
+    fn broken(&self, first: &Key) -> State {
+        let mut path = vec![first.clone()];
+        while let Some(next) =
+            path.last().and_then(|last| self.lacks(last, &path)).filter(|_| path.len() < CHAIN)
+        {
+            path.push(next);
+        }
+        let last = path.last().and_then(|last| self.services.get(last));
+        let missing = || Reason::MissingPeer.as_str().into();
+        let reason = last.map_or_else(missing, |known| known.standing.reason.clone());
+        State::NotServing { path, reason }
+    }
+
+    fn lacks(&self, key: &Key, seen: &[Key]) -> Option<Key> {
+        let calls = &self.services.get(key)?.outline.calls;
+        let needed = calls.iter().filter(|call| !call.optional).filter_map(callee);
+        let down = |key: &&Key| self.services.get(*key).is_none_or(|known| !known.standing.serves);
+        needed.filter(down).filter(|key| !seen.contains(key)).min().cloned()
+    }
+}
+
+/// The port of the callee's pods that a granted call opens.
+fn open(caller: &Key, call: &Call, callee: &Outline) -> Option<PolicyPort> {
+    if grant(caller, call, Some(&callee.into())) != Grant::Granted {
+        return None;
+    }
+    let port = callee.ports.iter().find(|port| match &call.port {
+        None => true,
+        Some(PortName::Name(name)) => port.name == *name,
+        Some(PortName::Number(number)) => port.port == *number,
+    })?;
+    Some(PolicyPort::behind(port, &callee.ports))
+}
+
+fn relink<'a>(
+    links: &mut BTreeMap<Key, BTreeSet<Key>>,
+    from: &Key,
+    before: impl Iterator<Item = &'a Key>,
+    now: impl Iterator<Item = &'a Key>,
+) {
+    for to in before {
+        if let Some(linked) = links.get_mut(to) {
+            linked.remove(from);
+            if linked.is_empty() {
+                links.remove(to);
+            }
+        }
+    }
+    for to in now {
+        links.entry(to.clone()).or_default().insert(from.clone());
+    }
+}
+
+fn has_list(consent: &Consent) -> bool {
+    *consent != Consent::OwnNamespace
+}
+
+fn callees(outline: &Outline) -> impl Iterator<Item = &Key> {
+    outline.calls.iter().filter_map(callee)
+}
+
+/// The Microservice that a call goes to.
+fn callee(call: &Call) -> Option<&Key> {
+    match &call.target {
+        Target::Service(key) => Some(key),
+        Target::Workload(_) | Target::External(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
