@@ -30,6 +30,9 @@ const PROMISE: f64 = 0.999;
 const CRASH_EVERY: Duration = Duration::from_mins(3);
 /// What a killed container may cost its clients, in seconds.
 const CRASH_COSTS: f64 = 5.0;
+/// A kubelet that starts takes containers for not ready that are younger than this, until it has checked
+/// them. In a cluster of several nodes those of one are concerned; here all pods are on one.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// Seconds.
 const DAY: f64 = 86_400.0;
@@ -87,12 +90,14 @@ async fn disturb(shop: &Shop, period: Duration) -> Vec<Done> {
     let (start, mut done, mut crashes) = (Instant::now(), Vec::new(), 0);
     while start.elapsed() < period {
         let crash_due = start.elapsed() > CRASH_EVERY * crashes + CRASH_EVERY / 3;
+        let several = several(shop).await;
         let (trouble, service) = if crash_due {
             crashes += 1;
-            (Trouble::ContainerKilled, several(shop, crashes as usize).await)
+            (Trouble::ContainerKilled, several[crashes as usize % several.len()].clone())
         } else {
-            let service = serving().choose(&mut rand::rng()).unwrap().clone();
-            (TROUBLES.choose_weighted(&mut rand::rng(), |(_, often)| *often).unwrap().0, service)
+            let trouble = TROUBLES.choose_weighted(&mut rand::rng(), |(_, often)| *often).unwrap().0;
+            let services = if trouble == Trouble::PodDeleted { several } else { serving() };
+            (trouble, services.choose(&mut rand::rng()).unwrap().clone())
         };
         wait_ready(&shop.namespace, &service).await;
         let second = now();
@@ -103,11 +108,10 @@ async fn disturb(shop: &Shop, period: Duration) -> Vec<Done> {
     done
 }
 
-/// One of the services that have more than one pod: the only pod of a service is missed when it dies.
-async fn several(shop: &Shop, number: usize) -> String {
+/// The services that have more than one pod: the only pod of a service is missed when it dies.
+async fn several(shop: &Shop) -> Vec<String> {
     let pods = shop.pods().await;
-    let names: Vec<_> = serving().into_iter().filter(|name| pods[name].len() > 1).collect();
-    names[number % names.len()].clone()
+    serving().into_iter().filter(|name| pods[name].len() > 1).collect()
 }
 
 async fn make(shop: &Shop, trouble: Trouble, service: &str, number: usize) {
@@ -129,6 +133,9 @@ async fn make(shop: &Shop, trouble: Trouble, service: &str, number: usize) {
             kubectl.ok(&format!("delete pod {name} --wait=false")).await;
         }
         Trouble::KubeletKilled => {
+            shop.wait_ready().await;
+            nobody_is_leaving(&shop.namespace).await;
+            tokio::time::sleep(YOUNG).await;
             Cluster::real().signal("kubelet", "KILL");
             Cluster::real().revive();
         }
@@ -182,7 +189,11 @@ fn explained(name: &str, report: &Report, done: &[Done], broken: &mut Vec<String
             let text = format!("{error}, within {CRASH_COSTS} s of a killed container");
             *explained.entry(text).or_default() += count;
         } else {
-            broken.push(format!("{name}: {cause}: nothing explains it"));
+            let before = done.iter().rev().filter(|done| after(done) < 30.0);
+            let before =
+                before.map(|done| format!("{:?} of {} {:.1} s", done.trouble, done.service, after(done)));
+            let before: Vec<_> = before.collect();
+            broken.push(format!("{name}: {cause}: nothing explains it; before: {}", before.join(", ")));
         }
     }
     explained
