@@ -18,10 +18,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::microservice::{
-    ExtraContainer, FileMount, GenerateKey, Port, PullPolicy, SecretEnv, SecretUse, SecurityProfile,
-    ServiceOptions, SessionAffinity,
+    ExtraContainer, FileMount, GenerateKey, Port, Protocol, PullPolicy, SecretEnv, SecretUse,
+    SecurityProfile, ServiceOptions, SessionAffinity,
 };
+use crate::api::network::PolicyMode;
+use crate::intent::calls::Key;
 use crate::intent::lag::{LagLogin, LagScaling, LagTopic};
+use crate::intent::network::{NetworkIntent, Opening, PolicyPeer, PolicyPort};
 use crate::intent::{
     AccountIntent, AutoScaling, GeneratedSecret, Intent, MissingReference, PodIntent, Probes, ReferenceKey,
     ReferenceKind, Scaling,
@@ -343,7 +346,25 @@ pub fn full() -> Intent {
             keys: vec![GenerateKey { key: "token".to_owned(), ..GenerateKey::default() }],
             data: Some(BTreeMap::from([("token".to_owned(), ByteString(b"s3cret".to_vec()))])),
         }],
+        peers: Some(text_map(&[("STOCK_PORT", "3000")])),
+        network: Some(Box::new(network())),
         ..base
+    }
+}
+
+/// A caller, and pods of no Microservice; out it goes to one range only.
+pub fn network() -> NetworkIntent {
+    let http = PolicyPort::Name("http".to_owned(), Protocol::TCP);
+    let others = PolicyPeer::Others { namespaces: None, labels: text_map(&[("job", "report")]) };
+    let opening = |peers, port| Opening { peers, ports: vec![port] };
+    NetworkIntent {
+        mode: PolicyMode::Enforce,
+        ingress: vec![opening(vec![PolicyPeer::Service(Key::new("shop", "orders")), others], http)],
+        egress: vec![opening(
+            vec![PolicyPeer::Range("192.0.2.0/24".to_owned())],
+            PolicyPort::Number(5432, Protocol::TCP),
+        )],
+        ..NetworkIntent::default()
     }
 }
 

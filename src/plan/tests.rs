@@ -220,6 +220,7 @@ fn kinds_are_those_of_the_server_in_order_of_application() {
         "/api/v1/namespaces/shop/secrets/x",
         "/api/v1/namespaces/shop/serviceaccounts/x",
         "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/x",
+        "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/x",
         "/api/v1/namespaces/shop/services/x",
         "/apis/apps/v1/namespaces/shop/deployments/x",
         "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/x",

@@ -36,8 +36,8 @@ fn allowing(outline: Outline, names: &[(&str, &str)]) -> Outline {
     Outline { callers: Consent::Services(services), ..outline }
 }
 
-fn names(keys: BTreeSet<Key>) -> Vec<String> {
-    keys.iter().map(Key::to_string).collect()
+fn names(keys: impl IntoIterator<Item = Key>) -> Vec<String> {
+    keys.into_iter().map(|key| key.to_string()).collect()
 }
 
 /// All of these, each serving.

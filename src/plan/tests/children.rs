@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::{at, body, child, has, pod};
 use crate::api::microservice::{GenerateKey, Port};
-use crate::intent::{AccountIntent, Intent, Scaling};
-use crate::plan::sample::{auto, full, intent, port};
+use crate::api::network::PolicyMode;
+use crate::intent::{AccountIntent, Intent, NetworkIntent, Scaling};
+use crate::plan::sample::{auto, full, intent, network, port};
 use crate::plan::{plan, ports};
 
 #[test]
@@ -147,4 +148,37 @@ fn a_generated_secret_is_hashed_by_its_keys_never_by_its_values() {
         intent.generated[0].keys.push(GenerateKey { key: "b".to_owned(), ..key });
     });
     assert_ne!(another.plan_hash, read.plan_hash);
+}
+
+#[test]
+fn a_policy_opens_what_the_intent_says_and_nothing_by_an_empty_list() {
+    let pods = json!({
+        "matchLabels": {"job": "report"},
+        "matchExpressions": [{"key": "microservice.dev/name", "operator": "DoesNotExist"}],
+    });
+    let expected = json!({
+        "podSelector": {"matchLabels": {"microservice.dev/name": "user-service"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{
+            "from": [
+                {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}},
+                    "podSelector": {"matchLabels": {"microservice.dev/name": "orders"}},
+                },
+                {"podSelector": pods},
+            ],
+            "ports": [{"port": "http", "protocol": "TCP"}],
+        }],
+        "egress": [{
+            "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+            "ports": [{"port": 5432, "protocol": "TCP"}],
+        }],
+    });
+    assert_eq!(at(&body(&full(), "NetworkPolicy"), "/spec"), &expected);
+    let with = |network: NetworkIntent| Intent { network: Some(Box::new(network)), ..full() };
+    let closed = with(NetworkIntent { mode: PolicyMode::Enforce, ..NetworkIntent::default() });
+    let spec = body(&closed, "NetworkPolicy");
+    assert!(spec.pointer("/spec/ingress").is_none() && spec.pointer("/spec/egress").is_none());
+    assert!(!has(&with(NetworkIntent { mode: PolicyMode::Plan, ..network() }), "NetworkPolicy"));
+    assert!(!has(&intent(), "NetworkPolicy"));
 }
