@@ -13,6 +13,7 @@ SHOP    := $(TOOLS)/shop
 METRICS := $(TOOLS)/metrics-server
 HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
+POLICY  := $(TOOLS)/policies
 PROM    := $(TOOLS)/promtool
 SBOM    := $(TOOLS)/bin/cargo-cyclonedx
 KEDA    := $(TOOLS)/keda-operator $(TOOLS)/keda-adapter
@@ -73,7 +74,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health
+	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
@@ -87,6 +88,10 @@ scan: $(SCORE) $(HELM) ## kube-score over everything that the examples render to
 health: $(HEALTH) ## What Flux and Argo CD make of each kind of status
 	@$(HEALTH) tests/fixtures/health.yaml tests/fixtures/status gitops/argocd/health \
 		gitops/flux/operator/releases.yaml
+
+.PHONY: test-policies
+test-policies: $(POLICY) ## What generated network policies let through, judged by kube-network-policies
+	@scripts/test.sh policies
 
 .PHONY: alerts
 alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they should and not otherwise
@@ -199,6 +204,9 @@ $(HELM): $(wildcard tests/helm/*.go tests/helm/go.*) Makefile scripts/build-go.s
 
 $(HEALTH): $(wildcard tests/health/*.go tests/health/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/health $@ "kstatus and Argo CD's Lua"
+
+$(POLICY): $(wildcard tests/policies/*.go tests/policies/*.s tests/policies/go.*) Makefile scripts/build-go.sh
+	@scripts/build-go.sh tests/policies $@ "the evaluation of kube-network-policies"
 
 # Without the clients of all the clouds that Prometheus can find its targets in.
 $(PROM): $(wildcard tests/promtool/go.*) Makefile scripts/build-go.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda, e2e-fast, e2e or availability. Runs everything even after a failure, then
-# names what failed and closes with the counts of all test runs.
+# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
@@ -64,7 +64,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda | e2e | autoscaling | availability) continue ;; esac
+    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -76,10 +76,10 @@ lint() {
 # Of the control plane only our two packages, and of Helm nothing: vetting their main.go would type-check
 # all of them for one list of imports.
 go_checks() {
-  local ours=(tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health)
+  local ours=(tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies)
   test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
-  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/shop . && go vet -C tests/scan . && go vet -C tests/health .
+  go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/shop . && go vet -C tests/scan . && go vet -C tests/health . && go vet -C tests/policies .
 }
 unit() {
   # shellcheck disable=SC2046 # one word per target is meant
@@ -91,6 +91,7 @@ scan() { step "kube-score" scripts/scan.sh; }
 health() { step "health in Flux and Argo CD" make --no-print-directory health; }
 alerts() { step "alerts" make --no-print-directory alerts; }
 rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny" check bans licenses sources; }
+policies() { step "network policies" cargo test --quiet --locked --test policies; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
 # Each broker is a Java process; on two cores more than four tests at once only wait for each other.
@@ -140,6 +141,7 @@ case $what in
     await_tools
     step "KEDA" cargo test --quiet --locked --test keda
     ;;
+  policies) policies ;;
   lint)
     lint
     step "go" go_checks
@@ -147,7 +149,7 @@ case $what in
     rules_of_dependencies
     ;;
   all)
-    build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
+    build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/policies" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
     docs
@@ -156,12 +158,13 @@ case $what in
     scan
     health
     alerts
+    policies
     rules_of_dependencies
     behaviour
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka, keda, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

@@ -263,17 +263,8 @@ fn questions(services: &[Service]) -> (Vec<Value>, Vec<bool>) {
 }
 
 fn program() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies");
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    let built = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(&source)
-        .envs([("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=readonly"), ("GOWORK", "off")])
-        .status()
-        .expect("go runs");
-    assert!(built.success(), "tests/policies builds");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools").join("policies");
+    assert!(program.exists(), "{} is missing: run `make test-policies`", program.display());
     program
 }
 
