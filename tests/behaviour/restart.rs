@@ -91,7 +91,7 @@ async fn two_hundred_objects_cost_nothing_at_rest_nor_at_a_restart() {
     assert_eq!(asked, 1, "one question for each optional API");
     assert_eq!(seen.only(|request| request.verb == "get").count(), 0, "{seen}");
     println!("restart with {FLEET} objects: {} requests", seen.count());
-    assert!(seen.reads().count() <= 12, "one list per kind\n{seen}");
+    assert!(seen.reads().count() <= 13, "one list per kind\n{seen}");
 
     let mark = audit.mark().await;
     tokio::time::sleep(REST).await;
