@@ -71,7 +71,8 @@ fn discovery(seen: &Requests) -> (usize, Requests) {
 
 #[tokio::test]
 async fn two_hundred_objects_cost_nothing_at_rest_nor_at_a_restart() {
-    let cluster = Cluster::shared();
+    // Of its own: what others do to a server, to the kinds for example, ends watches.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::own()));
     let namespace = Namespace::new(cluster, "fleet").await;
     let audit = cluster.audit().await;
     let mut operator = Operator::start(cluster, OperatorOptions::namespace(namespace.name())).await;

@@ -216,6 +216,11 @@ impl Cluster {
         self.state().news.remove(key).unwrap_or_default()
     }
 
+    /// Whether a batch with this topic is under way: it may write what was declared when it began.
+    pub fn is_under_way(&self, topic: &str) -> bool {
+        self.state().under_way.contains(topic)
+    }
+
     /// Lets a topic go that is to be deleted.
     pub fn leave(&self, topic: &str, leaving: Leaving) {
         let mut state = self.state();

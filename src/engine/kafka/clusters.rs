@@ -242,6 +242,11 @@ impl Clusters {
     ) -> Result<(), Failure> {
         let Entry { cluster_id, name: topic, record } = entry;
         let cluster = self.at(&record.place);
+        if cluster.as_ref().is_some_and(|cluster| cluster.is_under_way(&topic)) {
+            // Else the batch could record it anew for the owner that has just let it go.
+            result.waits.insert(topic);
+            return Ok(());
+        }
         let confirmed = terms.confirmed.as_ref().map_or(record.confirmed, |all| all.contains(&topic));
         if record.doomed || (record.delete && confirmed) {
             let leaving = Leaving {

@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) logins: Logins,
     pub(super) news: HashMap<Key, Vec<News>>,
     pub(super) leaving: BTreeMap<String, Leaving>,
+    /// Topics of the batch that is under way.
+    pub(super) under_way: HashSet<String>,
     /// When those who leave are due.
     pub(super) leave: Option<Instant>,
     /// Whether the ledger may hold topics whose owner is gone and that are to be deleted.
@@ -218,6 +220,7 @@ impl State {
     /// What is due, at most one batch of each kind, and those who leave if it is their turn.
     pub(super) fn take(&mut self) -> Batch {
         let (items, leaving) = self.take_topics();
+        self.under_way = items.keys().cloned().collect();
         let duties = self.logins.take();
         let tidies = self.tidy.take_if(|due| *due <= Instant::now()).is_some();
         Batch { items, leaving, duties, departing: self.logins.take_leaving(), tidies }
@@ -262,7 +265,12 @@ impl State {
         let Batch { items, leaving, duties, departing, tidies, .. } = batch;
         let mut told = HashSet::new();
         let names: Vec<String> = items.keys().cloned().collect();
+        self.under_way.clear();
         for (name, item) in items {
+            // Whoever has withdrawn it meanwhile can let it go now.
+            let declares =
+                |key: &Key| self.topics.get(&name).is_some_and(|topic| topic.claims.contains_key(key));
+            told.extend(item.claims.into_iter().map(|(key, _)| key).filter(|key| !declares(key)));
             if let Some(topic) = self.topics.get_mut(&name) {
                 (topic.made, topic.doubt) = (item.made, item.doubt);
             }

@@ -154,6 +154,22 @@ async fn a_refused_topic_comes_back_later_each_time_and_is_asked_about_first() {
     assert!(!state.take().items["t"].careful, "it is another declaration");
 }
 
+/// A batch may write what was declared when it began, so what is withdrawn meanwhile is let go after it.
+#[tokio::test(start_paused = true)]
+async fn whoever_withdraws_a_topic_during_a_batch_is_told_when_that_is_over() {
+    let mut state = state();
+    state.declare(&key("a"), vec![want("a", "t", 1), want("a", "u", 1)]);
+    let batch = state.take();
+    assert_eq!(state.under_way, ["t", "u"].map(String::from).into());
+    state.declare(&key("a"), vec![want("a", "u", 1)]);
+    let told = state.finish(batch, Ok(Worked::default()));
+    assert_eq!((told, state.under_way.len()), ([key("a")].into(), 0));
+    // It waits for nothing else.
+    state.declare(&key("a"), vec![want("a", "u", 2)]);
+    let batch = state.take();
+    assert_eq!(state.finish(batch, Ok(Worked::default())), [].into());
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_declares_a_topic_again_does_not_let_it_go() {
     let mut state = state();
