@@ -20,8 +20,9 @@ async fn a_service_gets_its_login_and_writes_to_its_own_topic_only() {
     shop.give_users().await;
     shop.service("order", json!({"topics": [{"name": "a"}]})).await;
     shop.service("other", json!({"topics": [{"name": "b"}]})).await;
-    let ready = shop.namespace.wait_ready("order").await;
-    assert!(is_true(&ready, "KafkaAccessReady"), "{}", message(&ready, "KafkaAccessReady"));
+    shop.namespace.wait_ready("order").await;
+    // The Secret makes it ready; that the broker has the login too may be told a moment later.
+    shop.namespace.wait_condition("order", "KafkaAccessReady", "True", None).await;
 
     let login = shop.login_of("order").await;
     assert_eq!(login["username"], shop.user("order", 'a'));
