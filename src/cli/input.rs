@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::Error;
 use super::yaml::{self, Marks, Position, Trouble};
-use crate::api::{API_VERSION, GROUP, LABEL_CLASS, Microservice, MicroserviceClass};
+use crate::api::network::PolicyMode;
+use crate::api::{API_VERSION, GROUP, LABEL_CLASS, LABEL_NETWORK_POLICY, Microservice, MicroserviceClass};
 use crate::intent::Observed;
 
 /// What the files leave open.
@@ -67,6 +68,8 @@ pub struct Inputs {
     paths: Vec<Arc<str>>,
     /// The class that the label of each Namespace among them names.
     labels: BTreeMap<String, String>,
+    /// The mode of network policies that the label of each Namespace among them asks for.
+    pub(super) modes: BTreeMap<String, PolicyMode>,
     /// What the cluster knows of the Microservices, by namespace and name.
     recorded: BTreeMap<(String, String), Observed>,
     /// Microservices of the cluster, which are called and call; those among the documents go before them.
@@ -131,9 +134,15 @@ impl Inputs {
         }
         for (object, marks) in items(value, marks) {
             let document = Document { path: path.clone(), object, marks: Arc::new(marks) };
-            self.labels.extend(document.class_label());
+            self.note_labels(&document);
             self.documents.push(document.placed(&self.settings.namespace));
         }
+    }
+
+    /// Keeps what our labels say, if the document is a Namespace.
+    fn note_labels(&mut self, document: &Document) {
+        self.labels.extend(document.of_namespace(LABEL_CLASS, |class| Some(class.to_owned())));
+        self.modes.extend(document.of_namespace(LABEL_NETWORK_POLICY, PolicyMode::parse));
     }
 
     /// Place of each path among them.
@@ -215,11 +224,11 @@ impl Document {
         self.object.pointer(pointer).and_then(Value::as_str)
     }
 
-    /// Name of a Namespace and the class that its label names.
-    fn class_label(&self) -> Option<(String, String)> {
-        let label = format!("/metadata/labels/{}", LABEL_CLASS.replace('/', "~1"));
-        let class = self.text(&label).filter(|_| self.is("v1", "Namespace"))?;
-        Some((self.text("/metadata/name")?.to_owned(), class.to_owned()))
+    /// Name of a Namespace and what one of its labels says.
+    fn of_namespace<T>(&self, label: &str, read: impl Fn(&str) -> Option<T>) -> Option<(String, T)> {
+        let value = self.text(&format!("/metadata/labels/{}", label.replace('/', "~1")));
+        let value = value.filter(|_| self.is("v1", "Namespace")).and_then(read)?;
+        Some((self.text("/metadata/name")?.to_owned(), value))
     }
 
     /// As `kubectl apply -n` would: an object of ours without a namespace gets the given one.

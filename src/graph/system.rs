@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::finding::Kind;
-use super::model::{Call, Key, Service, Target, Topic};
+use super::model::{Call, Key, Service, Topic};
 pub use crate::intent::neighbours::Grant;
 use crate::intent::neighbours::{Callee, grant};
 
@@ -76,10 +76,8 @@ impl System {
 
     /// Whether a service may make one of its calls; `None` = not to a Microservice.
     pub fn grant(&self, caller: &Service, call: &Call) -> Option<Grant> {
-        match &call.target {
-            Target::Service(key) => Some(grant(&caller.key, call, self.get(key).map(Callee::from).as_ref())),
-            Target::Workload(_) | Target::External(_) => None,
-        }
+        let callee = self.get(call.callee()?).map(Callee::from);
+        Some(grant(&caller.key, call, callee.as_ref()))
     }
 
     /// The event edges that begin at a service.
@@ -92,10 +90,8 @@ impl System {
     /// are not given.
     pub fn declared(&self) -> impl Iterator<Item = (&Service, &Key, &Call, Grant)> {
         self.services.iter().flat_map(move |service| {
-            service.calls.iter().filter_map(move |call| match &call.target {
-                Target::Service(key) => Some((service, key, call, self.grant(service, call)?)),
-                Target::Workload(_) | Target::External(_) => None,
-            })
+            let declared = move |call| Some((service, Call::callee(call)?, call, self.grant(service, call)?));
+            service.calls.iter().filter_map(declared)
         })
     }
 
@@ -145,10 +141,7 @@ fn calls(services: &[Service]) -> Calls {
         let mut lines: Vec<(Node, &Call)> = service
             .calls
             .iter()
-            .filter_map(|call| match &call.target {
-                Target::Service(key) => find(services, key).map(|to| (to, call)),
-                Target::Workload(_) | Target::External(_) => None,
-            })
+            .filter_map(|call| Some((find(services, call.callee()?)?, call)))
             .filter(|(to, _)| to.index() != from)
             .collect();
         // The library walks the edges from the newest to the oldest.

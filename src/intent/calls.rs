@@ -5,9 +5,10 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-use crate::api::MicroserviceStatus;
+use super::resolve::NAMESPACE;
 use crate::api::microservice::{Port, Protocol};
 use crate::api::status::DependencyStatus;
+use crate::api::{Microservice, MicroserviceStatus};
 
 /// Namespace and name of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +23,12 @@ impl Key {
     /// From texts.
     pub fn new(namespace: impl Into<SmolStr>, name: impl Into<SmolStr>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Of an object; `default` where a file names no namespace.
+    pub fn of(object: &Microservice) -> Self {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+        Self::new(namespace, object.metadata.name.as_deref().unwrap_or_default())
     }
 }
 
@@ -49,6 +56,24 @@ pub struct Call {
 }
 
 impl Call {
+    /// The Microservice that it goes to, if it goes to one.
+    pub fn callee(&self) -> Option<&Key> {
+        match &self.target {
+            Target::Service(key) => Some(key),
+            Target::Workload(_) | Target::External(_) => None,
+        }
+    }
+
+    /// Whether a port of this name and number is the one that is called. One that names none takes any, so
+    /// the first.
+    pub fn takes(&self, name: &str, number: i32) -> bool {
+        match &self.port {
+            None => true,
+            Some(PortName::Name(wanted)) => wanted == name,
+            Some(PortName::Number(wanted)) => *wanted == number,
+        }
+    }
+
     /// A call without a timeout and without retries, to a service.
     pub fn to(key: Key) -> Self {
         Self {
@@ -109,11 +134,7 @@ impl Address {
     /// Where a call goes. Of a service that does not exist what was known of it last counts, so that one
     /// that goes and comes back changes nothing.
     pub fn to(call: &Call, ports: Option<&[Port]>, last: Option<&Self>) -> Self {
-        let named = |port: &&Port| match &call.port {
-            None => true,
-            Some(PortName::Name(name)) => port.name == *name,
-            Some(PortName::Number(number)) => port.port == *number,
-        };
+        let named = |port: &&Port| call.takes(&port.name, port.port);
         if let Some(port) = ports.and_then(|ports| ports.iter().find(named)) {
             return Self::of(port);
         }

@@ -37,6 +37,11 @@ impl Outline {
     pub fn of(object: &Microservice, class: Option<&MicroserviceClass>) -> Self {
         super::resolve::calls::outline(object, class)
     }
+
+    /// What those see of it who call it.
+    fn shown(&self) -> (&[Port], &Consent) {
+        (&self.ports, &self.callers)
+    }
 }
 
 /// Whether a service serves, by its own status.
@@ -95,11 +100,7 @@ impl<'a> From<&'a Outline> for Callee<'a> {
 /// The one rule of what a call needs: a callee that exists, has the port, and names the caller.
 pub fn grant(caller: &Key, call: &Call, callee: Option<&Callee<'_>>) -> Grant {
     let Some(callee) = callee else { return Grant::MissingPeer };
-    let serves = |port: &PortName| match port {
-        PortName::Name(name) => callee.ports.iter().any(|(served, _)| served == name),
-        PortName::Number(number) => callee.ports.iter().any(|(_, served)| served == number),
-    };
-    if !call.port.as_ref().map_or(!callee.ports.is_empty(), serves) {
+    if !callee.ports.iter().any(|(name, number)| call.takes(name, *number)) {
         return Grant::UnknownPort;
     }
     let own = callee.key == caller;
@@ -228,25 +229,26 @@ impl Neighbours {
     fn link(&mut self, key: &Key, before: Option<&Known>, now: Option<&Known>) {
         let (old, new) = (before.map(|known| &*known.outline), now.map(|known| &*known.outline));
         relink(&mut self.callers, key, old.into_iter().flat_map(callees), new.into_iter().flat_map(callees));
-        let mentions = |outline: Option<&'_ Outline>| outline.map(|outline| outline.mentions.clone());
-        let (old, new) = (mentions(old).unwrap_or_default(), mentions(new).unwrap_or_default());
-        relink(&mut self.mentioned, key, old.iter(), new.iter());
+        relink(
+            &mut self.mentioned,
+            key,
+            old.into_iter().flat_map(|outline| &outline.mentions),
+            new.into_iter().flat_map(|outline| &outline.mentions),
+        );
     }
 
     /// Those who call it, if it looks different to them, and those whom it calls differently. What is
     /// broken is told up the chain, as far as that does not serve either.
     fn concerned(&self, key: &Key, before: Option<&Known>, now: Option<&Known>) -> BTreeSet<Key> {
         let mut found = BTreeSet::new();
-        let shown = |known: Option<&Known>| {
-            known.map(|known| (known.outline.ports.clone(), known.outline.callers.clone()))
-        };
-        let standing = |known: Option<&Known>| known.map(|known| known.standing.clone());
-        let calls = |known: Option<&Known>| known.map_or(Vec::new(), |known| known.outline.calls.clone());
-        let (old, new) = (calls(before), calls(now));
-        let serves = |known: Option<&Known>| known.is_some_and(|known| known.standing.serves);
-        let broken = !serves(before) || !serves(now);
-        let moved = standing(before) != standing(now) || old != new;
-        if shown(before) != shown(now) || (moved && broken) {
+        let outlines = (before.map(|known| &known.outline), now.map(|known| &known.outline));
+        let standings = (before.map(|known| &known.standing), now.map(|known| &known.standing));
+        let old = outlines.0.map_or(&[][..], |outline| &outline.calls);
+        let new = outlines.1.map_or(&[][..], |outline| &outline.calls);
+        let serves = |standing: Option<&Standing>| standing.is_some_and(|standing| standing.serves);
+        let broken = !serves(standings.0) || !serves(standings.1);
+        let moved = standings.0 != standings.1 || old != new;
+        if outlines.0.map(|one| one.shown()) != outlines.1.map(|one| one.shown()) || (moved && broken) {
             found.extend(self.callers_of(key).cloned());
         }
         if moved && broken {
@@ -256,9 +258,9 @@ impl Neighbours {
             found.extend(self.mentioned.get(key).into_iter().flatten().cloned());
         }
         let differs = |call: &&Call, others: &[Call]| !others.contains(*call);
-        let changed = old.iter().filter(|call| differs(call, &new));
-        let changed = changed.chain(new.iter().filter(|call| differs(call, &old)));
-        found.extend(changed.filter_map(|call| callee(call)).cloned());
+        let changed = old.iter().filter(|call| differs(call, new));
+        let changed = changed.chain(new.iter().filter(|call| differs(call, old)));
+        found.extend(changed.filter_map(Call::callee).cloned());
         found.remove(key);
         found
     }
@@ -292,7 +294,7 @@ impl Neighbours {
         let edges = outline.calls.iter().map(|call| Edge {
             target: call.target.clone(),
             optional: call.optional,
-            state: callee(call).map_or(State::Unknown, |callee| self.state(key, call, callee)),
+            state: call.callee().map_or(State::Unknown, |callee| self.state(key, call, callee)),
         });
         let asks = |caller: &&Key| self.declared(caller, outline) == Some(Grant::PendingConsent);
         View {
@@ -315,15 +317,13 @@ impl Neighbours {
         let Some(known) = self.services.get(key) else { return Granted::default() };
         let mut granted = Granted::default();
         for call in &known.outline.calls {
-            let peer = callee(call).and_then(|callee| self.services.get(callee));
+            let peer = call.callee().and_then(|callee| self.services.get(callee));
             if let Some((peer, port)) = peer.and_then(|peer| Some((peer, open(key, call, &peer.outline)?))) {
                 granted.callees.insert(peer.outline.key.clone(), port);
             }
         }
         for caller in self.callers_of(key) {
-            let calls = self.services.get(caller).map_or(&[][..], |known| &known.outline.calls);
-            let call = calls.iter().find(|call| callee(call) == Some(key));
-            if let Some(port) = call.and_then(|call| open(caller, call, &known.outline)) {
+            if let Some(port) = self.call(caller, key).and_then(|call| open(caller, call, &known.outline)) {
                 granted.callers.entry(port).or_default().push(caller.clone());
             }
         }
@@ -334,7 +334,7 @@ impl Neighbours {
     pub fn addresses(&self, key: &Key, last: &BTreeMap<Key, Address>) -> BTreeMap<Key, Address> {
         let calls = self.services.get(key).map_or(&[][..], |known| &known.outline.calls);
         let address = |call: &Call| {
-            let callee = callee(call)?;
+            let callee = call.callee()?;
             let ports = self.services.get(callee).map(|peer| peer.outline.ports.as_slice());
             Some((callee.clone(), Address::to(call, ports, last.get(callee))))
         };
@@ -342,9 +342,13 @@ impl Neighbours {
     }
 
     fn declared(&self, caller: &Key, to: &Outline) -> Option<Grant> {
+        Some(grant(caller, self.call(caller, &to.key)?, Some(&to.into())))
+    }
+
+    /// The call of one service to another.
+    fn call(&self, caller: &Key, callee: &Key) -> Option<&Call> {
         let calls = &self.services.get(caller)?.outline.calls;
-        let call = calls.iter().find(|call| callee(call) == Some(&to.key))?;
-        Some(grant(caller, call, Some(&to.into())))
+        calls.iter().find(|call| call.callee() == Some(callee))
     }
 
     fn state(&self, caller: &Key, call: &Call, callee: &Key) -> State {
@@ -383,7 +387,7 @@ impl Neighbours {
 
     fn lacks(&self, key: &Key, seen: &[Key]) -> Option<Key> {
         let calls = &self.services.get(key)?.outline.calls;
-        let needed = calls.iter().filter(|call| !call.optional).filter_map(callee);
+        let needed = calls.iter().filter(|call| !call.optional).filter_map(Call::callee);
         let down = |key: &&Key| self.services.get(*key).is_none_or(|known| !known.standing.serves);
         needed.filter(down).filter(|key| !seen.contains(key)).min().cloned()
     }
@@ -394,11 +398,7 @@ fn open(caller: &Key, call: &Call, callee: &Outline) -> Option<PolicyPort> {
     if grant(caller, call, Some(&callee.into())) != Grant::Granted {
         return None;
     }
-    let port = callee.ports.iter().find(|port| match &call.port {
-        None => true,
-        Some(PortName::Name(name)) => port.name == *name,
-        Some(PortName::Number(number)) => port.port == *number,
-    })?;
+    let port = callee.ports.iter().find(|port| call.takes(&port.name, port.port))?;
     Some(PolicyPort::behind(port, &callee.ports))
 }
 
@@ -426,15 +426,7 @@ fn has_list(consent: &Consent) -> bool {
 }
 
 fn callees(outline: &Outline) -> impl Iterator<Item = &Key> {
-    outline.calls.iter().filter_map(callee)
-}
-
-/// The Microservice that a call goes to.
-fn callee(call: &Call) -> Option<&Key> {
-    match &call.target {
-        Target::Service(key) => Some(key),
-        Target::Workload(_) | Target::External(_) => None,
-    }
+    outline.calls.iter().filter_map(Call::callee)
 }
 
 #[cfg(test)]

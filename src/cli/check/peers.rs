@@ -1,9 +1,9 @@
 //! What the given services show to each other.
 
-use super::{Document, Inputs};
-use crate::api::network::PolicyMode;
-use crate::api::{LABEL_NETWORK_POLICY, Microservice, MicroserviceClass};
+use super::Inputs;
+use crate::api::{Microservice, MicroserviceClass};
 use crate::intent::Observed;
+use crate::intent::calls::Key;
 use crate::intent::neighbours::{Neighbours, Outline, Standing};
 
 /// All given services as neighbours. One that cannot be decoded is reported elsewhere.
@@ -24,22 +24,11 @@ pub(super) fn neighbours(inputs: &Inputs, classes: &[MicroserviceClass]) -> Neig
 /// What the operator would see of the others when it looks at one of the services.
 pub(super) fn met(inputs: &Inputs, neighbours: &Neighbours, object: &Microservice) -> Observed {
     let observed = inputs.observed(object);
-    let key = Outline::of(object, None).key;
+    let key = Key::of(object);
     Observed {
         addresses: neighbours.addresses(&key, &observed.addresses),
         granted: neighbours.granted(&key),
-        network_mode: inputs.network_mode(&key.namespace),
+        network_mode: inputs.modes.get(key.namespace.as_str()).copied(),
         ..observed
-    }
-}
-
-impl Inputs {
-    /// The mode of network policies that the label of a Namespace among the files asks for.
-    fn network_mode(&self, namespace: &str) -> Option<PolicyMode> {
-        let named = |document: &&Document| {
-            document.is("v1", "Namespace") && document.text("/metadata/name") == Some(namespace)
-        };
-        let label = format!("/metadata/labels/{}", LABEL_NETWORK_POLICY.replace('/', "~1"));
-        PolicyMode::parse(self.documents.iter().find(named)?.text(&label)?)
     }
 }

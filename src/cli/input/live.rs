@@ -23,7 +23,7 @@ impl Inputs {
                 .all(|field| other.text(field) == document.text(field))
         };
         if !self.documents.iter().any(same) {
-            self.labels.extend(document.class_label());
+            self.note_labels(&document);
             self.documents.push(document);
         }
     }

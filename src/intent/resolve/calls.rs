@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Inputs, NAMESPACE, network, ports};
+use super::{Inputs, network, ports};
 use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
 use crate::api::defaults::{DEFAULT_REVISION, revision};
 use crate::api::microservice::MicroserviceSpec;
@@ -120,15 +120,16 @@ pub(in crate::intent) fn prefix(line: &Line, key: &Key) -> String {
 
 /// What neighbours see of an object, whatever else is wrong with it.
 pub(in crate::intent) fn outline(object: &Microservice, class: Option<&MicroserviceClass>) -> Outline {
-    let namespace = object.metadata.namespace.as_deref().unwrap_or(NAMESPACE);
+    let key = Key::of(object);
+    let namespace = key.namespace.as_str();
     let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
     let defaults = revision(wanted).or_else(|| revision(DEFAULT_REVISION));
     Outline {
-        key: Key::new(namespace, object.metadata.name.as_deref().unwrap_or_default()),
         ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
         calls: calls(&object.spec, namespace),
         callers: callers(&object.spec, namespace),
         mentions: mentions(&object.spec, namespace),
+        key,
     }
 }
 

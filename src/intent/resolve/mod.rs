@@ -28,7 +28,7 @@ use crate::api::network::ClassNetwork;
 use crate::api::{ANNOTATION_RESTART, API_VERSION, Microservice, MicroserviceClass, names};
 
 /// Namespace of an object of a file that names none.
-const NAMESPACE: &str = "default";
+pub(super) const NAMESPACE: &str = "default";
 
 /// Everything that a resolution reads.
 pub(super) struct Inputs<'a> {
