@@ -275,7 +275,8 @@ impl Observation {
                 self.secrets.extend(secret_status(object, name).cloned());
             } else if let (Some(uid), Some(version)) = (&outcome.uid, &outcome.stored_version) {
                 let mine = self.references.iter_mut().find(|r| r.kind == outcome.kind && r.name == *name);
-                if let Some(record) = mine {
+                // What was found spoilt is written back as it was found: the record is not of that.
+                if let Some(record) = mine.filter(|record| record.resource_version == seen.resource_version) {
                     record.uid = uid.to_string();
                     record.resource_version = version.to_string();
                 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::intent::kafka::ModeIntent;
+use crate::status::views::ChildOutcome;
 
 fn cluster(protocol: &'static str) -> ClusterIntent {
     ClusterIntent {
@@ -109,4 +110,37 @@ fn where_a_login_comes_from_follows_from_the_class() {
     assert_eq!((ours(&direct), theirs(&direct)), (secret(), None));
     assert_eq!((ours(&strimzi), theirs(&strimzi)), (secret(), None));
     assert_eq!((ours(&none), theirs(&none)), (None, None));
+}
+
+#[test]
+fn what_was_written_back_to_a_spoilt_secret_is_not_taken_for_what_was_recorded() {
+    let key = ReferenceKey { kind: ReferenceKind::Secret, name: "order-kafka".to_owned() };
+    let record = ReferenceStatus {
+        kind: "Secret".into(),
+        name: key.name.clone(),
+        resource_version: "5".into(),
+        hash: "of a good login".into(),
+        ..ReferenceStatus::default()
+    };
+    let status = SecretStatus { name: key.name.clone(), user: Some("u.a".into()), ..SecretStatus::default() };
+    let written = ChildOutcome {
+        kind: "Secret".into(),
+        name: "order-kafka".into(),
+        uid: Some("uid".into()),
+        stored_version: Some("7".into()),
+        ..ChildOutcome::default()
+    };
+    let version_after = |spoilt: bool| {
+        let mut observation = Observation::default();
+        if spoilt {
+            let old = Old { record: Some(&record), status: Some(&status) };
+            observation.wait_for_login(&key, &old, Some("6".to_owned()));
+        } else {
+            observation.keep_login(record.clone(), status.clone(), true);
+        }
+        observation.settle(&Microservice::default(), std::slice::from_ref(&written));
+        observation.references.first().map(|record| record.resource_version.clone())
+    };
+    assert_eq!(version_after(true).as_deref(), Some("5"));
+    assert_eq!(version_after(false).as_deref(), Some("7"));
 }
