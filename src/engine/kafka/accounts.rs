@@ -29,6 +29,8 @@ use crate::kafka::view::{AccessView, Happened, News, Trouble};
 const TRIALS: usize = 8;
 /// How long the owner of a topic may be silent until that is told: after a start all are heard of in turn.
 const SILENT: Duration = Duration::from_secs(15);
+/// How long brokers may take to hear of a new user: until then it keeps its password.
+const TRIAL: Duration = Duration::from_secs(60);
 
 /// What is known of one login between two batches.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +39,8 @@ pub struct Carry {
     pub offered: Option<Credential>,
     /// During which term of this replica it was made.
     pub term: u64,
+    /// A login that was made and with which no broker has let anybody in so far.
+    trial: Option<Trial>,
     /// Digest of the rights that it was last seen with or given.
     confirmed: Option<u64>,
     /// When rights were last given.
@@ -45,6 +49,15 @@ pub struct Carry {
     vanished: u32,
     /// Since when an owner of its topics is not heard of.
     silent: Option<Instant>,
+}
+
+/// A login that is new to the brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trial {
+    credential: Credential,
+    since: Instant,
+    /// The password before was refused for as long as one is tried.
+    again: bool,
 }
 
 /// One login of a batch.
@@ -129,7 +142,7 @@ impl Accounts<'_> {
         }
         for duty in duties.values_mut().filter(|duty| duty.carry.term != self.fence.term()) {
             // Another leader may have given the user another password.
-            duty.carry.offered = None;
+            (duty.carry.offered, duty.carry.trial) = (None, None);
         }
         let mut works = self.look(duties, allowed).await?;
         self.record(&mut works).await?;
@@ -246,10 +259,25 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    /// Gives new passwords to users that no Secret holds, and tries them.
+    /// Gives new passwords to users that no Secret holds, and tries them. One that is refused may not have
+    /// come round yet: it is tried again for a while before there is another.
     async fn make(&self, duties: &mut Duties, works: &mut Works) -> Result<(), Trouble> {
         let wanted = works.iter().filter_map(|(key, work)| Some((key.clone(), work.decision.make.clone()?)));
-        let new: Vec<(Key, String)> = wanted.collect();
+        let (known, new): (Vec<_>, Vec<_>) = wanted.partition(|(key, user)| {
+            let trial = duties.get(key).and_then(|duty| duty.carry.trial.as_ref());
+            trial.is_some_and(|trial| trial.credential.user == *user && trial.since.elapsed() < TRIAL)
+        });
+        self.make_new(new, duties, works).await?;
+        self.try_out(duties, works, known.into_iter().map(|(key, _)| key)).await;
+        Ok(())
+    }
+
+    async fn make_new(
+        &self,
+        new: Vec<(Key, String)>,
+        duties: &mut Duties,
+        works: &mut Works,
+    ) -> Result<(), Trouble> {
         if new.is_empty() {
             return Ok(());
         }
@@ -259,28 +287,43 @@ impl Accounts<'_> {
         let answers = self.broker.make_users(&names).await.map_err(|error| trouble(&error))?;
         let mut made = Vec::new();
         for ((key, _), answer) in new.into_iter().zip(answers) {
-            match answer {
-                Ok(credential) => made.push((key, credential)),
-                Err(error) => works.entry(key).or_default().stop(trouble(&error)),
+            match (answer, duties.get_mut(&key)) {
+                (Ok(credential), Some(duty)) => {
+                    let carry = &mut duty.carry;
+                    let trial = Trial { credential, since: Instant::now(), again: carry.trial.is_some() };
+                    (carry.offered, carry.trial, carry.term) = (None, Some(trial), term);
+                    made.push(key);
+                }
+                (Ok(_), None) => {}
+                (Err(error), _) => works.entry(key).or_default().stop(trouble(&error)),
             }
         }
-        let tries = stream::iter(made).map(|(key, credential)| async move {
-            let tried = self.broker.log_in(&credential).await;
-            (key, credential, tried)
+        self.try_out(duties, works, made.into_iter()).await;
+        Ok(())
+    }
+
+    /// Logs in as services will, and offers what works.
+    async fn try_out(&self, duties: &mut Duties, works: &mut Works, keys: impl Iterator<Item = Key>) {
+        let trials = keys.filter_map(|key| {
+            let trial = duties.get(&key)?.carry.trial.clone()?;
+            Some((key, trial))
+        });
+        let tries = stream::iter(trials.collect::<Vec<_>>()).map(|(key, trial)| async move {
+            let tried = self.broker.log_in(&trial.credential).await;
+            (key, trial, tried)
         });
         let tried: Vec<_> = tries.buffer_unordered(TRIALS).collect().await;
-        for (key, credential, tried) in tried {
+        for (key, trial, tried) in tried {
             let (Some(duty), Some(work)) = (duties.get_mut(&key), works.get_mut(&key)) else { continue };
-            (duty.carry.offered, duty.carry.term) = (None, term);
             match tried {
-                Ok(()) => duty.carry.offered = Some(credential),
+                Ok(()) => (duty.carry.offered, duty.carry.trial) = (Some(trial.credential), None),
                 Err(BrokerError::LoginRefused(text)) => {
-                    work.stop(Trouble { reason: Reason::CredentialRefused, text, lasting: true });
+                    let lasting = trial.again || trial.since.elapsed() >= TRIAL;
+                    work.stop(Trouble { reason: Reason::CredentialRefused, text, lasting });
                 }
                 Err(error) => work.stop(trouble(&error)),
             }
         }
-        Ok(())
     }
 
     /// What has come of what the cluster was told of the users that stay.

@@ -60,6 +60,8 @@ pub fn pace(reason: Reason, failures: u32) -> Duration {
         // One attempt costs next to nothing, and whoever waits for a topic waits for this.
         Reason::BrokerUnreachable => (seconds(1), seconds(2)),
         Reason::ApiUnavailable => (seconds(1), seconds(60)),
+        // A broker that has much to do hears late of a new user.
+        Reason::CredentialRefused => (seconds(1), seconds(600)),
         Reason::Throttled => (seconds(5), seconds(60)),
         // Brokers join.
         Reason::ReplicationImpossible => (seconds(15), seconds(300)),
@@ -86,6 +88,8 @@ mod tests {
         assert_eq!(pace(Reason::BrokerUnreachable, 0), Duration::from_secs(1));
         assert_eq!(pace(Reason::BrokerUnreachable, 60), Duration::from_secs(2));
         assert_eq!(pace(Reason::LoginRefused, 0), Duration::from_secs(30));
+        assert_eq!(pace(Reason::CredentialRefused, 0), Duration::from_secs(1));
+        assert_eq!(pace(Reason::CredentialRefused, 60), Duration::from_secs(600));
         assert_eq!(pace(Reason::TopicConfigRefused, 60), Duration::from_secs(600));
     }
 

@@ -182,21 +182,49 @@ async fn left_over_acls_of_a_name_are_removed_before_its_user_is_made() {
     assert!(!acls.contains(&left) && acls.contains(&denies), "who denies has a reason");
 }
 
+/// Brokers hear of a user one after the other, and one that has much to do hears of it late.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_refused_at_first_is_tried_again_with_the_same_password() {
+    let mut scene = Scene::new(&["one"]);
+    scene.broker.cluster().refuse_logins = true;
+    let outcomes = scene.run().await;
+    let view = &outcomes[&key("one")].view;
+    assert_eq!(outcomes[&key("one")].failure, Some(Reason::CredentialRefused));
+    assert!(view.trouble.as_ref().is_some_and(|trouble| !trouble.lasting), "{view:?}");
+    assert!(scene.duty("one").carry.offered.is_none());
+    let before = scene.broker.cluster().users.clone();
+    scene.duty("one").account.carried = Some(BTreeSet::new());
+    for refuses in [true, false] {
+        tokio::time::advance(TRIAL / 4).await;
+        scene.broker.calls();
+        scene.broker.cluster().refuse_logins = refuses;
+        scene.run().await;
+        assert_eq!(scene.broker.calls(), [format!("log_in {}", user("one", 'a'))]);
+        assert_eq!(scene.duty("one").carry.offered.is_none(), refuses);
+    }
+    assert_eq!(scene.broker.cluster().users, before);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_login_that_is_refused_is_not_handed_out_and_the_next_password_is_another() {
     let mut scene = Scene::new(&["one"]);
     scene.broker.cluster().refuse_logins = true;
-    let outcomes = scene.run().await;
-    assert_eq!(outcomes[&key("one")].failure, Some(Reason::CredentialRefused));
-    assert!(scene.duty("one").carry.offered.is_none());
+    scene.run().await;
     let before = scene.broker.cluster().users.clone();
-    scene.broker.cluster().refuse_logins = false;
+    tokio::time::advance(TRIAL).await;
     // No pod has it: that has to be known first.
     let outcomes = scene.run().await;
-    assert!(outcomes[&key("one")].view.looks_at_pods && scene.duty("one").carry.offered.is_none());
+    assert!(outcomes[&key("one")].view.looks_at_pods);
+    assert_eq!(scene.broker.cluster().users, before);
     scene.duty("one").account.carried = Some(BTreeSet::new());
-    scene.run().await;
+    let outcomes = scene.run().await;
     assert_ne!(scene.broker.cluster().users, before);
+    assert_eq!(outcomes[&key("one")].failure, Some(Reason::CredentialRefused));
+    let view = &outcomes[&key("one")].view;
+    assert!(view.trouble.as_ref().is_some_and(|trouble| trouble.lasting), "{view:?}");
+    assert!(scene.duty("one").carry.offered.is_none());
+    scene.broker.cluster().refuse_logins = false;
+    scene.run().await;
     assert!(scene.duty("one").carry.offered.is_some());
 }
 
