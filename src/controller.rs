@@ -36,6 +36,7 @@ use crate::engine::publish::Publisher;
 use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
 use crate::engine::sentinels::Sentinels;
+use crate::engine::survey::Survey;
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
 use crate::telemetry::{Telemetry, traces};
@@ -104,6 +105,7 @@ struct Context {
     publisher: Publisher,
     probes: ProbeMessages,
     turns: Turns,
+    survey: Arc<Survey>,
     sentinels: Sentinels,
     clusters: Clusters,
     telemetry: Arc<Telemetry>,
@@ -145,6 +147,7 @@ pub async fn run(
         clusters: Clusters::new(hub(&options, watches.clone()), Arc::clone(&watches.world)),
         sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
+        survey: Arc::default(),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
         classes_changed: Notify::new(),
@@ -168,6 +171,7 @@ pub async fn run(
         Arc::clone(&context),
     ));
     let objects = roots(&watches, writer, Arc::clone(&context));
+    spawn_survey(&mut tasks, Arc::clone(&context));
     if options.namespaces.is_empty() {
         // Several installations that are limited to namespaces would fight over it.
         spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
@@ -312,11 +316,23 @@ fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Sto
             if !context.fence.permit() || !context.telemetry.is_ready() {
                 continue; // leading and the end of the listing notify too
             }
-            if let Err(failure) = classes::publish(&context.client, &context.world, &store).await {
+            let reports = context.survey.reports();
+            if let Err(failure) = classes::publish(&context.client, &context.world, &store, &reports).await {
                 tracing::warn!(%failure, "the status of a class could not be written and will be repeated");
                 tokio::time::sleep(Duration::from_secs(15)).await;
                 context.classes_changed.notify_one();
             }
+        }
+    });
+}
+
+/// Judges the system of all services after each change of it.
+fn spawn_survey(tasks: &mut JoinSet<()>, context: Arc<Context>) {
+    tasks.spawn(async move {
+        loop {
+            let found = context.survey.next().await;
+            context.telemetry.findings(found.iter().map(|one| (one.kind.as_str(), one.severity.as_str())));
+            context.classes_changed.notify_one();
         }
     });
 }
@@ -373,6 +389,7 @@ impl Context {
         self.concern(&self.world.forget_service(&key));
         self.memory.forget(&key);
         self.turns.settled(&key);
+        self.survey.forget(&key);
         self.sentinels.post(&key, &[]);
         self.clusters.withdraw(&key);
         self.world.set_reads(&key, std::collections::HashSet::new());

@@ -52,6 +52,7 @@ pub struct Telemetry {
     kafka_changes: Family<Label<&'static str>, Counter>,
     kafka_users: Family<Label<&'static str>, Gauge>,
     kafka_tombstones: Family<Label<&'static str>, Gauge>,
+    findings: Family<Labels, Gauge>,
     leader: Gauge,
     liveness: Arc<Liveness>,
     synced: AtomicBool,
@@ -80,6 +81,7 @@ impl Telemetry {
             kafka_changes: Family::default(),
             kafka_users: Family::default(),
             kafka_tombstones: Family::default(),
+            findings: Family::default(),
             leader: Gauge::default(),
             liveness: Arc::default(),
             synced: AtomicBool::new(false),
@@ -100,6 +102,7 @@ impl Telemetry {
         telemetry.kafka_changed("LoginRotated");
         telemetry.kafka_users("Retiring", 2);
         telemetry.kafka_tombstones("topic", 3);
+        telemetry.findings([("Cycle", "error"), ("NoTimeout", "info"), ("NoTimeout", "info")]);
         telemetry.set_leader(true);
         telemetry
     }
@@ -148,6 +151,11 @@ impl Telemetry {
             "kafka_tombstones",
             "Topics and logins of services that are gone whose removal is still due",
             self.kafka_tombstones.clone(),
+        );
+        registry.register(
+            "graph_findings",
+            "Findings in the system of services that call each other, by kind and severity",
+            self.findings.clone(),
         );
         registry.register("leader", "1 when this replica leads, else 0", self.leader.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -223,6 +231,14 @@ impl Telemetry {
         self.kafka_tombstones.get_or_create(&[("kind", kind)]).set(count);
     }
 
+    /// Everything that is found in the system now, each by its kind and severity.
+    pub fn findings(&self, found: impl IntoIterator<Item = (&'static str, &'static str)>) {
+        self.findings.clear();
+        for (kind, severity) in found {
+            self.findings.get_or_create(&[("kind", kind), ("severity", severity)]).inc();
+        }
+    }
+
     /// Whether this replica leads.
     pub fn set_leader(&self, leads: bool) {
         self.leader.set(leads.into());
@@ -279,8 +295,8 @@ mod tests {
     use super::*;
 
     /// Everything that may be a label; a new one is added here after thought about its cardinality.
-    const LABELS: [&str; 9] =
-        ["reason", "kind", "standing", "verb", "stream", "code", "readiness", "version", "le"];
+    const LABELS: [&str; 10] =
+        ["reason", "kind", "severity", "standing", "verb", "stream", "code", "readiness", "version", "le"];
 
     #[test]
     fn every_metric_has_a_help_text_and_only_known_labels() {
@@ -315,6 +331,7 @@ mod tests {
             r#"microservice_operator_kafka_changes_total{reason="LoginRotated"} 1"#,
             r#"microservice_operator_kafka_users{standing="Retiring"} 2"#,
             r#"microservice_operator_kafka_tombstones{kind="topic"} 3"#,
+            r#"microservice_operator_graph_findings{kind="NoTimeout",severity="info"} 2"#,
             "microservice_operator_leader 1",
             concat!(r#"microservice_operator_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {

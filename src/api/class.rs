@@ -143,7 +143,41 @@ pub struct MicroserviceClassStatus {
     /// Number of Microservices that use this class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<i32>,
+    /// What is found in the system of services that call each other, where it is told of a service of this
+    /// class: how much of what, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<FindingCount>,
+    /// The worst of these findings, at most ten. All of them: `microservice-operator graph --cluster`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub worst_findings: Vec<FindingStatus>,
     /// Accepted: the class is valid. Default: whether it is the default class, and why not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// How often something is found.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingCount {
+    /// What is found, such as `Cycle`.
+    pub kind: String,
+    /// error, warning or info.
+    pub severity: String,
+    /// How often.
+    pub count: i32,
+}
+
+/// Something in the system that will hurt.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// What is found, such as `Cycle`.
+    pub kind: String,
+    /// error, warning or info.
+    pub severity: String,
+    /// Whom it concerns, as namespace/name, at most eight.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// What is the case.
+    pub message: String,
 }

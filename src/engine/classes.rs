@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::request::{Failure, bounded};
+use super::survey::Reports;
 use super::world::World;
 use crate::api::class::MicroserviceClassStatus;
 use crate::api::{API_VERSION, Microservice, MicroserviceClass, STATUS_MANAGER};
@@ -24,7 +25,12 @@ pub const PAUSE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The first write that failed.
-pub async fn publish(client: &Client, world: &World, services: &Store<Microservice>) -> Result<(), Failure> {
+pub async fn publish(
+    client: &Client,
+    world: &World,
+    services: &Store<Microservice>,
+    reports: &Reports,
+) -> Result<(), Failure> {
     let mut classes = world.classes.select(|_, _| true);
     classes.sort_by_key(|(_, class)| (class.creation_timestamp().map(|time| time.0), class.name_any()));
     let marked: Vec<String> = classes
@@ -48,6 +54,7 @@ pub async fn publish(client: &Client, world: &World, services: &Store<Microservi
             violations: &class_violations(class),
             marked: &marked,
             services: users.get(&name).copied().unwrap_or_default(),
+            report: reports.get(&name).cloned().unwrap_or_default(),
             now: Time(Timestamp::now()),
         });
         if class.status.as_ref() != Some(&status) {

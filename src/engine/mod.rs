@@ -28,6 +28,7 @@ pub mod request;
 pub mod roots;
 pub mod seen;
 pub mod sentinels;
+pub mod survey;
 pub mod under_way;
 pub mod watch;
 pub mod world;

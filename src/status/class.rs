@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::violation;
 use super::facts::{Truth, Verdict};
+use super::system::Report;
 use crate::api::Reason;
 use crate::api::class::MicroserviceClassStatus;
 use crate::intent::Violation;
@@ -23,6 +24,8 @@ pub struct ClassInputs<'a> {
     pub marked: &'a [String],
     /// Number of Microservices that use it.
     pub services: i32,
+    /// What is found in the system under it.
+    pub report: Report,
     /// Now.
     pub now: Time,
 }
@@ -47,6 +50,8 @@ pub fn class_status(inputs: &ClassInputs<'_>) -> MicroserviceClassStatus {
     MicroserviceClassStatus {
         observed_generation: inputs.generation,
         services: Some(inputs.services),
+        findings: inputs.report.counts.clone(),
+        worst_findings: inputs.report.worst.clone(),
         conditions: conditions.into_iter().flatten().collect(),
     }
 }
@@ -92,6 +97,7 @@ mod tests {
             violations,
             marked: &marked,
             services: 7,
+            report: Report::default(),
             now: samples::time(1),
         })
     }

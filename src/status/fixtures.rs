@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::class::{ClassInputs, class_status};
 use super::kstatus::{Verdict, evaluate};
 use super::samples::*;
+use super::system::Report;
 use crate::api::class::{MicroserviceClass, MicroserviceClassSpec};
 use crate::api::{Microservice, Reason};
 use crate::intent::{Scaling, Violation};
@@ -135,6 +136,7 @@ fn class(name: &str, violations: &[Violation], status: bool) -> MicroserviceClas
             violations,
             marked: &marked,
             services: 7,
+            report: Report::default(),
             now: time(10),
         })
     });

@@ -11,6 +11,7 @@ pub mod explain;
 mod facts;
 mod fields;
 mod scaling;
+mod system;
 mod text;
 mod topic_events;
 mod topics;
@@ -19,6 +20,7 @@ pub mod views;
 pub use class::{ClassInputs, class_status};
 pub use conditions::{compute, equal_ignoring_times};
 pub use facts::Inputs;
+pub use system::Report;
 pub use topic_events::{counted, topic_events};
 
 #[cfg(test)]

@@ -336,3 +336,45 @@ async fn a_change_of_a_class_lets_only_some_services_roll_at_a_time() {
     assert_eq!(most, ROLLING);
     join_all(names.iter().map(|name| namespace.wait_ready(name))).await;
 }
+
+/// How often the class says that something is found, by kind.
+async fn found_under(namespace: &Namespace, name: &str) -> Vec<(String, String, i32)> {
+    let status = classes(namespace).get(name).await.expect("the class is there").status;
+    let counts = status.unwrap_or_default().findings.into_iter();
+    counts.map(|found| (found.kind, found.severity, found.count)).collect()
+}
+
+#[tokio::test]
+async fn what_is_found_in_the_system_is_told_by_the_class_and_counted() {
+    let (namespace, operator) = ground().await;
+    let name = class(&namespace, "system", json!({}), json!({})).await;
+    let calling = |callee: &str| {
+        let calls = json!([{"name": callee, "timeout": "1s"}]);
+        json!({"image": "web:v1", "className": name, "replicas": 1, "calls": calls})
+    };
+    namespace.microservice("one", calling("two")).await;
+    namespace.microservice("two", calling("one")).await;
+    let is = |what: &'static str, wanted: Vec<(String, String, i32)>| {
+        let (namespace, name) = (&namespace, &name);
+        eventually(PATIENCE, what, move || {
+            let wanted = wanted.clone();
+            async move {
+                let found = found_under(namespace, name).await;
+                if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+            }
+        })
+    };
+    is("a circle is found", vec![("Cycle".to_owned(), "error".to_owned(), 1)]).await;
+    let status = classes(&namespace).get(&name).await.expect("the class is there").status.unwrap_or_default();
+    let worst = status.worst_findings.first().expect("it is named").clone();
+    let both = ["one", "two"].map(|service| format!("{}/{service}", namespace.name()));
+    assert_eq!(worst.services, both, "{worst:?}");
+    let (_, metrics) = operator.http("/metrics").await.expect("the operator answers");
+    let counted = r#"microservice_operator_graph_findings{kind="Cycle",severity="error"}"#;
+    assert!(metrics.contains(counted), "{metrics}");
+
+    namespace.delete::<Microservice>("one").await;
+    is("its callee is gone", vec![("MissingPeer".to_owned(), "error".to_owned(), 1)]).await;
+    namespace.microservice("two", json!({"image": "web:v1", "className": name, "replicas": 1})).await;
+    is("nothing is left", Vec::new()).await;
+}
