@@ -11,6 +11,7 @@ BROKER  := $(TOOLS)/broker
 NODE    := $(TOOLS)/node
 SHOP    := $(TOOLS)/shop
 METRICS := $(TOOLS)/metrics-server
+ENFORCE := $(TOOLS)/enforcer
 HELM    := $(TOOLS)/helm
 HEALTH  := $(TOOLS)/health
 POLICY  := $(TOOLS)/policies
@@ -74,7 +75,7 @@ bench-quick: ## The same with 200 services
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
 	cargo fmt
-	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies
+	gofmt -w tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies tests/enforcer
 
 .PHONY: lint
 lint: $(DENY) $(SCORE) $(HELM) ## Format check, clippy, dependency rules, go vet
@@ -161,7 +162,7 @@ node-down: ## Stop it: no process, mount, interface, rule or cgroup stays
 node-tools: $(CLUSTER) $(NODE) $(SHOP) ## Build the real node and the programs of its pods without starting it
 
 .PHONY: metrics-tools
-metrics-tools: $(METRICS) ## Build metrics-server, for `make e2e`
+metrics-tools: $(METRICS) $(ENFORCE) ## Build metrics-server and the enforcer of network policies, for `make e2e`
 
 .PHONY: cluster-tools
 cluster-tools: $(CLUSTER) ## Build the control plane without starting it
@@ -189,6 +190,9 @@ $(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.s
 
 $(METRICS): $(wildcard tests/metrics/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/metrics $@ metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server
+
+$(ENFORCE): $(wildcard tests/enforcer/*) scripts/build-enforcer.sh
+	@scripts/build-enforcer.sh $@
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh
 	@scripts/build-kafka.sh $@

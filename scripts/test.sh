@@ -64,7 +64,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | policies) continue ;; esac
+    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -130,6 +130,7 @@ case $what in
     await_tools
     e2e e2e
     e2e autoscaling
+    e2e enforcement
     ;;
   availability)
     build_tools "${real[@]}"

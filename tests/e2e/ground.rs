@@ -61,12 +61,8 @@ impl Ours {
     fn new(cluster: &Cluster) -> Self {
         let address = cluster.host_address();
         let number = address.split('.').nth(2).unwrap().to_owned();
-        // Any of its threads may have started the first process of the node.
-        let threads = std::fs::read_dir(format!("/proc/{}/task", cluster.pid())).unwrap().flatten();
-        let children = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")).unwrap());
-        let children: String = children.collect();
-        let first = children.split(' ').next().unwrap();
-        Self { number, world: std::fs::read_link(format!("/proc/{first}/ns/pid")).unwrap() }
+        let world = std::fs::read_link(format!("/proc/{}/ns/pid", cluster.node_pid())).unwrap();
+        Self { number, world }
     }
 
     /// Its processes.

@@ -84,8 +84,10 @@ func (s *service) work(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"service": s.name, "version": s.version, "pod": s.pod})
 }
 
-// call asks every service that this one depends on.
+// call asks every service that this one depends on, each over a new connection: a rule of the network that
+// has come in the meantime does not end those that exist.
 func (s *service) call(w http.ResponseWriter, r *http.Request) {
+	http.DefaultClient.CloseIdleConnections()
 	if failures := s.callAll(r.Context()); len(failures) > 0 {
 		answer(w, http.StatusBadGateway, failures)
 		return

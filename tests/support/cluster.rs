@@ -160,6 +160,17 @@ impl Cluster {
         std::net::Ipv4Addr::from_bits(node.to_bits() - 1).to_string()
     }
 
+    /// A process of the real node, whose namespaces are the node's.
+    pub fn node_pid(&self) -> u32 {
+        // Any of its threads may have started the first process of the node.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the launcher runs");
+        let children = threads
+            .flatten()
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        let children: String = children.collect();
+        children.split(' ').find_map(|child| child.parse().ok()).expect("the node runs")
+    }
+
     /// The directory of an instance of our own.
     pub fn dir(&self) -> &Path {
         &self.instance.as_ref().expect("only a cluster of our own has one").dir
