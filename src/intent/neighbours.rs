@@ -97,17 +97,18 @@ impl<'a> From<&'a Outline> for Callee<'a> {
     }
 }
 
-/// The one rule of what a call needs: a callee that exists, has the port, and names the caller.
+/// The one rule of what a call needs: a callee that exists, names the caller, and has the port. Ports come
+/// last: a stranger is not told those of others.
 pub fn grant(caller: &Key, call: &Call, callee: Option<&Callee<'_>>) -> Grant {
     let Some(callee) = callee else { return Grant::MissingPeer };
-    if !callee.ports.iter().any(|(name, number)| call.takes(name, *number)) {
-        return Grant::UnknownPort;
-    }
     let own = callee.key == caller;
-    if own || callee.callers.allows(&callee.key.namespace, &caller.namespace, &caller.name) {
+    if !own && !callee.callers.allows(&callee.key.namespace, &caller.namespace, &caller.name) {
+        return Grant::PendingConsent;
+    }
+    if callee.ports.iter().any(|(name, number)| call.takes(name, *number)) {
         Grant::Granted
     } else {
-        Grant::PendingConsent
+        Grant::UnknownPort
     }
 }
 

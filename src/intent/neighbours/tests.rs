@@ -54,6 +54,15 @@ fn states(neighbours: &Neighbours, name: &str) -> Vec<State> {
 }
 
 #[test]
+fn a_stranger_does_not_learn_the_ports() {
+    let mut caller = service("a", &["bank/d"]);
+    caller.calls[0].port = Some(PortName::Number(5432));
+    let neighbours = all([caller, service("bank/d", &[])]);
+    assert!(matches!(states(&neighbours, "a")[..], [State::PendingConsent { .. }]));
+    assert_eq!(names(neighbours.view(&key("bank/d")).asking), ["shop/a"]);
+}
+
+#[test]
 fn a_call_needs_a_peer_a_port_and_its_consent() {
     let mut caller = service("a", &["b", "c", "bank/d", "nobody", "e"]);
     caller.calls[1].port = Some(PortName::Name("grpc".into()));
