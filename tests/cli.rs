@@ -122,6 +122,7 @@ fn a_thousand_files_are_checked_within_a_second() {
     for number in 0..count {
         let text = example.replace("order-service", &format!("order-{number}"));
         let text = text.replace("order-events", &format!("order-events-{number}"));
+        let text = text.replace("order-db", &format!("order-db-{number}"));
         fs::write(directory.join(format!("order-{number}.yaml")), text).unwrap();
     }
     let line = format!("check -f {} -o json", directory.display());

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ANNOTATION_DEFAULT_CLASS;
+use super::graph::ClassGraph;
 use super::kafka::class::ClassKafka;
 use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shutdown};
 use super::network::ClassNetwork;
@@ -55,6 +56,10 @@ pub struct MicroserviceClassSpec {
     /// Network policies: whether exactly the calls that are granted are open. Absent: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<ClassNetwork>,
+
+    /// How the services of this class are judged in the graph of calls, by `check` and `graph`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<ClassGraph>,
 }
 
 impl MicroserviceClass {

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod class;
 pub mod conditions;
 pub mod defaults;
+pub mod graph;
 pub mod id;
 pub mod kafka;
 pub mod microservice;
