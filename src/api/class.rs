@@ -57,6 +57,11 @@ pub struct MicroserviceClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<ClassNetwork>,
 
+    /// Whom a service lets call it that has no `callers`, and use a topic that has no `producers` or
+    /// `consumers`: Implicit (every service of its namespace) or Explicit (nobody). Default Implicit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_namespace_consent: Option<SameNamespaceConsent>,
+
     /// How the services of this class are judged in the graph of calls, by `check` and `graph`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<ClassGraph>,
@@ -68,6 +73,16 @@ impl MicroserviceClass {
         let annotations = self.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(ANNOTATION_DEFAULT_CLASS)).is_some_and(|value| value == "true")
     }
+}
+
+/// Whom a service lets in that says nothing of it.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum SameNamespaceConsent {
+    /// Every service of its namespace.
+    #[default]
+    Implicit,
+    /// Nobody.
+    Explicit,
 }
 
 /// Defaults, in the same shapes as in a Microservice; merged per leaf below the Microservice and

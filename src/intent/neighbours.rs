@@ -119,8 +119,8 @@ pub struct View {
     pub edges: Vec<Edge>,
     /// Services that call this one without its consent, by name.
     pub asking: Vec<Key>,
-    /// Whether the service has a list of callers at all.
-    pub has_list: bool,
+    /// Whether the service has a list of callers.
+    pub list: List,
     /// Services that it seems to call without saying so, by name.
     pub suspected: Vec<Key>,
 }
@@ -166,15 +166,41 @@ pub enum State {
     MissingPeer,
 }
 
-/// What a service has to write so that another one may call it. One without a list allows its whole
-/// namespace, and a list would end that: then the list says so too.
-pub fn consent_line(callee: &Key, has_list: bool, caller: &Key) -> String {
+/// Whether a service has a list of callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum List {
+    /// It has none, and its whole namespace may call.
+    #[default]
+    Implicit,
+    /// It has none, and its class wants one.
+    Wanted,
+    /// It has one.
+    Given,
+}
+
+impl From<&Consent> for List {
+    fn from(consent: &Consent) -> Self {
+        match consent {
+            Consent::OwnNamespace => Self::Implicit,
+            Consent::Nobody => Self::Wanted,
+            Consent::Services(_) => Self::Given,
+        }
+    }
+}
+
+/// What a service has to write so that another one may call it. If its whole namespace may call, a list
+/// would end that: then the list says so too.
+pub fn consent_line(callee: &Key, list: List, caller: &Key) -> String {
     let entry = if caller.namespace == callee.namespace {
         format!("{{name: {}}}", caller.name)
     } else {
         format!("{{name: {}, namespace: {}}}", caller.name, caller.namespace)
     };
-    if has_list { format!("- {entry}") } else { format!("callers: [{{name: \"*\"}}, {entry}]") }
+    match list {
+        List::Given => format!("- {entry}"),
+        List::Wanted => format!("callers: [{entry}]"),
+        List::Implicit => format!("callers: [{{name: \"*\"}}, {entry}]"),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -301,7 +327,7 @@ impl Neighbours {
         View {
             edges: edges.collect(),
             asking: self.callers_of(key).filter(asks).cloned().collect(),
-            has_list: has_list(&outline.callers),
+            list: (&outline.callers).into(),
             suspected: self.suspected(outline),
         }
     }
@@ -364,7 +390,7 @@ impl Neighbours {
                 ports: peer.outline.ports.iter().map(|port| (port.name.clone(), port.port)).collect(),
             },
             Grant::PendingConsent => {
-                State::PendingConsent { line: consent_line(callee, has_list(&peer.outline.callers), caller) }
+                State::PendingConsent { line: consent_line(callee, (&peer.outline.callers).into(), caller) }
             }
             Grant::Granted if peer.standing.serves => State::Granted,
             Grant::Granted => self.broken(callee),
@@ -420,10 +446,6 @@ fn relink<'a>(
     for to in now {
         links.entry(to.clone()).or_default().insert(from.clone());
     }
-}
-
-fn has_list(consent: &Consent) -> bool {
-    *consent != Consent::OwnNamespace
 }
 
 fn callees(outline: &Outline) -> impl Iterator<Item = &Key> {

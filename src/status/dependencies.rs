@@ -8,7 +8,7 @@ use crate::api::status::{AskingStatus, DependencyState, DependencyStatus, Networ
 use crate::api::{MicroserviceStatus, Reason};
 use crate::intent::NetworkIntent;
 use crate::intent::calls::{Key, Target};
-use crate::intent::neighbours::{Edge, State, View, consent_line};
+use crate::intent::neighbours::{Edge, List, State, View, consent_line};
 
 /// Name of the condition.
 pub(super) const CONDITION: &str = "DependenciesReady";
@@ -172,15 +172,15 @@ fn ready(facts: &Facts<'_>, view: &View) -> Verdict {
     let asks: Vec<String> = view
         .asking
         .iter()
-        .map(|caller| format!("{caller} waits for `{}` in spec", entry_for(&own, view.has_list, caller)))
+        .map(|caller| format!("{caller} waits for `{}` in spec", entry_for(&own, view.list, caller)))
         .collect();
     message.push_str(&format!(" If they may call: {}.", text::list(&asks, SENTENCES, "; ")));
     Verdict::new(Truth::True, Reason::PendingConsent, message)
 }
 
-fn entry_for(own: &Key, has_list: bool, caller: &Key) -> String {
-    let line = consent_line(own, has_list, caller);
-    if has_list { format!("callers: {line}") } else { line }
+fn entry_for(own: &Key, list: List, caller: &Key) -> String {
+    let line = consent_line(own, list, caller);
+    if list == List::Given { format!("callers: {line}") } else { line }
 }
 
 fn own(facts: &Facts<'_>) -> Key {

@@ -266,3 +266,24 @@ fn the_class_says_how_bad_it_is() {
     assert_eq!(levels, ["warning", "note", "note"]);
     assert_eq!(run["tool"]["driver"]["rules"][0]["defaultConfiguration"]["level"], "warning");
 }
+
+#[test]
+fn the_class_of_the_callee_and_of_the_owner_may_want_consent_in_writing() {
+    let class = CLASS.replace("spec:\n", "spec:\n  sameNamespaceConsent: Explicit\n");
+    let billing = |lists: &str, callers: &str| {
+        named("billing", &format!("{callers}  kafka:\n    topics:\n    - name: invoices\n{lists}"))
+    };
+    let user = service(
+        "  calls: [{name: billing, timeout: 1s}]\n  kafka:\n    produces: [{topic: invoices}]\n    consumes:\n    - topic: invoices",
+    );
+    let fields = |class: &str, lists: &str, callers: &str| -> Vec<String> {
+        let found = reviewed(&format!("{class}{}{user}", billing(lists, callers))).findings;
+        let pending = |one: &&Finding| one.rule == Rule::Reason(Reason::PendingConsent);
+        found.iter().filter(pending).map(|one| one.field.clone()).collect()
+    };
+    assert_eq!(fields(CLASS, "", ""), [""; 0]);
+    let all = ["spec.calls[0]", "spec.kafka.produces[0].topic", "spec.kafka.consumes[0].topic"];
+    assert_eq!(fields(&class, "", ""), all);
+    let lists = "      producers: [{name: orders}]\n      consumers: [{name: '*'}]\n";
+    assert_eq!(fields(&class, lists, "  callers: [{name: orders}]\n"), [""; 0]);
+}

@@ -87,7 +87,15 @@ fn a_call_needs_a_peer_a_port_and_its_consent() {
         ]
     );
     let asked = neighbours.view(&key("bank/d"));
-    assert_eq!((asked.asking, asked.has_list), (vec![key("a")], false));
+    assert_eq!((asked.asking, asked.list), (vec![key("a")], List::Implicit));
+}
+
+#[test]
+fn where_the_class_wants_a_list_nobody_may_call_without_one() {
+    let silent = Outline { callers: Consent::Nobody, ..service("b", &[]) };
+    let neighbours = all([service("a", &["b"]), silent]);
+    let line = "callers: [{name: a}]".to_owned();
+    assert_eq!(states(&neighbours, "a"), [State::PendingConsent { line }]);
 }
 
 #[test]
@@ -95,15 +103,15 @@ fn the_line_that_is_shown_grants_the_call_and_takes_nothing_from_others() {
     let consent = |own: &str, entries: &[(Option<&str>, &str)]| {
         let entries: Vec<(Option<String>, String)> =
             entries.iter().map(|(at, name)| (at.map(str::to_owned), (*name).to_owned())).collect();
-        Consent::of(Some(entries.iter().map(|(at, name)| (at.as_ref(), name))), own)
+        Consent::of(Some(entries.iter().map(|(at, name)| (at.as_ref(), name))), own, &Consent::OwnNamespace)
     };
     assert_eq!(
-        consent_line(&key("bank/d"), false, &key("a")),
+        consent_line(&key("bank/d"), List::Implicit, &key("a")),
         "callers: [{name: \"*\"}, {name: a, namespace: shop}]"
     );
     let granted = consent("bank", &[(None, "*"), (Some("shop"), "a")]);
     assert!(granted.allows("bank", "shop", "a") && granted.allows("bank", "bank", "anyone"));
-    assert_eq!(consent_line(&key("d"), true, &key("a")), "- {name: a}");
+    assert_eq!(consent_line(&key("d"), List::Given, &key("a")), "- {name: a}");
     assert!(consent("shop", &[(None, "a")]).allows("shop", "shop", "a"));
 }
 
