@@ -637,6 +637,12 @@ const CALLS: &[Rule] = &[
         "a timeout must be a duration such as 5s or 1500ms, more than 0",
     ),
     rule(
+        "call-path",
+        &["calls[].paths[]"],
+        "self.matches('^/[^?#* [:cntrl:]]*$')",
+        "a path is what the paths of the call begin with: it starts with '/' and has no query and no '*', such as /stock/",
+    ),
+    rule(
         "call-external",
         &["calls[].external"],
         "has(self.host) != has(self.cidr)",

@@ -95,6 +95,10 @@ pub struct NetworkStatus {
     /// Calls of the spec that are not open, or would not be, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<String>,
+    /// Calls that are open wider than `spec.calls` says, because no NetworkPolicy knows methods and paths, at
+    /// most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wider: Vec<String>,
     /// Services that environment, configuration or arguments seem to mean and that `spec.calls` does not
     /// name, as `namespace/name`, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

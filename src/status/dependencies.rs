@@ -39,6 +39,7 @@ pub(super) fn fields(facts: &Facts<'_>, status: &mut MicroserviceStatus) {
             mode: network.mode,
             enforced_by: network.enforced_by.clone(),
             cuts: cuts(network, edges).take(LIST).collect(),
+            wider: network.wider.iter().take(LIST).map(|one| text::cut(one, text::MESSAGE_BYTES)).collect(),
             suspected: suspected.iter().take(LIST).map(Key::to_string).collect(),
         }
     });

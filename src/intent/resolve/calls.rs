@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use smol_str::SmolStr;
 
 use super::{Inputs, network, ports, unsaid};
 use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
@@ -49,7 +50,7 @@ fn numbers(ports: &[i32]) -> String {
     ports.join(",")
 }
 
-fn call(line: &Line, target: Target) -> Call {
+pub(super) fn call(line: &Line, target: Target) -> Call {
     let retries = line.retries.as_ref();
     Call {
         target,
@@ -61,6 +62,8 @@ fn call(line: &Line, target: Target) -> Call {
         attempts: retries.and_then(|retries| u64::try_from(retries.attempts).ok()).unwrap_or_default() + 1,
         per_try: retries.and_then(|retries| milliseconds(retries.per_try_timeout.as_deref()?)),
         optional: line.optional,
+        methods: line.methods.clone().unwrap_or_default(),
+        paths: line.paths.iter().flatten().map(SmolStr::from).collect(),
     }
 }
 
