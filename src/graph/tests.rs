@@ -255,7 +255,9 @@ fn topics_and_databases_have_one_owner() {
     let many = System::new((0..1000).map(|number| with(&format!("s{number:03}"), &other)));
     assert_eq!(
         told(&many, Kind::SharedTopicOwner),
-        ["error: shop/s000, shop/s001, shop/s002, shop/s003, shop/s004 and 995 more own the topic orders on second"]
+        [
+            "error: shop/s000, shop/s001, shop/s002, shop/s003, shop/s004 and 995 more own the topic orders on second"
+        ]
     );
 }
 

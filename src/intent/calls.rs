@@ -65,7 +65,8 @@ impl Call {
     pub fn narrowed(&self) -> Option<String> {
         let methods: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
         let methods = (!methods.is_empty()).then(|| methods.join(","));
-        let words: Vec<&str> = methods.iter().map(String::as_str).chain(self.paths.iter().map(SmolStr::as_str)).collect();
+        let words: Vec<&str> =
+            methods.iter().map(String::as_str).chain(self.paths.iter().map(SmolStr::as_str)).collect();
         (!words.is_empty()).then(|| words.join(" "))
     }
 

@@ -30,10 +30,10 @@ impl Consent {
         list.map_or_else(
             || unsaid.clone(),
             |list| {
-            let key = |(namespace, name): (Option<&String>, &String)| {
-                (namespace.map_or(own, String::as_str).to_owned(), name.clone())
-            };
-            Self::Services(list.map(key).collect())
+                let key = |(namespace, name): (Option<&String>, &String)| {
+                    (namespace.map_or(own, String::as_str).to_owned(), name.clone())
+                };
+                Self::Services(list.map(key).collect())
             },
         )
     }

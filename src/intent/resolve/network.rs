@@ -122,8 +122,10 @@ fn name_servers(class: &ClassNetwork) -> Vec<Opening> {
             by_ports.entry(ports).or_default().extend(peer(&NetworkPeer { namespace, pod_selector, cidr }));
         }),
     }
-    let both = |port: &i32| [Protocol::TCP, Protocol::UDP].map(|protocol| PolicyPort::Number(*port, protocol));
-    let open = |(ports, peers): (Vec<i32>, _)| opening(peers, &ports.iter().flat_map(both).collect::<Vec<_>>());
+    let both =
+        |port: &i32| [Protocol::TCP, Protocol::UDP].map(|protocol| PolicyPort::Number(*port, protocol));
+    let open =
+        |(ports, peers): (Vec<i32>, _)| opening(peers, &ports.iter().flat_map(both).collect::<Vec<_>>());
     by_ports.into_iter().filter_map(open).collect()
 }
 
