@@ -62,6 +62,12 @@ pub struct MicroserviceClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_namespace_consent: Option<SameNamespaceConsent>,
 
+    /// Whether a service that others call may only be deleted once that is confirmed. It takes the
+    /// ValidatingAdmissionPolicy that the operator's chart brings (`protectCalled.enabled`): without it, this
+    /// is told in `status.calledBy` and nothing more. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protect_called: Option<bool>,
+
     /// How the services of this class are judged in the graph of calls, by `check` and `graph`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<ClassGraph>,

@@ -119,6 +119,8 @@ pub struct View {
     pub edges: Vec<Edge>,
     /// Services that call this one without its consent, by name.
     pub asking: Vec<Key>,
+    /// Services that call it with its consent, by name.
+    pub callers: Vec<Key>,
     /// Whether the service has a list of callers.
     pub list: List,
     /// Services that it seems to call without saying so, by name.
@@ -323,10 +325,13 @@ impl Neighbours {
             optional: call.optional,
             state: call.callee().map_or(State::Unknown, |callee| self.state(key, call, callee)),
         });
-        let asks = |caller: &&Key| self.declared(caller, outline) == Some(Grant::PendingConsent);
+        let of = |grant: Grant| {
+            self.callers_of(key).filter(move |caller| self.declared(caller, outline) == Some(grant)).cloned()
+        };
         View {
             edges: edges.collect(),
-            asking: self.callers_of(key).filter(asks).cloned().collect(),
+            asking: of(Grant::PendingConsent).collect(),
+            callers: of(Grant::Granted).collect(),
             list: (&outline.callers).into(),
             suspected: self.suspected(outline),
         }

@@ -241,6 +241,7 @@ fn sizes() -> Vec<Constraint> {
         ("status.dependencies[].message", length(0, 1024)),
         ("status.dependencies[].scheme", length(0, 16)),
         ("asking.names", items(0, 10)),
+        ("calledBy.names", items(0, 10)),
     ]
 }
 

@@ -91,6 +91,16 @@ fn a_call_needs_a_peer_a_port_and_its_consent() {
 }
 
 #[test]
+fn who_calls_with_consent_is_known_to_the_callee() {
+    let callee = allowing(service("b", &[]), &[("shop", "a")]);
+    let mut neighbours = all([service("a", &["b"]), service("c", &["b"]), callee]);
+    let callers = |neighbours: &Neighbours| names(neighbours.view(&key("b")).callers);
+    assert_eq!(callers(&neighbours), ["shop/a"]);
+    assert_eq!(names(neighbours.put(service("a", &[]), serving(), 2)), ["shop/b"]);
+    assert_eq!(callers(&neighbours), [""; 0]);
+}
+
+#[test]
 fn where_the_class_wants_a_list_nobody_may_call_without_one() {
     let silent = Outline { callers: Consent::Nobody, ..service("b", &[]) };
     let neighbours = all([service("a", &["b"]), silent]);

@@ -49,6 +49,8 @@ pub(super) struct Inputs<'a> {
     pub network: Option<&'a ClassNetwork>,
     /// Whom a service lets in that says nothing of it.
     pub unsaid: Consent,
+    /// Whether the class wants deletions confirmed.
+    pub protect_called: bool,
     /// The built-in defaults of the class's revision.
     pub defaults: &'static Defaults,
     /// The live world.
@@ -83,6 +85,7 @@ pub(super) fn resolve(
         kafka: class.and_then(|class| class.spec.kafka.as_ref()),
         network: class.and_then(|class| class.spec.network.as_ref()),
         unsaid: unsaid(class),
+        protect_called: class.and_then(|class| class.spec.protect_called).unwrap_or_default(),
         defaults,
         observed,
     };
@@ -146,6 +149,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         kafka,
         calls: calls::calls(spec, inputs.namespace()),
         callers: calls::callers(spec, inputs.namespace(), &inputs.unsaid),
+        protect_called: inputs.protect_called,
         addresses: calls::addresses(inputs),
         peers,
         network,
