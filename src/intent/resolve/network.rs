@@ -138,8 +138,7 @@ fn wider(inputs: &Inputs<'_>, line: &Line) -> Option<String> {
     };
     let narrowed = calls::call(line, target).narrowed()?;
     Some(format!(
-        "the call to {text}: a NetworkPolicy knows no methods and paths, so all of the port is open and not only \
-         {narrowed}"
+        "the call to {text}: a NetworkPolicy knows no methods and paths, it opens all of the port and not only {narrowed}"
     ))
 }
 
