@@ -51,7 +51,7 @@ e2e-fast: ## End-to-end tests on a real node: real pods, traffic and brokers (ro
 	@scripts/test.sh e2e-fast
 
 .PHONY: e2e
-e2e: ## The same and what needs the use of CPU; not part of `make test`, because metrics-server takes long to build
+e2e: ## The same, with the use of CPU and with network policies that are enforced: what that takes is long to build
 	@scripts/test.sh e2e
 
 .PHONY: availability

@@ -48,7 +48,7 @@ pub enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: RenderOutput,
     },
-    /// Check Microservices and MicroserviceClasses against every rule, and against each other
+    /// Check Microservices and MicroserviceClasses against every rule, and what they are together
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
         #[command(flatten)]
@@ -56,6 +56,9 @@ pub enum Command {
         /// Format: one line a finding, one JSON object, or SARIF 2.1.0
         #[arg(long, short, value_enum, default_value_t)]
         output: CheckOutput,
+        /// End with 1 when a finding is at least so severe; broken rules are errors
+        #[arg(long, value_name = "SEVERITY", value_enum, default_value = "error")]
+        fail_on: Level,
     },
     /// Draw who calls whom, and say what of it will hurt
     #[command(after_help = GRAPH_EXAMPLES)]
@@ -132,10 +135,13 @@ Examples:
   kustomize build overlays/prod | microservice-operator check -f -
   # For code hosts that show findings at the lines of a pull request
   microservice-operator check -R -f deploy/ -o sarif > check.sarif
+  # Warnings of the graph of calls keep a pull request back too
+  microservice-operator check -R -f deploy/ --fail-on warning
 
-Objects of other API groups are passed over. A Secret, ConfigMap or topic that is not among the files may
-be in the cluster: nothing is said of it.
-Exit code: 0 = nothing found, 1 = findings, 2 = wrong usage or a file that cannot be read.";
+Objects of other API groups are passed over. A Secret, ConfigMap, topic or Microservice that is not among
+the files may be in the cluster: nothing is said of it. What is found in the graph of calls has the
+severity that the class gives it.
+Exit code: 0 = nothing found that is so severe, 1 = findings, 2 = wrong usage or a file that cannot be read.";
 
 const GRAPH_EXAMPLES: &str = "\
 Examples:

@@ -39,6 +39,7 @@ use crate::engine::sentinels::Sentinels;
 use crate::engine::survey::Survey;
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
+use crate::status::deleted_while_called;
 use crate::telemetry::{Telemetry, traces};
 use look::{Look, is_true};
 
@@ -394,6 +395,11 @@ impl Context {
         self.clusters.withdraw(&key);
         self.world.set_reads(&key, std::collections::HashSet::new());
         self.classes_changed.notify_one();
+        let told = deleted_while_called(&object).filter(|_| self.fence.permit());
+        if let Some(draft) = told {
+            let (this, object) = (Arc::clone(self), object.clone());
+            tokio::spawn(async move { this.publisher.events(&object, vec![draft]).await });
+        }
         if departures::had_topics(&object) {
             let who = departures::Who::Gone(Box::new(object));
             tokio::spawn(departures::see_off(Arc::clone(self), key, who));

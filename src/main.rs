@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Command::Crd { write: None } => crd::print(&mut std::io::stdout().lock()).map(|()| Exit::Done),
         Command::Rbac(arguments) => print_rights(arguments),
         Command::Render { files, output } => render_files(&files, output),
-        Command::Check { files, output } => check_files(&files, output),
+        Command::Check { files, output, fail_on } => check_files(&files, output, fail_on),
         Command::Graph { files, output, fail_on } => draw(&files, output, fail_on),
         Command::Completions { shell } => manual::completions(command, shell).map(|()| Exit::Done),
         Command::Man { write } => manual::print(command, write.as_deref()).map(|()| Exit::Done),
@@ -106,13 +106,18 @@ fn render_files(files: &Files, output: RenderOutput) -> Result<Exit, Error> {
     Ok(Exit::found(!findings.is_empty()))
 }
 
-fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
-    let examined = check::examine(&files.read()?);
+fn check_files(files: &Files, output: CheckOutput, fail_on: Level) -> Result<Exit, Error> {
+    let examined = check::review(&files.read()?);
     check::print(&mut std::io::stdout().lock(), &examined, output.into())?;
     if examined.findings.is_empty() {
         complain(&check::summary(&examined));
     }
-    Ok(Exit::found(!examined.findings.is_empty()))
+    Ok(Exit::found(severe(examined.worst(), Some(fail_on))))
+}
+
+/// Whether the worst of what was found is so severe; without a limit nothing is.
+fn severe(worst: Option<Severity>, limit: Option<Level>) -> bool {
+    limit.is_some_and(|least| worst >= Some(Severity::from(least)))
 }
 
 fn draw(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
@@ -120,8 +125,8 @@ fn draw(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Ex
     tell(&examined.findings);
     let drawing = Drawing::new(&examined);
     graph::print(&mut std::io::stdout().lock(), &drawing, output.into(), Paint::of_stdout())?;
-    let severe = fail_on.is_some_and(|least| drawing.worst() >= Some(Severity::from(least)));
-    Ok(Exit::found(severe || !examined.findings.is_empty()))
+    let severe = severe(drawing.worst(), fail_on) || severe(examined.worst(), Some(Level::Error));
+    Ok(Exit::found(severe))
 }
 
 fn diff_files(files: &Files, against: &[String]) -> Result<Exit, Error> {

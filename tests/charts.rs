@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use microservice_operator::api::Reason;
+use microservice_operator::api::{ANNOTATION_CONFIRM_DELETE_CALLED, Reason};
 use microservice_operator::cli::{crd, rbac};
 use microservice_operator::telemetry::Telemetry;
 use serde_json::Value;
@@ -40,6 +40,12 @@ fn the_definitions_and_rights_are_those_of_the_code() {
     let mut rules = Vec::new();
     rbac::print_rules(&mut rules, "microservice-operator").expect("they can be printed");
     assert!(read(&format!("{CHART}/files/rules.yaml")).as_bytes() == rules, "run `make crds`");
+}
+
+#[test]
+fn the_policy_reads_the_annotation_that_is_documented() {
+    let policy = read(&format!("{CHART}/templates/protectcalled.yaml"));
+    assert!(policy.contains(&format!("annotations['{ANNOTATION_CONFIRM_DELETE_CALLED}'] == 'true'")));
 }
 
 #[test]

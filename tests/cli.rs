@@ -107,6 +107,21 @@ fn every_counter_example_has_its_finding_at_a_line_of_its_own_text() {
     }
 }
 
+#[test]
+fn a_check_fails_on_what_is_so_severe_and_tells_the_rest() {
+    let code = |line: &str| program(line, "").status.code().unwrap();
+    let told = program("check -R -f examples/shop", "");
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("spec.calls: warning: ") && text.contains("[AvailabilityCeiling]"), "{text}");
+    assert_eq!(told.status.code(), Some(0), "warnings are told");
+    assert_eq!(code("check -R -f examples/shop --fail-on warning"), 1);
+    assert_eq!(code("check -f examples/network-policy.yaml --fail-on warning"), 0);
+    assert_eq!(code("check -f examples/network-policy.yaml --fail-on info"), 1);
+    assert_eq!(code("check -f examples/invalid/call-host.yaml --fail-on error"), 1);
+    assert_eq!(code("graph -R -f examples/shop"), 0);
+    assert_eq!(code("graph -R -f examples/shop --fail-on warning"), 1);
+}
+
 /// The bar is a second for 1,000 files: `cargo test --release --test cli` holds it. A build without
 /// optimizations is slower by far, and checks that they fit together only.
 #[test]
@@ -122,6 +137,7 @@ fn a_thousand_files_are_checked_within_a_second() {
     for number in 0..count {
         let text = example.replace("order-service", &format!("order-{number}"));
         let text = text.replace("order-events", &format!("order-events-{number}"));
+        let text = text.replace("order-db", &format!("order-db-{number}"));
         fs::write(directory.join(format!("order-{number}.yaml")), text).unwrap();
     }
     let line = format!("check -f {} -o json", directory.display());

@@ -263,7 +263,7 @@ fn end_to_end(directory: &str) -> Vec<String> {
 
 #[test]
 fn every_end_to_end_test_is_a_guarantee() {
-    let tests: BTreeSet<String> = ["e2e", "autoscaling"].into_iter().flat_map(end_to_end).collect();
+    let tests: BTreeSet<String> = ["e2e", "autoscaling", "enforcement"].into_iter().flat_map(end_to_end).collect();
     assert!(tests.len() > 10, "{tests:?}");
     let readme = read(&root().join("README.md"));
     let rows = readme.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));

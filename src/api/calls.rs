@@ -30,6 +30,14 @@ pub struct Call {
     /// STOCK_HOST and STOCK_PORT. Default: its name in capital letters, with `_` for `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_prefix: Option<String>,
+    /// HTTP methods that are used, 1 to 9 of them. They are told to people and to whatever can hold callers to
+    /// them, such as a service mesh: no NetworkPolicy can. Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<Method>>,
+    /// Begins of the paths that are used, such as /stock/, 1 to 16 of them; told as `methods` are. Default:
+    /// any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
     /// How long the caller waits for the whole call, retries included, such as 5s or 1500ms, as its client
     /// is configured. Default: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +48,47 @@ pub struct Call {
     /// The caller can serve without it. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+}
+
+/// A method of HTTP.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Read without the content.
+    Head,
+    /// Act, or add.
+    Post,
+    /// Replace.
+    Put,
+    /// Change in part.
+    Patch,
+    /// Remove.
+    Delete,
+    /// Ask what can be done.
+    Options,
+    /// Open a tunnel.
+    Connect,
+    /// Send back what came.
+    Trace,
+}
+
+impl Method {
+    /// The method as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Connect => "CONNECT",
+            Self::Trace => "TRACE",
+        }
+    }
 }
 
 /// How the pods learn where those are that the service calls.

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ANNOTATION_DEFAULT_CLASS;
+use super::graph::ClassGraph;
 use super::kafka::class::ClassKafka;
 use super::microservice::{Autoscaling, Health, PodOptions, SecurityProfile, Shutdown};
 use super::network::ClassNetwork;
@@ -55,6 +56,21 @@ pub struct MicroserviceClassSpec {
     /// Network policies: whether exactly the calls that are granted are open. Absent: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<ClassNetwork>,
+
+    /// Whom a service lets call it that has no `callers`, and use a topic that has no `producers` or
+    /// `consumers`: Implicit (every service of its namespace) or Explicit (nobody). Default Implicit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_namespace_consent: Option<SameNamespaceConsent>,
+
+    /// Whether a service that others call may only be deleted once that is confirmed. It takes the
+    /// ValidatingAdmissionPolicy that the operator's chart brings (`protectCalled.enabled`): without it, this
+    /// is told in `status.calledBy` and nothing more. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protect_called: Option<bool>,
+
+    /// How the services of this class are judged in the graph of calls, by the operator, `check` and `graph`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<ClassGraph>,
 }
 
 impl MicroserviceClass {
@@ -63,6 +79,16 @@ impl MicroserviceClass {
         let annotations = self.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(ANNOTATION_DEFAULT_CLASS)).is_some_and(|value| value == "true")
     }
+}
+
+/// Whom a service lets in that says nothing of it.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum SameNamespaceConsent {
+    /// Every service of its namespace.
+    #[default]
+    Implicit,
+    /// Nobody.
+    Explicit,
 }
 
 /// Defaults, in the same shapes as in a Microservice; merged per leaf below the Microservice and

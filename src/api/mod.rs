@@ -5,6 +5,7 @@ pub mod calls;
 pub mod class;
 pub mod conditions;
 pub mod defaults;
+pub mod graph;
 pub mod id;
 pub mod kafka;
 pub mod microservice;
@@ -59,5 +60,8 @@ pub const ANNOTATION_CONFIRM_DELETE: &str = "microservice.dev/confirm-delete";
 /// On a Microservice: names on the cluster, separated by commas, of compacted topics that may get more
 /// partitions.
 pub const ANNOTATION_CONFIRM_PARTITIONS: &str = "microservice.dev/confirm-partitions";
+/// On a Microservice: `"true"` lets it be deleted although others call it and its class protects it. The
+/// chart's ValidatingAdmissionPolicy reads it.
+pub const ANNOTATION_CONFIRM_DELETE_CALLED: &str = "microservice.dev/confirm-delete-called";
 /// On a MicroserviceClass: `"true"` makes it the default.
 pub const ANNOTATION_DEFAULT_CLASS: &str = "microservice.dev/is-default-class";

@@ -25,9 +25,9 @@ pub struct ClassNetwork {
     /// Who may reach the metrics port of every service, at most 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Vec<NetworkPeer>>,
-    /// Who resolves names, on port 53, at most 16. Default: pods with `k8s-app: kube-dns` in kube-system.
+    /// Who resolves names, at most 16. Default: pods with `k8s-app: kube-dns` in kube-system, on port 53.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dns: Option<Vec<NetworkPeer>>,
+    pub dns: Option<Vec<NameServer>>,
     /// What every service may reach, such as collectors of traces, or brokers whose addresses the class
     /// gives by name, at most 32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +81,25 @@ pub struct NetworkPeer {
     /// Range of addresses, such as 169.254.20.10/32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cidr: Option<String>,
+}
+
+/// Pods of a namespace, or addresses, that resolve names.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NameServer {
+    /// Namespace of the pods. Either this or `cidr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The pods. Default: all of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<Labelled>,
+    /// Range of addresses, such as 169.254.20.10/32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<String>,
+    /// Ports on which the pods themselves listen, behind whatever Service, 1 to 16 of them; TCP and UDP.
+    /// Default 53; those of OpenShift listen on 5353.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<i32>>,
 }
 
 /// What every service may reach.

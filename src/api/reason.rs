@@ -140,6 +140,8 @@ reasons! {
     MissingPeer = "Correct name and namespace in `spec.calls`, or bring the service in.",
     /// A service that is called has no such port.
     UnknownPort = "Name a port that the message lists, or leave `port` out for the main one.",
+    /// A service was deleted while others call it.
+    DeletedWhileCalled = "Bring it back, or remove the lines of its callers in `spec.calls`. A class can have such deletions confirmed: `protectCalled`.",
     /// A call of the spec is one that the network policy cannot open, or may not.
     CallCut = "Write the call in a form that can be opened, or have the class allow it, as the message says.",
     /// A service that is called does not serve.

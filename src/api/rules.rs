@@ -34,7 +34,9 @@ const fn rule(
 /// whose name is a reserved word of CEL is written `__namespace__`: the server compiles `namespace` too,
 /// but does not see its bounds then.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, KAFKA, CALLS, CLASS, CLASS_KAFKA].into_iter().flatten()
+    [NAMES, WORKLOAD, CHECKS, CONFIGURATION, POD, KAFKA, CALLS, CLASS, CLASS_GRAPH, CLASS_KAFKA]
+        .into_iter()
+        .flatten()
 }
 
 const NAMES: &[Rule] = &[
@@ -635,6 +637,12 @@ const CALLS: &[Rule] = &[
         "a timeout must be a duration such as 5s or 1500ms, more than 0",
     ),
     rule(
+        "call-path",
+        &["calls[].paths[]"],
+        "self.matches('^/[^?#* [:cntrl:]]*$')",
+        "a path is what the paths of the call begin with: it starts with '/' and has no query and no '*', such as /stock/",
+    ),
+    rule(
         "call-external",
         &["calls[].external"],
         "has(self.host) != has(self.cidr)",
@@ -706,6 +714,21 @@ const CLASS: &[Rule] = &[
         ],
         "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
         "must be the name of a namespace: at most 63 lower-case letters, digits and '-'",
+    ),
+];
+
+const CLASS_GRAPH: &[Rule] = &[
+    rule(
+        "graph-amplification",
+        &["graph.limits"],
+        "(has(self.amplification) ? self.amplification : 10) <= (has(self.amplificationError) ? self.amplificationError : 27)",
+        "amplification (default 10) exceeds amplificationError (default 27): lower it or raise amplificationError",
+    ),
+    rule(
+        "graph-kind",
+        &["graph.severities"],
+        "self.all(k, k in ['MissingPeer', 'UnknownPort', 'PendingConsent', 'Cycle', 'EventLoop', 'TimeoutInversion', 'TimeoutInversionPossible', 'RetryBudgetUnusable', 'RetryAmplification', 'LongChain', 'AvailabilityCeiling', 'FanInHub', 'SharedTopicOwner', 'SharedDatabase', 'NoTimeout'])",
+        "severities has a kind that is not known: use MissingPeer, UnknownPort, PendingConsent, Cycle, EventLoop, TimeoutInversion, TimeoutInversionPossible, RetryBudgetUnusable, RetryAmplification, LongChain, AvailabilityCeiling, FanInHub, SharedTopicOwner, SharedDatabase or NoTimeout",
     ),
 ];
 

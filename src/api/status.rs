@@ -78,6 +78,9 @@ pub struct MicroserviceStatus {
     /// Services that call this one without its consent; absent when none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asking: Option<AskingStatus>,
+    /// Services that call this one with its consent; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_by: Option<CalledByStatus>,
     /// What network policies do, or would; absent without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkStatus>,
@@ -95,6 +98,10 @@ pub struct NetworkStatus {
     /// Calls of the spec that are not open, or would not be, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<String>,
+    /// Calls that are open wider than `spec.calls` says, because no NetworkPolicy knows methods and paths, at
+    /// most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wider: Vec<String>,
     /// Services that environment, configuration or arguments seem to mean and that `spec.calls` does not
     /// name, as `namespace/name`, at most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -150,6 +157,20 @@ pub struct AskingStatus {
     /// The first ten by name, as `namespace/name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+}
+
+/// Services that call with consent.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CalledByStatus {
+    /// How many.
+    pub count: i32,
+    /// The first ten by name, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Whether the class wants its deletion confirmed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 /// One object the operator keeps.

@@ -5,6 +5,7 @@ mod data;
 mod output;
 mod peers;
 mod sarif;
+mod system;
 mod topics;
 
 use std::collections::BTreeSet;
@@ -17,11 +18,13 @@ pub use output::{Format, print};
 
 use super::{Document, Inputs, Position, Unreadable};
 use crate::api::schema;
-use crate::api::{GROUP, Microservice, MicroserviceClass, Reason};
+use crate::api::{API_VERSION, GROUP, Microservice, MicroserviceClass, Reason};
+use crate::graph::{Kind, Policies, Severity};
+use crate::intent::calls::Key;
 use crate::intent::neighbours::Neighbours;
 use crate::intent::{Intent, Violation, class_violations};
 
-/// Something wrong with an object.
+/// Something wrong with an object, or with what it is part of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// File, or `-`.
@@ -30,16 +33,47 @@ pub struct Finding {
     pub at: Position,
     /// Field path; empty for the object itself.
     pub field: String,
-    /// The reason that the object's conditions would give.
-    pub reason: Reason,
+    /// What kind of finding it is.
+    pub rule: Rule,
+    /// How bad it is.
+    pub severity: Severity,
     /// What is wrong and what to write instead.
     pub message: String,
+}
+
+/// What a finding is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// As the reason that the object's conditions would give.
+    Reason(Reason),
+    /// As in the graph of calls, where no condition has that reason.
+    Graph(Kind),
+}
+
+impl From<Kind> for Rule {
+    fn from(kind: Kind) -> Self {
+        Reason::parse(kind.as_str()).map_or(Self::Graph(kind), Self::Reason)
+    }
+}
+
+impl Rule {
+    /// The name, as it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reason(reason) => reason.as_str(),
+            Self::Graph(kind) => kind.as_str(),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = if self.field.is_empty() { "object" } else { &self.field };
-        write!(f, "{}:{}: {field}: {} [{}]", self.path, self.at, self.message, self.reason)
+        write!(f, "{}:{}: {field}: ", self.path, self.at)?;
+        if self.severity != Severity::Error {
+            write!(f, "{}: ", self.severity)?;
+        }
+        write!(f, "{} [{}]", self.message, self.rule.as_str())
     }
 }
 
@@ -50,8 +84,17 @@ pub struct Examined {
     pub findings: Vec<Finding>,
     /// The intents of the Microservices that are right in themselves, in the order of the inputs.
     pub intents: Vec<Intent>,
+    /// How each of them is judged in the graph of calls.
+    pub policies: Policies,
     /// Number of our objects.
     pub objects: usize,
+}
+
+impl Examined {
+    /// How bad the worst finding is.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
 }
 
 /// What a check that has found nothing has looked at, and what it could not judge.
@@ -81,14 +124,57 @@ struct Checked<'i> {
 /// Checks our objects among the inputs. Objects of other API groups are passed over, but Namespaces,
 /// Secrets and ConfigMaps that ours refer to are looked at.
 pub fn examine(inputs: &Inputs) -> Examined {
+    look(inputs).done(inputs)
+}
+
+/// The same with what is found in the graph of calls of the given services.
+pub fn review(inputs: &Inputs) -> Examined {
+    let mut looked = look(inputs);
+    looked.findings.extend(system::findings(&looked.services, &looked.policies));
+    looked.done(inputs)
+}
+
+/// What came out of a look at all objects.
+struct Looked<'i> {
+    findings: Vec<Finding>,
+    services: Vec<Checked<'i>>,
+    policies: Policies,
+    objects: usize,
+}
+
+impl Looked<'_> {
+    fn done(mut self, inputs: &Inputs) -> Examined {
+        let order = inputs.order();
+        self.findings.sort_by_key(|finding| (order.get(finding.path.as_str()), finding.at));
+        Examined {
+            findings: self.findings,
+            intents: self.services.into_iter().map(|service| service.intent).collect(),
+            policies: self.policies,
+            objects: self.objects,
+        }
+    }
+}
+
+/// A document as a Microservice; an error if a field has the wrong type, `None` = it is none.
+type Decoded = Option<Result<Microservice, serde_json::Error>>;
+
+fn look(inputs: &Inputs) -> Looked<'_> {
     let classes = inputs.classes();
-    let neighbours = peers::neighbours(inputs, &classes);
+    let ours: Vec<&Document> = inputs.documents.iter().filter(|document| is_ours(document)).collect();
+    let decode = |document: &&Document| document.is(API_VERSION, "Microservice").then(|| document.decode());
+    let decoded: Vec<Decoded> = ours.par_iter().map(decode).collect();
+    let services = decoded.iter().flatten().flatten();
+    let neighbours = peers::neighbours(inputs, &classes, services.clone());
+    let mut policies = Policies::default();
+    services.for_each(|object| policies.put(Key::of(object), inputs.class_for(object, &classes)));
     let mut seen = BTreeSet::new();
     let mut checked = Vec::new();
     let mut findings: Vec<Finding> = inputs.unreadable.iter().map(unreadable).collect();
-    let ours: Vec<&Document> = inputs.documents.iter().filter(|document| is_ours(document)).collect();
-    let judged: Vec<_> =
-        ours.par_iter().map(|document| judge(inputs, &classes, &neighbours, document)).collect();
+    let judged: Vec<_> = ours
+        .par_iter()
+        .zip(decoded)
+        .map(|(document, decoded)| judge(inputs, &classes, &neighbours, document, decoded))
+        .collect();
     for (document, judged) in ours.iter().zip(judged) {
         match judged {
             Ok(service) => checked.extend(service),
@@ -98,19 +184,19 @@ pub fn examine(inputs: &Inputs) -> Examined {
     }
     findings.extend(topics::findings(&checked));
     findings.extend(data::findings(inputs, &checked));
-    let order = inputs.order();
-    findings.sort_by_key(|finding| (order.get(finding.path.as_str()), finding.at));
-    Examined {
-        findings,
-        intents: checked.into_iter().map(|service| service.intent).collect(),
-        objects: ours.len(),
-    }
+    Looked { findings, services: checked, policies, objects: ours.len() }
 }
 
 fn unreadable(one: &Unreadable) -> Finding {
     let message = format!("not a Kubernetes object in YAML: {}", one.message);
-    let (path, field) = (one.path.to_string(), String::new());
-    Finding { path, at: one.at, field, reason: Reason::InvalidSpec, message }
+    Finding {
+        path: one.path.to_string(),
+        at: one.at,
+        field: String::new(),
+        rule: Rule::Reason(Reason::InvalidSpec),
+        severity: Severity::Error,
+        message,
+    }
 }
 
 /// What names our API group, or one of our kinds and no group.
@@ -128,6 +214,7 @@ fn judge<'i>(
     classes: &[MicroserviceClass],
     neighbours: &Neighbours,
     document: &'i Document,
+    decoded: Decoded,
 ) -> Result<Option<Checked<'i>>, Vec<Finding>> {
     let refused = schema::validate(&document.object);
     if !refused.is_empty() {
@@ -142,12 +229,12 @@ fn judge<'i>(
     let unreadable = |error: serde_json::Error| {
         vec![document.finding(Reason::InvalidSpec, String::new(), error.to_string())]
     };
-    if document.text("/kind") == Some("MicroserviceClass") {
+    let Some(object) = decoded else {
         let class = document.decode::<MicroserviceClass>().map_err(unreadable)?;
         let found = class_violations(&class);
         return if found.is_empty() { Ok(None) } else { Err(wrong(found)) };
-    }
-    let object = document.decode::<Microservice>().map_err(unreadable)?;
+    };
+    let object = object.map_err(unreadable)?;
     let class = inputs.class_for(&object, classes);
     let observed = peers::met(inputs, neighbours, &object);
     let intent = Intent::resolve(&object, class, &observed).map_err(wrong)?;
@@ -171,7 +258,12 @@ fn repeated(document: &Document, seen: &mut Seen) -> Option<Finding> {
 
 impl Document {
     fn finding(&self, reason: Reason, field: String, message: String) -> Finding {
-        Finding { path: self.path.to_string(), at: self.position(&field), field, reason, message }
+        self.told(Rule::Reason(reason), Severity::Error, field, message)
+    }
+
+    fn told(&self, rule: Rule, severity: Severity, field: String, message: String) -> Finding {
+        let (path, at) = (self.path.to_string(), self.position(&field));
+        Finding { path, at, field, rule, severity, message }
     }
 }
 

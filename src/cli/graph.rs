@@ -9,7 +9,7 @@ use std::io::Write;
 use super::Error;
 use super::check::Examined;
 use super::paint::Paint;
-use crate::graph::{Finding, Policy, Service, Severity, System, findings};
+use crate::graph::{Finding, Service, Severity, System, findings};
 
 /// How the graph is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Drawing {
     /// From services that are right in themselves.
     pub fn new(examined: &Examined) -> Self {
         let system = System::new(examined.intents.iter().map(Service::from));
-        let findings = findings(&system, &Policy::default());
+        let findings = findings(&system, &examined.policies);
         Self { system, findings }
     }
 

@@ -74,7 +74,7 @@ impl Look<'_> {
             Err(violations) => return self.invalid(&object, &violations, &observation).await,
         };
         intent.missing.extend(observation.missing.iter().cloned());
-        self.context.survey.note(&intent);
+        self.context.survey.note(&intent, class.as_deref());
         let plan = plan(&intent);
         if object.spec.suspend {
             self.context.clusters.withdraw(&self.key);

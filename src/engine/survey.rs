@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::live::Key;
-use crate::graph::{self, Finding, Policy, Service, System, findings};
+use crate::api::MicroserviceClass;
+use crate::graph::{self, Finding, Policies, Policy, Service, System, findings};
 use crate::intent::Intent;
 use crate::status::Report;
 
@@ -30,12 +31,17 @@ pub struct Survey {
 struct Noted {
     service: Service,
     class: Option<String>,
+    policy: Policy,
 }
 
 impl Survey {
-    /// Notes what a service is now.
-    pub fn note(&self, intent: &Intent) {
-        let noted = Noted { service: Service::from(intent), class: intent.class.clone() };
+    /// Notes what a service is now, under its class.
+    pub fn note(&self, intent: &Intent, class: Option<&MicroserviceClass>) {
+        let noted = Noted {
+            service: Service::from(intent),
+            class: intent.class.clone(),
+            policy: class.and_then(|class| class.spec.graph.as_ref()).map(Policy::from).unwrap_or_default(),
+        };
         let mut services = lock(&self.services);
         if services.get(&noted.service.key) != Some(&noted) {
             services.insert(noted.service.key.clone(), noted);
@@ -68,12 +74,14 @@ impl Survey {
     fn judge(&self) -> Vec<Finding> {
         let noted: Vec<Noted> = lock(&self.services).values().cloned().collect();
         let mut classes: BTreeMap<graph::Key, String> = BTreeMap::new();
-        let services = noted.into_iter().map(|Noted { service, class }| {
+        let mut policies = Policies::default();
+        let services = noted.into_iter().map(|Noted { service, class, policy }| {
             classes.extend(class.map(|class| (service.key.clone(), class)));
+            policies.set(service.key.clone(), policy);
             service
         });
         let system = System::new(services);
-        let found = findings(&system, &Policy::default());
+        let found = findings(&system, &policies);
         let mut by_class: BTreeMap<&String, Vec<&Finding>> = BTreeMap::new();
         for finding in &found {
             if let Some(class) = finding.path.first().and_then(|first| classes.get(first)) {
@@ -106,6 +114,12 @@ mod tests {
         Intent { class: Some("web".to_owned()), ..intent }
     }
 
+    /// A class under which circles are not told.
+    fn lenient() -> MicroserviceClass {
+        let text = "{metadata: {name: web}, spec: {graph: {severities: {Cycle: 'Off'}}}}";
+        serde_yaml::from_str(text).unwrap()
+    }
+
     fn kinds(found: &[Finding]) -> Vec<&'static str> {
         found.iter().map(|finding| finding.kind.as_str()).collect()
     }
@@ -113,25 +127,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_change_is_judged_with_the_whole_and_told_to_the_class() {
         let survey = Arc::new(Survey::default());
-        survey.note(&intent("a", "{name: b, timeout: 1s}"));
+        survey.note(&intent("a", "{name: b, timeout: 1s}"), None);
         assert_eq!(kinds(&survey.next().await), ["MissingPeer"]);
-        survey.note(&intent("b", "{name: a, timeout: 1s}"));
-        assert!(kinds(&survey.next().await).contains(&"Cycle"));
+        survey.note(&intent("b", "{name: a, timeout: 1s}"), None);
+        assert_eq!(kinds(&survey.next().await), ["Cycle"]);
         let reports = survey.reports();
         assert_eq!(reports.keys().collect::<Vec<_>>(), ["web"]);
         assert!(reports["web"].worst.iter().any(|worst| worst.services == ["shop/a", "shop/b"]));
+        survey.note(&intent("a", "{name: b, timeout: 1s}"), Some(&lenient()));
+        assert!(survey.next().await.is_empty(), "the class of the first one says so");
         survey.forget(&Key::new("shop", "b"));
         assert_eq!(kinds(&survey.next().await), ["MissingPeer"]);
-        survey.note(&intent("a", ""));
+        survey.note(&intent("a", ""), None);
         assert!(survey.next().await.is_empty() && survey.reports().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_as_it_was_is_not_judged_again() {
         let survey = Arc::new(Survey::default());
-        survey.note(&intent("a", ""));
+        survey.note(&intent("a", ""), None);
         survey.next().await;
-        survey.note(&intent("a", ""));
+        survey.note(&intent("a", ""), None);
         survey.forget(&Key::new("shop", "unknown"));
         let again = tokio::time::timeout(Duration::from_mins(1), survey.next()).await;
         assert!(again.is_err(), "{again:?}");

@@ -1,6 +1,5 @@
-//! What is found, how bad it is, and from where on it counts.
+//! What is found, and how bad it is.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::model::Key;
@@ -109,6 +108,11 @@ impl Kind {
         }
     }
 
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// How bad it is when nobody says otherwise.
     pub fn severity(self) -> Severity {
         match self {
@@ -213,43 +217,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// From where on a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest chain that is nothing to tell, calls.
-    pub chain: u64,
-    /// Attempts that one request may become.
-    pub amplification: u64,
-    /// The same, as an error.
-    pub amplification_error: u64,
-    /// Fewest callers of a hub.
-    pub hub: u64,
-    /// Fewest callers of a hub, percent of all services.
-    pub hub_share: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { chain: 3, amplification: 10, amplification_error: 27, hub: 10, hub_share: 25 }
-    }
-}
-
-/// What is told, and as how bad.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// From where on numbers count.
-    pub limits: Limits,
-    /// Other severities than the usual; `None` = it is not told.
-    pub severities: BTreeMap<Kind, Option<Severity>>,
-}
-
-impl Policy {
-    /// As how bad a finding is told that is so bad by itself; `None` = not at all.
-    pub fn severity(&self, kind: Kind, own: Severity) -> Option<Severity> {
-        self.severities.get(&kind).copied().unwrap_or(Some(own))
-    }
-}
-
 /// Something that will hurt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -273,6 +240,13 @@ impl Finding {
         services.sort();
         services.dedup();
         Self { kind, severity: kind.severity(), services, path, numbers: Vec::new(), message }
+    }
+
+    /// Under whose class it is judged: that of the first service of its path, of a circle of the first by
+    /// name.
+    pub fn judged(&self) -> Option<&Key> {
+        let circle = self.path.len() > 1 && self.path.first() == self.path.last();
+        if circle { self.services.iter().min() } else { self.path.first() }
     }
 
     pub(super) fn with(mut self, numbers: impl IntoIterator<Item = (&'static str, u64)>) -> Self {

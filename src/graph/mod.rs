@@ -4,11 +4,13 @@
 mod find;
 mod finding;
 mod model;
+mod policy;
 mod system;
 
 pub use find::findings;
-pub use finding::{Finding, Kind, Limits, Policy, Severity, time};
+pub use finding::{Finding, Kind, Severity, time};
 pub use model::{Call, Key, PortName, Service, Target, Topic};
+pub use policy::{Limits, Policies, Policy};
 pub use system::{Event, Grant, System};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use smol_str::SmolStr;
 
 use super::resolve::NAMESPACE;
+use crate::api::calls::Method;
 use crate::api::microservice::{Port, Protocol};
 use crate::api::status::DependencyStatus;
 use crate::api::{Microservice, MicroserviceStatus};
@@ -53,9 +54,22 @@ pub struct Call {
     pub per_try: Option<u64>,
     /// Whether it can serve without.
     pub optional: bool,
+    /// HTTP methods that it uses; empty = any.
+    pub methods: Vec<Method>,
+    /// Begins of the paths that it uses; empty = any.
+    pub paths: Vec<SmolStr>,
 }
 
 impl Call {
+    /// `GET,HEAD /stock/ /shelves/`; `None` = it may use all.
+    pub fn narrowed(&self) -> Option<String> {
+        let methods: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
+        let methods = (!methods.is_empty()).then(|| methods.join(","));
+        let words: Vec<&str> =
+            methods.iter().map(String::as_str).chain(self.paths.iter().map(SmolStr::as_str)).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
     /// The Microservice that it goes to, if it goes to one.
     pub fn callee(&self) -> Option<&Key> {
         match &self.target {
@@ -83,6 +97,8 @@ impl Call {
             attempts: 1,
             per_try: None,
             optional: false,
+            methods: Vec::new(),
+            paths: Vec::new(),
         }
     }
 

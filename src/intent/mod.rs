@@ -253,6 +253,8 @@ pub struct Intent {
     pub calls: Vec<Call>,
     /// Which services may call it.
     pub callers: Consent,
+    /// Whether its deletion is to be confirmed while others call it.
+    pub protect_called: bool,
     /// Where the Microservices are that it calls.
     pub addresses: BTreeMap<Key, Address>,
     /// The same as the environment of the pods; `None` = they are not told.

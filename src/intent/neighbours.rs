@@ -97,17 +97,18 @@ impl<'a> From<&'a Outline> for Callee<'a> {
     }
 }
 
-/// The one rule of what a call needs: a callee that exists, has the port, and names the caller.
+/// The one rule of what a call needs: a callee that exists, names the caller, and has the port. Ports come
+/// last: a stranger is not told those of others.
 pub fn grant(caller: &Key, call: &Call, callee: Option<&Callee<'_>>) -> Grant {
     let Some(callee) = callee else { return Grant::MissingPeer };
-    if !callee.ports.iter().any(|(name, number)| call.takes(name, *number)) {
-        return Grant::UnknownPort;
-    }
     let own = callee.key == caller;
-    if own || callee.callers.allows(&callee.key.namespace, &caller.namespace, &caller.name) {
+    if !own && !callee.callers.allows(&callee.key.namespace, &caller.namespace, &caller.name) {
+        return Grant::PendingConsent;
+    }
+    if callee.ports.iter().any(|(name, number)| call.takes(name, *number)) {
         Grant::Granted
     } else {
-        Grant::PendingConsent
+        Grant::UnknownPort
     }
 }
 
@@ -118,8 +119,10 @@ pub struct View {
     pub edges: Vec<Edge>,
     /// Services that call this one without its consent, by name.
     pub asking: Vec<Key>,
-    /// Whether the service has a list of callers at all.
-    pub has_list: bool,
+    /// Services that call it with its consent, by name.
+    pub callers: Vec<Key>,
+    /// Whether the service has a list of callers.
+    pub list: List,
     /// Services that it seems to call without saying so, by name.
     pub suspected: Vec<Key>,
 }
@@ -165,15 +168,41 @@ pub enum State {
     MissingPeer,
 }
 
-/// What a service has to write so that another one may call it. One without a list allows its whole
-/// namespace, and a list would end that: then the list says so too.
-pub fn consent_line(callee: &Key, has_list: bool, caller: &Key) -> String {
+/// Whether a service has a list of callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum List {
+    /// It has none, and its whole namespace may call.
+    #[default]
+    Implicit,
+    /// It has none, and its class wants one.
+    Wanted,
+    /// It has one.
+    Given,
+}
+
+impl From<&Consent> for List {
+    fn from(consent: &Consent) -> Self {
+        match consent {
+            Consent::OwnNamespace => Self::Implicit,
+            Consent::Nobody => Self::Wanted,
+            Consent::Services(_) => Self::Given,
+        }
+    }
+}
+
+/// What a service has to write so that another one may call it. If its whole namespace may call, a list
+/// would end that: then the list says so too.
+pub fn consent_line(callee: &Key, list: List, caller: &Key) -> String {
     let entry = if caller.namespace == callee.namespace {
         format!("{{name: {}}}", caller.name)
     } else {
         format!("{{name: {}, namespace: {}}}", caller.name, caller.namespace)
     };
-    if has_list { format!("- {entry}") } else { format!("callers: [{{name: \"*\"}}, {entry}]") }
+    match list {
+        List::Given => format!("- {entry}"),
+        List::Wanted => format!("callers: [{entry}]"),
+        List::Implicit => format!("callers: [{{name: \"*\"}}, {entry}]"),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -296,11 +325,14 @@ impl Neighbours {
             optional: call.optional,
             state: call.callee().map_or(State::Unknown, |callee| self.state(key, call, callee)),
         });
-        let asks = |caller: &&Key| self.declared(caller, outline) == Some(Grant::PendingConsent);
+        let of = |grant: Grant| {
+            self.callers_of(key).filter(move |caller| self.declared(caller, outline) == Some(grant)).cloned()
+        };
         View {
             edges: edges.collect(),
-            asking: self.callers_of(key).filter(asks).cloned().collect(),
-            has_list: has_list(&outline.callers),
+            asking: of(Grant::PendingConsent).collect(),
+            callers: of(Grant::Granted).collect(),
+            list: (&outline.callers).into(),
             suspected: self.suspected(outline),
         }
     }
@@ -363,7 +395,7 @@ impl Neighbours {
                 ports: peer.outline.ports.iter().map(|port| (port.name.clone(), port.port)).collect(),
             },
             Grant::PendingConsent => {
-                State::PendingConsent { line: consent_line(callee, has_list(&peer.outline.callers), caller) }
+                State::PendingConsent { line: consent_line(callee, (&peer.outline.callers).into(), caller) }
             }
             Grant::Granted if peer.standing.serves => State::Granted,
             Grant::Granted => self.broken(callee),
@@ -419,10 +451,6 @@ fn relink<'a>(
     for to in now {
         links.entry(to.clone()).or_default().insert(from.clone());
     }
-}
-
-fn has_list(consent: &Consent) -> bool {
-    *consent != Consent::OwnNamespace
 }
 
 fn callees(outline: &Outline) -> impl Iterator<Item = &Key> {

@@ -19,6 +19,8 @@ pub struct NetworkIntent {
     pub egress: Vec<Opening>,
     /// Calls of the spec that are not opened, each with the reason.
     pub cuts: Vec<String>,
+    /// Calls that are opened wider than the spec says, each with the reason.
+    pub wider: Vec<String>,
 }
 
 /// Peers and the ports on which they are talked to.

@@ -13,26 +13,36 @@ pub enum Consent {
     /// Every service of the owner's namespace.
     #[default]
     OwnNamespace,
+    /// Nobody: no list is given, and the class wants one.
+    Nobody,
     /// Exactly these services, as namespace and name; the name `*` stands for all of the namespace.
     Services(BTreeSet<(String, String)>),
 }
 
 impl Consent {
     /// What a list of services says, with the owner's namespace where none is given: the rule for topics and
-    /// for calls alike. No list at all = every service of the namespace.
-    pub fn of<'a>(list: Option<impl Iterator<Item = (Option<&'a String>, &'a String)>>, own: &str) -> Self {
-        list.map_or(Self::OwnNamespace, |list| {
-            let key = |(namespace, name): (Option<&String>, &String)| {
-                (namespace.map_or(own, String::as_str).to_owned(), name.clone())
-            };
-            Self::Services(list.map(key).collect())
-        })
+    /// for calls alike. Without a list `unsaid` counts.
+    pub fn of<'a>(
+        list: Option<impl Iterator<Item = (Option<&'a String>, &'a String)>>,
+        own: &str,
+        unsaid: &Self,
+    ) -> Self {
+        list.map_or_else(
+            || unsaid.clone(),
+            |list| {
+                let key = |(namespace, name): (Option<&String>, &String)| {
+                    (namespace.map_or(own, String::as_str).to_owned(), name.clone())
+                };
+                Self::Services(list.map(key).collect())
+            },
+        )
     }
 
     /// Whether the owner, of this namespace, lets a service use the topic. The owner itself needs none.
     pub fn allows(&self, owner_namespace: &str, namespace: &str, name: &str) -> bool {
         match self {
             Self::OwnNamespace => namespace == owner_namespace,
+            Self::Nobody => false,
             Self::Services(services) => {
                 services.iter().any(|(at, of)| at == namespace && (of == name || of == "*"))
             }

@@ -193,6 +193,7 @@ pub fn intent() -> Intent {
         kafka: None,
         calls: Vec::new(),
         callers: Default::default(),
+        protect_called: false,
         addresses: Default::default(),
         peers: None,
         network: None,

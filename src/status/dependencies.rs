@@ -1,27 +1,29 @@
 //! The condition DependenciesReady: whether those that the service calls are there, let it call, and serve,
 //! and if not, who has to do what. It never lowers Ready: one broken service must not stop all before it.
 
+use super::events::{EventDraft, EventKind};
 use super::facts::{Facts, Pass, Truth, Verdict, find};
 use super::text;
 use crate::api::network::PolicyMode;
-use crate::api::status::{AskingStatus, DependencyState, DependencyStatus, NetworkStatus};
-use crate::api::{MicroserviceStatus, Reason};
+use crate::api::status::{AskingStatus, CalledByStatus, DependencyState, DependencyStatus, NetworkStatus};
+use crate::api::{Microservice, MicroserviceStatus, Reason};
 use crate::intent::NetworkIntent;
 use crate::intent::calls::{Key, Target};
-use crate::intent::neighbours::{Edge, State, View, consent_line};
+use crate::intent::neighbours::{Edge, List, State, View, consent_line};
 
 /// Name of the condition.
 pub(super) const CONDITION: &str = "DependenciesReady";
 
 /// Most entries, as many as a spec can have calls.
 const LIST: usize = 64;
-/// Most names of those who ask: a stranger must not fill the status of others.
-const ASKING: usize = 10;
+/// Most names of those who call or ask: a stranger must not fill the status of others.
+const NAMES: usize = 10;
 /// Most sentences of a message.
 const SENTENCES: usize = 3;
 
 /// What stands in the status beside the condition. Of a spec that is not valid the last valid one is told.
 pub(super) fn fields(facts: &Facts<'_>, status: &mut MicroserviceStatus) {
+    status.called_by = called_by(facts, status.called_by.take());
     if let Pass::Invalid(_) = facts.pass {
         return;
     }
@@ -31,7 +33,7 @@ pub(super) fn fields(facts: &Facts<'_>, status: &mut MicroserviceStatus) {
     status.dependencies = edges.iter().take(LIST).map(addressed).collect();
     status.asking = (!asking.is_empty()).then(|| AskingStatus {
         count: i32::try_from(asking.len()).unwrap_or(i32::MAX),
-        names: asking.iter().take(ASKING).map(Key::to_string).collect(),
+        names: asking.iter().take(NAMES).map(Key::to_string).collect(),
     });
     status.network = facts.intent().and_then(|intent| intent.network.as_deref()).map(|network| {
         let suspected = &facts.inputs.neighbours.suspected;
@@ -39,9 +41,42 @@ pub(super) fn fields(facts: &Facts<'_>, status: &mut MicroserviceStatus) {
             mode: network.mode,
             enforced_by: network.enforced_by.clone(),
             cuts: cuts(network, edges).take(LIST).collect(),
+            wider: network.wider.iter().take(LIST).map(|one| text::cut(one, text::MESSAGE_BYTES)).collect(),
             suspected: suspected.iter().take(LIST).map(Key::to_string).collect(),
         }
     });
+}
+
+/// Whether the own spec is valid makes no difference to those who call.
+fn called_by(facts: &Facts<'_>, before: Option<CalledByStatus>) -> Option<CalledByStatus> {
+    let callers = &facts.inputs.neighbours.callers;
+    let before = before.is_some_and(|before| before.protected);
+    (!callers.is_empty()).then(|| CalledByStatus {
+        count: i32::try_from(callers.len()).unwrap_or(i32::MAX),
+        names: callers.iter().take(NAMES).map(Key::to_string).collect(),
+        protected: facts.intent().map_or(before, |intent| intent.protect_called),
+    })
+}
+
+/// What is told of a service that is gone while others call it.
+pub fn deleted_while_called(object: &Microservice) -> Option<EventDraft> {
+    let called = object.status.as_ref()?.called_by.as_ref()?;
+    let count = usize::try_from(called.count).unwrap_or_default();
+    let more = match count.saturating_sub(called.names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let note = format!(
+        "It was deleted while it was called by {}{more}: their calls fail until it is back or they remove it from \
+         spec.calls.",
+        called.names.join(", ")
+    );
+    Some(EventDraft {
+        kind: EventKind::Warning,
+        reason: Reason::DeletedWhileCalled.as_str().to_owned(),
+        action: "Delete",
+        note: text::cut(&note, text::MESSAGE_BYTES),
+    })
 }
 
 /// The address as the pods were told: a pass that applied nothing has told nothing.
@@ -172,15 +207,15 @@ fn ready(facts: &Facts<'_>, view: &View) -> Verdict {
     let asks: Vec<String> = view
         .asking
         .iter()
-        .map(|caller| format!("{caller} waits for `{}` in spec", entry_for(&own, view.has_list, caller)))
+        .map(|caller| format!("{caller} waits for `{}` in spec", entry_for(&own, view.list, caller)))
         .collect();
     message.push_str(&format!(" If they may call: {}.", text::list(&asks, SENTENCES, "; ")));
     Verdict::new(Truth::True, Reason::PendingConsent, message)
 }
 
-fn entry_for(own: &Key, has_list: bool, caller: &Key) -> String {
-    let line = consent_line(own, has_list, caller);
-    if has_list { format!("callers: {line}") } else { line }
+fn entry_for(own: &Key, list: List, caller: &Key) -> String {
+    let line = consent_line(own, list, caller);
+    if list == List::Given { format!("callers: {line}") } else { line }
 }
 
 fn own(facts: &Facts<'_>) -> Key {

@@ -101,6 +101,7 @@ pub(super) fn intent() -> Intent {
         kafka: None,
         calls: Vec::new(),
         callers: Default::default(),
+        protect_called: false,
         addresses: Default::default(),
         peers: None,
         network: None,

@@ -49,7 +49,7 @@ mod tests {
     use crate::graph::Key;
 
     fn finding(kind: Kind, severity: Severity, message: &str) -> Finding {
-        let services: Vec<Key> = (0..9).map(|n| Key::new("shop", &format!("s{n}"))).collect();
+        let services: Vec<Key> = (0..9).map(|n| Key::new("shop", format!("s{n}"))).collect();
         Finding {
             kind,
             severity,

@@ -378,3 +378,21 @@ async fn what_is_found_in_the_system_is_told_by_the_class_and_counted() {
     namespace.microservice("two", json!({"image": "web:v1", "className": name, "replicas": 1})).await;
     is("nothing is left", Vec::new()).await;
 }
+
+#[tokio::test]
+async fn a_class_that_wants_consent_in_writing_ends_calls_that_nobody_allowed() {
+    let (namespace, _operator) = ground().await;
+    let name = class(&namespace, "consent", json!({}), json!({})).await;
+    let spec = |calls: Value| json!({"className": name, "image": "shop/a:v1", "replicas": 1, "calls": calls});
+    namespace.microservice("callee", spec(json!([]))).await;
+    namespace.microservice("caller", spec(json!([{"name": "callee"}]))).await;
+    namespace.wait_condition("caller", "DependenciesReady", "True", Some("DependenciesReady")).await;
+    class(&namespace, "consent", json!({}), json!({"sameNamespaceConsent": "Explicit"})).await;
+    let told = namespace.wait_condition("caller", "DependenciesReady", "False", Some("PendingConsent")).await;
+    let (.., message) = condition(&told, "DependenciesReady").expect("the condition is there");
+    assert!(message.contains("have `callers: [{name: caller}]` added to its spec"), "{message}");
+    let mut allowing = spec(json!([]));
+    allowing["callers"] = json!([{"name": "caller"}]);
+    namespace.microservice("callee", allowing).await;
+    namespace.wait_condition("caller", "DependenciesReady", "True", Some("DependenciesReady")).await;
+}

@@ -21,6 +21,7 @@ mod page;
 mod poison;
 mod policies;
 mod program;
+mod protect;
 mod quiet;
 mod references;
 mod restart;

@@ -47,7 +47,8 @@ fn plain(finding: &Finding) -> Value {
         "line": finding.at.line,
         "column": finding.at.column,
         "field": finding.field,
-        "reason": finding.reason.as_str(),
+        "severity": finding.severity.as_str(),
+        "reason": finding.rule.as_str(),
         "message": finding.message,
     })
 }

@@ -6,17 +6,19 @@ use crate::intent::Observed;
 use crate::intent::calls::Key;
 use crate::intent::neighbours::{Neighbours, Outline, Standing};
 
-/// All given services as neighbours. One that cannot be decoded is reported elsewhere.
-pub(super) fn neighbours(inputs: &Inputs, classes: &[MicroserviceClass]) -> Neighbours {
+/// The given services as neighbours, with those around them.
+pub(super) fn neighbours<'o>(
+    inputs: &Inputs,
+    classes: &[MicroserviceClass],
+    services: impl Iterator<Item = &'o Microservice>,
+) -> Neighbours {
     let mut neighbours = Neighbours::default();
+    let outline = |object: &Microservice| Outline::of(object, inputs.class_for(object, classes));
     for object in &inputs.around {
-        neighbours.put(Outline::of(object, inputs.class_for(object, classes)), Standing::default(), 0);
+        neighbours.put(outline(object), Standing::default(), 0);
     }
-    for document in inputs.of_kind("Microservice") {
-        if let Ok(object) = document.decode::<Microservice>() {
-            let outline = Outline::of(&object, inputs.class_for(&object, classes));
-            neighbours.put(outline, Standing::default(), 1);
-        }
+    for object in services {
+        neighbours.put(outline(object), Standing::default(), 1);
     }
     neighbours
 }

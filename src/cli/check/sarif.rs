@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::Finding;
+use super::{Finding, Rule};
 use crate::api::Reason;
+use crate::graph::Severity;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// A log of one run. Each reason is a rule.
+/// A log of one run. Each kind of finding is a rule.
 pub(super) fn log(findings: &[Finding]) -> Value {
-    let reasons: BTreeSet<Reason> = findings.iter().map(|finding| finding.reason).collect();
-    let reasons: Vec<Reason> = reasons.into_iter().collect();
-    let results: Vec<Value> = findings.iter().map(|finding| result(finding, &reasons)).collect();
+    let rules: BTreeSet<Rule> = findings.iter().map(|finding| finding.rule).collect();
+    let rules: Vec<Rule> = rules.into_iter().collect();
+    let results: Vec<Value> = findings.iter().map(|finding| result(finding, &rules)).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -21,7 +22,7 @@ pub(super) fn log(findings: &[Finding]) -> Value {
             "tool": {"driver": {
                 "name": env!("CARGO_PKG_NAME"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": reasons.iter().copied().map(rule).collect::<Vec<Value>>(),
+                "rules": rules.iter().copied().map(rule).collect::<Vec<Value>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
@@ -29,26 +30,40 @@ pub(super) fn log(findings: &[Finding]) -> Value {
     })
 }
 
-fn rule(reason: Reason) -> Value {
-    let known = Reason::ALL.iter().find(|known| known.reason == reason);
-    let (meaning, cure) = known.map_or(("", ""), |known| (known.meaning.trim(), known.cure));
+fn rule(rule: Rule) -> Value {
+    let (meaning, cure, severity) = match rule {
+        Rule::Reason(reason) => {
+            let known = Reason::ALL.iter().find(|known| known.reason == reason);
+            let (meaning, cure) = known.map_or(("", ""), |known| (known.meaning.trim(), known.cure));
+            (meaning, cure, Severity::Error)
+        }
+        Rule::Graph(kind) => (kind.why(), kind.cure(), kind.severity()),
+    };
     json!({
-        "id": reason.as_str(),
+        "id": rule.as_str(),
         "shortDescription": {"text": meaning},
         "help": {"text": cure.replace('`', ""), "markdown": cure},
-        "defaultConfiguration": {"level": "error"},
+        "defaultConfiguration": {"level": level(severity)},
     })
 }
 
-fn result(finding: &Finding, reasons: &[Reason]) -> Value {
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    }
+}
+
+fn result(finding: &Finding, rules: &[Rule]) -> Value {
     let message = match finding.field.as_str() {
         "" => finding.message.clone(),
         field => format!("{field}: {}", finding.message),
     };
     json!({
-        "ruleId": finding.reason.as_str(),
-        "ruleIndex": reasons.iter().position(|reason| *reason == finding.reason),
-        "level": "error",
+        "ruleId": finding.rule.as_str(),
+        "ruleIndex": rules.iter().position(|rule| *rule == finding.rule),
+        "level": level(finding.severity),
         "message": {"text": message},
         "locations": [{
             "physicalLocation": {

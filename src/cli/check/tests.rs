@@ -85,7 +85,7 @@ fn a_class_that_is_named_must_be_among_the_files() {
     assert_eq!(check(&format!("{object}{class}")), []);
     let found = check(&object);
     assert_eq!((found.len(), found[0].field.as_str()), (1, "spec.className"), "{found:?}");
-    assert_eq!((found[0].reason, found[0].at.line), (Reason::ClassNotFound, 7));
+    assert_eq!((found[0].rule, found[0].at.line), (Rule::Reason(Reason::ClassNotFound), 7));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn an_owner_among_the_files_must_consent() {
     let found = check(&format!("{CLASS}{other}{user}"));
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
-        (found[0].reason, found[0].field.as_str()),
-        (Reason::PendingConsent, "spec.kafka.consumes[0].topic")
+        (found[0].rule, found[0].field.as_str()),
+        (Rule::Reason(Reason::PendingConsent), "spec.kafka.consumes[0].topic")
     );
     assert!(
         found[0]
@@ -148,7 +148,7 @@ fn producers_need_the_consent_of_producers() {
 fn a_topic_has_one_owner() {
     let topics = "  kafka:\n    topics:\n    - name: invoices";
     let found = check(&format!("{CLASS}{}{}", named("billing", topics), named("orders", topics)));
-    assert_eq!((found.len(), found[0].reason), (1, Reason::TopicConflict), "{found:?}");
+    assert_eq!((found.len(), found[0].rule), (1, Rule::Reason(Reason::TopicConflict)), "{found:?}");
     assert_eq!((found[0].field.as_str(), found[0].at.line), ("spec.kafka.topics[0].name", 29));
     let observed = format!("{topics}\n      managementPolicy: Observe");
     assert_eq!(lines(&format!("{CLASS}{}{}", named("billing", topics), named("orders", &observed))), [""; 0]);
@@ -166,10 +166,10 @@ fn keys_of_given_secrets_must_exist() {
     assert_eq!(check(&object), []);
     assert_eq!(check(&format!("{object}{}", secret("{url: x, password: y}"))), []);
     let found = check(&format!("{object}{}", secret("{}")));
-    let places: Vec<_> = found.iter().map(|f| (f.reason, f.field.as_str(), f.at.line)).collect();
+    let places: Vec<_> = found.iter().map(|f| (f.rule, f.field.as_str(), f.at.line)).collect();
     let expected = [
-        (Reason::WaitingForSecret, "spec.env[0].valueFrom.secretKeyRef.key", 9),
-        (Reason::WaitingForSecret, "spec.secrets[0].env[0].key", 13),
+        (Rule::Reason(Reason::WaitingForSecret), "spec.env[0].valueFrom.secretKeyRef.key", 9),
+        (Rule::Reason(Reason::WaitingForSecret), "spec.secrets[0].env[0].key", 13),
     ];
     assert_eq!(places, expected, "{found:?}");
     let elsewhere = secret("{}").replace("name: db", "name: db, namespace: other");
@@ -213,4 +213,77 @@ fn a_text_that_is_not_yaml_is_a_finding_and_the_other_files_are_checked_all_the_
     assert!(told[0].starts_with("a.yaml:") && told[2].starts_with("c.yaml:"), "{told:#?}");
     let place = "b.yaml:2:4: object: not a Kubernetes object in YAML: ";
     assert!(told[1].starts_with(place) && told[1].ends_with(" [InvalidSpec]"), "{told:#?}");
+}
+
+fn reviewed(text: &str) -> Examined {
+    let mut inputs = Inputs::new(Settings { namespace: "shop".to_owned(), ..Settings::default() });
+    inputs.add("shop.yaml", text);
+    review(&inputs)
+}
+
+#[test]
+fn what_the_services_are_together_is_told_at_the_line_of_the_edge() {
+    let order = service("  calls:\n  - {name: gone, timeout: 1s}\n  - {name: stock, timeout: 1s}");
+    let stock = named("stock", "  callers: [{name: cart}]\n  calls:\n  - name: bank\n    timeout: 2s");
+    let text = format!("{order}{stock}{}", named("bank", ""));
+    assert_eq!(lines(&text), [""; 0], "a look at each alone finds nothing");
+    let found = reviewed(&text).findings;
+    let told: Vec<_> = found.iter().map(|one| (one.rule.as_str(), one.field.as_str(), one.at.line)).collect();
+    // Nothing is said of the service that is not given.
+    assert_eq!(
+        told,
+        [
+            ("AvailabilityCeiling", "spec.calls", 7),
+            ("PendingConsent", "spec.calls[1]", 9),
+            ("TimeoutInversion", "spec.calls[1]", 9),
+        ]
+    );
+    assert!(found[2].to_string().starts_with(
+        "shop.yaml:9:5: spec.calls[1]: shop/orders waits 1s for shop/stock, which itself may wait 2s for shop/bank. The"
+    ));
+    assert!(found[0].to_string().starts_with("shop.yaml:7:3: spec.calls: warning: shop/orders is held to"));
+}
+
+#[test]
+fn the_class_says_how_bad_it_is() {
+    let class = "---\napiVersion: microservice.dev/v1alpha1\nkind: MicroserviceClass\nmetadata: {name: strict}\n\
+                 spec: {graph: {severities: {NoTimeout: Error, AvailabilityCeiling: \"Off\"}}}\n";
+    let of = |class_name: &str| service(&format!("{class_name}  calls: [{{name: a}}, {{name: b}}]"));
+    let all = |own: String| reviewed(&format!("{class}{own}{}{}", named("a", ""), named("b", "")));
+    let told = |examined: &Examined| -> Vec<String> {
+        let told = |one: &Finding| format!("{} {}", one.severity, one.rule.as_str());
+        examined.findings.iter().map(told).collect()
+    };
+    let usual = all(of(""));
+    assert_eq!(told(&usual), ["warning AvailabilityCeiling", "info NoTimeout", "info NoTimeout"]);
+    assert_eq!(usual.worst(), Some(Severity::Warning));
+    let strict = all(of("  className: strict\n"));
+    assert_eq!(told(&strict), ["error NoTimeout", "error NoTimeout"]);
+    let mut out = Vec::new();
+    print(&mut out, &usual, Format::Sarif).unwrap();
+    let run = &serde_json::from_slice::<Value>(&out).unwrap()["runs"][0];
+    let levels: Vec<&Value> = run["results"].as_array().unwrap().iter().map(|one| &one["level"]).collect();
+    assert_eq!(levels, ["warning", "note", "note"]);
+    assert_eq!(run["tool"]["driver"]["rules"][0]["defaultConfiguration"]["level"], "warning");
+}
+
+#[test]
+fn the_class_of_the_callee_and_of_the_owner_may_want_consent_in_writing() {
+    let class = CLASS.replace("spec:\n", "spec:\n  sameNamespaceConsent: Explicit\n");
+    let billing = |lists: &str, callers: &str| {
+        named("billing", &format!("{callers}  kafka:\n    topics:\n    - name: invoices\n{lists}"))
+    };
+    let user = service(
+        "  calls: [{name: billing, timeout: 1s}]\n  kafka:\n    produces: [{topic: invoices}]\n    consumes:\n    - topic: invoices",
+    );
+    let fields = |class: &str, lists: &str, callers: &str| -> Vec<String> {
+        let found = reviewed(&format!("{class}{}{user}", billing(lists, callers))).findings;
+        let pending = |one: &&Finding| one.rule == Rule::Reason(Reason::PendingConsent);
+        found.iter().filter(pending).map(|one| one.field.clone()).collect()
+    };
+    assert_eq!(fields(CLASS, "", ""), [""; 0]);
+    let all = ["spec.calls[0]", "spec.kafka.produces[0].topic", "spec.kafka.consumes[0].topic"];
+    assert_eq!(fields(&class, "", ""), all);
+    let lists = "      producers: [{name: orders}]\n      consumers: [{name: '*'}]\n";
+    assert_eq!(fields(&class, lists, "  callers: [{name: orders}]\n"), [""; 0]);
 }

@@ -11,7 +11,7 @@ spec:
   image: 'orders:1'
   calls:
   - {name: stock, timeout: 2s, retries: {attempts: 2, perTryTimeout: 500ms}}
-  - {name: tips, optional: true}
+  - {name: tips, optional: true, methods: [GET], paths: [/tips/]}
   - {name: bank, namespace: money, port: http}
   - external: {host: api.payments.example, ports: [443]}
   - workload: {podSelector: {matchLabels: {app: redis}}, ports: [6379]}
@@ -49,7 +49,7 @@ fn text_has_the_edges_and_then_the_findings() {
         edges,
         "3 services, 5 calls, 0 edges by events\n\nshop/orders\n  \
          → shop/stock  2s, 3 attempts of 500ms, not allowed by the callee\n  \
-         → shop/tips  optional\n  \
+         → shop/tips  GET /tips/, optional\n  \
          → money/bank  port http, no such service\n  \
          → api.payments.example:443\n  \
          → app=redis in shop:6379\n\nshop/stock\n\nshop/tips"
@@ -81,6 +81,8 @@ fn json_has_all_of_it() {
             "timeoutMilliseconds": 2000, "perTryTimeoutMilliseconds": 500, "state": "PendingConsent",
         })
     );
+    let narrowed = (&value["calls"][1]["methods"], &value["calls"][1]["paths"]);
+    assert_eq!(narrowed, (&serde_json::json!(["GET"]), &serde_json::json!(["/tips/"])));
     assert_eq!(value["calls"][3]["kind"], "external");
     assert_eq!(value["findings"][0]["kind"], "MissingPeer");
     assert_eq!(value["findings"][0]["path"], serde_json::json!(["shop/orders", "money/bank"]));

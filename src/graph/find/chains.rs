@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Shape;
-use super::components::Components;
-use crate::graph::finding::{Finding, Kind, Limits, time, way};
-use crate::graph::system::{Node, System};
+use crate::graph::finding::{Finding, Kind, time, way};
+use crate::graph::system::Node;
 
 /// The longest chain below a component.
 #[derive(Clone, Copy, Default)]
@@ -16,7 +15,7 @@ struct Longest {
 }
 
 /// One finding for each service, or circle of services, that nobody else waits for.
-pub(super) fn findings(shape: &Shape<'_>, limits: &Limits) -> Vec<Finding> {
+pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
     let (system, components) = (shape.system, &shape.required);
     let mut longest: BTreeMap<usize, Longest> = BTreeMap::new();
     let mut entered = vec![false; components.list.len()];
@@ -39,18 +38,13 @@ pub(super) fn findings(shape: &Shape<'_>, limits: &Limits) -> Vec<Finding> {
         longest.insert(at, here);
     }
     let entries = entered.iter().enumerate().filter(|(_, entered)| !**entered).map(|(at, _)| at);
-    entries.filter_map(|at| too_long(system, components, &longest, at, limits)).collect()
+    entries.filter_map(|at| too_long(shape, &longest, at)).collect()
 }
 
-fn too_long(
-    system: &System,
-    components: &Components,
-    longest: &BTreeMap<usize, Longest>,
-    entry: usize,
-    limits: &Limits,
-) -> Option<Finding> {
-    let calls = longest.get(&entry)?.calls;
-    if calls <= limits.chain {
+fn too_long(shape: &Shape<'_>, longest: &BTreeMap<usize, Longest>, entry: usize) -> Option<Finding> {
+    let (system, components) = (shape.system, &shape.required);
+    let Longest { calls, over } = *longest.get(&entry)?;
+    if calls <= shape.policy(over?.0)?.limits.chain {
         return None;
     }
     let (mut path, mut sum, mut at) = (Vec::new(), Some(0_u64), entry);

@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 
 use petgraph::Direction;
 
-use crate::graph::finding::{Finding, Kind, Limits};
-use crate::graph::system::System;
+use super::Shape;
+use crate::graph::finding::{Finding, Kind};
+use crate::graph::policy::Policy;
 
-pub(super) fn findings(system: &System, limits: &Limits) -> Vec<Finding> {
+pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+    let system = shape.system;
     let all = system.services().len() as u64;
-    // Rounded up: a quarter of 41 is more than 10.
-    let share = all.saturating_mul(limits.hub_share).div_ceil(100);
-    let least = limits.hub.max(share);
     let graph = system.graph();
     let mut found = Vec::new();
     for node in graph.node_indices() {
+        let Some(Policy { limits, .. }) = shape.policy(node) else { continue };
+        // Rounded up: a quarter of 41 is more than 10.
+        let share = all.saturating_mul(limits.hub_share).div_ceil(100);
         let callers: BTreeSet<_> = graph.neighbors_directed(node, Direction::Incoming).collect();
         let count = callers.len() as u64;
-        if count < least {
+        if count < limits.hub.max(share) {
             continue;
         }
         let message = format!("{count} of {all} services call {}", system.name(node));

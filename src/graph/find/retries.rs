@@ -9,8 +9,9 @@ use petgraph::visit::EdgeRef;
 use super::Shape;
 use super::components::Components;
 use super::cycles::circle;
-use crate::graph::finding::{Finding, Kind, Limits, Severity, way};
+use crate::graph::finding::{Finding, Kind, Severity, way};
 use crate::graph::model::Call;
+use crate::graph::policy::Limits;
 use crate::graph::system::{Node, System};
 
 /// How bad it is at a component.
@@ -20,28 +21,70 @@ struct Worst {
     attempts: Option<u64>,
     /// How many calls on the way are tried again.
     retried: u64,
-    /// The call over which they come.
+    /// The call over which they come; `None` = it is an entry.
     over: Option<(Node, Node, bool)>,
-    /// L: attempts when all entries get one request each.
-    load: u64,
 }
 
-pub(super) fn findings(shape: &Shape<'_>, limits: &Limits) -> Vec<Finding> {
+pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
     let (system, components) = (shape.system, &shape.circles);
-    let mut worst: BTreeMap<usize, Worst> = BTreeMap::new();
     let mut found = Vec::new();
-    for (at, members) in components.list.iter().enumerate() {
-        let mut here = arriving(system, components, members, &worst);
-        let circling = inner(system, components, members).any(|edge| edge.weight().attempts > 1);
-        if circling {
+    let mut endless = vec![false; components.list.len()];
+    for (members, endless) in components.list.iter().zip(&mut endless) {
+        *endless = inner(system, components, members).any(|edge| edge.weight().attempts > 1);
+        if *endless {
             // What is behind it has no bound either, and that is told here.
-            here.attempts = None;
             found.extend(unbounded(shape, members));
         }
-        worst.insert(at, here);
-        found.extend(amplified(system, components, &worst, at, limits));
+    }
+    let loads = loads(system, components);
+    // The worst of each policy: that of one class does not hide that of another.
+    for policy in shape.policies.all() {
+        let starts = |node: Node| shape.policy(node) == Some(policy);
+        let worst = worst(shape, &endless, starts);
+        let amplified = |at: &usize| amplified(shape, &worst, &loads, *at, &policy.limits);
+        found.extend(worst.keys().filter_map(amplified));
     }
     found
+}
+
+/// What comes to each component over the ways that begin at some of the entries; what no such way reaches is
+/// not among them.
+fn worst(shape: &Shape<'_>, endless: &[bool], starts: impl Fn(Node) -> bool) -> BTreeMap<usize, Worst> {
+    let (system, components) = (shape.system, &shape.circles);
+    let mut worst: BTreeMap<usize, Worst> = BTreeMap::new();
+    for ((at, members), endless) in components.list.iter().enumerate().zip(endless) {
+        let mut edges = into(system, components, members).peekable();
+        let entry = || Worst { attempts: Some(1), ..Worst::default() };
+        let come =
+            if edges.peek().is_none() { Some(entry()) } else { arriving(components, edges, &worst, &starts) };
+        if let Some(come) = come {
+            worst.insert(at, Worst { attempts: come.attempts.filter(|_| !*endless), ..come });
+        }
+    }
+    worst
+}
+
+/// L: attempts at each component when all entries get one request each.
+fn loads(system: &System, components: &Components) -> Vec<u64> {
+    let mut loads: Vec<u64> = Vec::with_capacity(components.list.len());
+    for members in &components.list {
+        let before = |node| loads.get(components.of(node)).copied().unwrap_or_default();
+        let come = into(system, components, members)
+            .map(|edge| before(edge.source()).saturating_mul(edge.weight().attempts))
+            .reduce(u64::saturating_add);
+        loads.push(come.unwrap_or(1));
+    }
+    loads
+}
+
+/// The calls into a component from outside of it.
+fn into<'s>(
+    system: &'s System,
+    components: &'s Components,
+    members: &'s [Node],
+) -> impl Iterator<Item = EdgeReference<'s, Call>> {
+    let all = members.iter().flat_map(|node| system.graph().edges_directed(*node, Direction::Incoming));
+    all.filter(|edge| !components.same(edge.source(), edge.target()))
 }
 
 fn inner<'s>(
@@ -53,32 +96,30 @@ fn inner<'s>(
     out.filter(|edge| components.same(edge.source(), edge.target()))
 }
 
-/// The worst of what comes in from outside of the component.
-fn arriving(
-    system: &System,
+/// The worst of what comes in from outside of a component.
+fn arriving<'s>(
     components: &Components,
-    members: &[Node],
+    edges: impl Iterator<Item = EdgeReference<'s, Call>>,
     worst: &BTreeMap<usize, Worst>,
-) -> Worst {
-    let edges = members.iter().flat_map(|node| system.graph().edges_directed(*node, Direction::Incoming));
-    let mut here = Worst::default();
-    let mut reached = false;
-    for edge in edges.filter(|edge| !components.same(edge.source(), edge.target())) {
-        let before = worst.get(&components.of(edge.source())).copied().unwrap_or_default();
-        let tries = edge.weight().attempts;
-        let attempts = before.attempts.map(|attempts| attempts.saturating_mul(tries));
-        let retried = before.retried + u64::from(tries > 1);
-        let load = here.load.saturating_add(before.load.saturating_mul(tries));
-        // No bound is worse than any; then more attempts; then more places; then the first by name.
-        let order = |attempts: Option<u64>, retried| (attempts.is_none(), attempts, retried);
-        if !reached || order(attempts, retried) > order(here.attempts, here.retried) {
-            let over = Some((edge.source(), edge.target(), tries > 1));
-            here = Worst { attempts, retried, over, load };
+    starts: impl Fn(Node) -> bool,
+) -> Option<Worst> {
+    // No bound is worse than any; then more attempts; then more places; then the first by name.
+    let order = |one: &Worst| (one.attempts.is_none(), one.attempts, one.retried);
+    let mut here: Option<Worst> = None;
+    for edge in edges {
+        let (from, tries) = (edge.source(), edge.weight().attempts);
+        let before = worst.get(&components.of(from)).filter(|before| before.over.is_some() || starts(from));
+        let Some(before) = before else { continue };
+        let come = Worst {
+            attempts: before.attempts.map(|attempts| attempts.saturating_mul(tries)),
+            retried: before.retried + u64::from(tries > 1),
+            over: Some((from, edge.target(), tries > 1)),
+        };
+        if here.is_none_or(|here| order(&come) > order(&here)) {
+            here = Some(come);
         }
-        here.load = load;
-        reached = true;
     }
-    if reached { here } else { Worst { attempts: Some(1), load: 1, ..Worst::default() } }
+    here
 }
 
 fn unbounded(shape: &Shape<'_>, members: &[Node]) -> Option<Finding> {
@@ -90,9 +131,9 @@ fn unbounded(shape: &Shape<'_>, members: &[Node]) -> Option<Finding> {
 
 /// Told where the number grows: who is called once by an amplified service has nothing to add to it.
 fn amplified(
-    system: &System,
-    components: &Components,
+    shape: &Shape<'_>,
     worst: &BTreeMap<usize, Worst>,
+    loads: &[u64],
     at: usize,
     limits: &Limits,
 ) -> Option<Finding> {
@@ -101,11 +142,11 @@ fn amplified(
     if !grows || attempts < limits.amplification || here.retried < 2 {
         return None;
     }
-    let path = system.keys(trace(components, worst, at));
+    let path = shape.system.keys(trace(&shape.circles, worst, at));
     let message =
-        format!("one request may become {attempts} attempts at {}: {}", system.name(last), way(&path));
+        format!("one request may become {attempts} attempts at {}: {}", shape.system.name(last), way(&path));
     let severe = attempts >= limits.amplification_error;
-    let numbers = [("attempts", attempts), ("load", here.load)];
+    let numbers = [("attempts", attempts), ("load", loads.get(at).copied().unwrap_or_default())];
     let finding = Finding::new(Kind::RetryAmplification, path, message).with(numbers);
     Some(if severe { finding.severe(Severity::Error) } else { finding })
 }

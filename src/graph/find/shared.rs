@@ -6,6 +6,9 @@ use crate::graph::finding::{Finding, Kind};
 use crate::graph::model::{Key, Service};
 use crate::graph::system::System;
 
+/// Most names in a message; `services` of the finding has all.
+const NAMES: usize = 5;
+
 pub(super) fn findings(system: &System) -> Vec<Finding> {
     let topics = by(system, |service| &service.owns);
     let databases = by(system, |service| &service.databases);
@@ -34,8 +37,12 @@ fn shared<T>((_, users): &(T, BTreeSet<Key>)) -> bool {
     users.len() > 1
 }
 
+/// Names for people: all of a few, of many the first.
 fn and(keys: &BTreeSet<Key>) -> String {
-    let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let mut names: Vec<String> = keys.iter().take(NAMES).map(ToString::to_string).collect();
+    if keys.len() > NAMES {
+        names.push(format!("{} more", keys.len() - NAMES));
+    }
     match names.as_slice() {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
         names => names.concat(),

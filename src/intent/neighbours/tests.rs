@@ -54,6 +54,15 @@ fn states(neighbours: &Neighbours, name: &str) -> Vec<State> {
 }
 
 #[test]
+fn a_stranger_does_not_learn_the_ports() {
+    let mut caller = service("a", &["bank/d"]);
+    caller.calls[0].port = Some(PortName::Number(5432));
+    let neighbours = all([caller, service("bank/d", &[])]);
+    assert!(matches!(states(&neighbours, "a")[..], [State::PendingConsent { .. }]));
+    assert_eq!(names(neighbours.view(&key("bank/d")).asking), ["shop/a"]);
+}
+
+#[test]
 fn a_call_needs_a_peer_a_port_and_its_consent() {
     let mut caller = service("a", &["b", "c", "bank/d", "nobody", "e"]);
     caller.calls[1].port = Some(PortName::Name("grpc".into()));
@@ -78,7 +87,25 @@ fn a_call_needs_a_peer_a_port_and_its_consent() {
         ]
     );
     let asked = neighbours.view(&key("bank/d"));
-    assert_eq!((asked.asking, asked.has_list), (vec![key("a")], false));
+    assert_eq!((asked.asking, asked.list), (vec![key("a")], List::Implicit));
+}
+
+#[test]
+fn who_calls_with_consent_is_known_to_the_callee() {
+    let callee = allowing(service("b", &[]), &[("shop", "a")]);
+    let mut neighbours = all([service("a", &["b"]), service("c", &["b"]), callee]);
+    let callers = |neighbours: &Neighbours| names(neighbours.view(&key("b")).callers);
+    assert_eq!(callers(&neighbours), ["shop/a"]);
+    assert_eq!(names(neighbours.put(service("a", &[]), serving(), 2)), ["shop/b"]);
+    assert_eq!(callers(&neighbours), [""; 0]);
+}
+
+#[test]
+fn where_the_class_wants_a_list_nobody_may_call_without_one() {
+    let silent = Outline { callers: Consent::Nobody, ..service("b", &[]) };
+    let neighbours = all([service("a", &["b"]), silent]);
+    let line = "callers: [{name: a}]".to_owned();
+    assert_eq!(states(&neighbours, "a"), [State::PendingConsent { line }]);
 }
 
 #[test]
@@ -86,15 +113,15 @@ fn the_line_that_is_shown_grants_the_call_and_takes_nothing_from_others() {
     let consent = |own: &str, entries: &[(Option<&str>, &str)]| {
         let entries: Vec<(Option<String>, String)> =
             entries.iter().map(|(at, name)| (at.map(str::to_owned), (*name).to_owned())).collect();
-        Consent::of(Some(entries.iter().map(|(at, name)| (at.as_ref(), name))), own)
+        Consent::of(Some(entries.iter().map(|(at, name)| (at.as_ref(), name))), own, &Consent::OwnNamespace)
     };
     assert_eq!(
-        consent_line(&key("bank/d"), false, &key("a")),
+        consent_line(&key("bank/d"), List::Implicit, &key("a")),
         "callers: [{name: \"*\"}, {name: a, namespace: shop}]"
     );
     let granted = consent("bank", &[(None, "*"), (Some("shop"), "a")]);
     assert!(granted.allows("bank", "shop", "a") && granted.allows("bank", "bank", "anyone"));
-    assert_eq!(consent_line(&key("d"), true, &key("a")), "- {name: a}");
+    assert_eq!(consent_line(&key("d"), List::Given, &key("a")), "- {name: a}");
     assert!(consent("shop", &[(None, "a")]).allows("shop", "shop", "a"));
 }
 

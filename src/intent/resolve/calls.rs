@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use smol_str::SmolStr;
 
-use super::{Inputs, network, ports};
+use super::{Inputs, network, ports, unsaid};
 use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
 use crate::api::defaults::{DEFAULT_REVISION, revision};
 use crate::api::microservice::MicroserviceSpec;
@@ -49,7 +50,7 @@ fn numbers(ports: &[i32]) -> String {
     ports.join(",")
 }
 
-fn call(line: &Line, target: Target) -> Call {
+pub(super) fn call(line: &Line, target: Target) -> Call {
     let retries = line.retries.as_ref();
     Call {
         target,
@@ -61,6 +62,8 @@ fn call(line: &Line, target: Target) -> Call {
         attempts: retries.and_then(|retries| u64::try_from(retries.attempts).ok()).unwrap_or_default() + 1,
         per_try: retries.and_then(|retries| milliseconds(retries.per_try_timeout.as_deref()?)),
         optional: line.optional,
+        methods: line.methods.clone().unwrap_or_default(),
+        paths: line.paths.iter().flatten().map(SmolStr::from).collect(),
     }
 }
 
@@ -70,9 +73,9 @@ pub(in crate::intent) fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// Pods that are let in by their labels are no services, and so not among them.
-pub(super) fn callers(spec: &MicroserviceSpec, namespace: &str) -> Consent {
+pub(super) fn callers(spec: &MicroserviceSpec, namespace: &str, unsaid: &Consent) -> Consent {
     let given = spec.callers.as_deref();
-    Consent::of(given.map(|given| given.iter().filter_map(named)), namespace)
+    Consent::of(given.map(|given| given.iter().filter_map(named)), namespace, unsaid)
 }
 
 /// Where the Microservices are that are called.
@@ -127,7 +130,7 @@ pub(in crate::intent) fn outline(object: &Microservice, class: Option<&Microserv
     Outline {
         ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
         calls: calls(&object.spec, namespace),
-        callers: callers(&object.spec, namespace),
+        callers: callers(&object.spec, namespace, &unsaid(class)),
         mentions: mentions(&object.spec, namespace),
         key,
     }

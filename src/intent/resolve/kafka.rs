@@ -40,7 +40,7 @@ pub(super) fn kafka(inputs: &Inputs<'_>) -> Option<Box<KafkaIntent>> {
     });
     Some(Box::new(KafkaIntent {
         cluster: cluster_intent(namespace, inputs.name(), class, cluster),
-        topics: spec.topics.iter().flatten().map(|given| topic(given, &template, class, namespace)).collect(),
+        topics: spec.topics.iter().flatten().map(|given| topic(inputs, given, &template, class)).collect(),
         produces: produces
             .map(|produced| reference(&produced.topic, produced.namespace.as_deref(), produced.external))
             .collect(),
@@ -124,12 +124,13 @@ fn seconds(text: &str) -> Option<i64> {
     i64::try_from(duration::parse(text)?.as_secs()).ok()
 }
 
-fn topic(given: &Topic, template: &Template<'_>, class: &ClassKafka, namespace: &str) -> TopicIntent {
-    let defaults = class.defaults.as_ref();
+fn topic(inputs: &Inputs<'_>, given: &Topic, template: &Template<'_>, class: &ClassKafka) -> TopicIntent {
+    let (namespace, defaults) = (inputs.namespace(), class.defaults.as_ref());
     let consent = |peers: Option<&Vec<Peer>>| {
         Consent::of(
             peers.map(|peers| peers.iter().map(|peer| (peer.namespace.as_ref(), &peer.name))),
             namespace,
+            &inputs.unsaid,
         )
     };
     TopicIntent {

@@ -20,12 +20,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::{Intent, Observed, Violation, rules};
-use crate::api::class::{ClassDefaults, Guardrails};
+use crate::api::class::{ClassDefaults, Guardrails, SameNamespaceConsent};
 use crate::api::defaults::Defaults;
 use crate::api::kafka::class::ClassKafka;
 use crate::api::microservice::MicroserviceSpec;
 use crate::api::network::ClassNetwork;
 use crate::api::{ANNOTATION_RESTART, API_VERSION, Microservice, MicroserviceClass, names};
+use crate::kafka::consent::Consent;
 
 /// Namespace of an object of a file that names none.
 pub(super) const NAMESPACE: &str = "default";
@@ -46,6 +47,10 @@ pub(super) struct Inputs<'a> {
     pub kafka: Option<&'a ClassKafka>,
     /// The class's network.
     pub network: Option<&'a ClassNetwork>,
+    /// Whom a service lets in that says nothing of it.
+    pub unsaid: Consent,
+    /// Whether the class wants deletions confirmed.
+    pub protect_called: bool,
     /// The built-in defaults of the class's revision.
     pub defaults: &'static Defaults,
     /// The live world.
@@ -79,6 +84,8 @@ pub(super) fn resolve(
         guardrails: class.and_then(|class| class.spec.guardrails.as_ref()).unwrap_or(&no_guardrails),
         kafka: class.and_then(|class| class.spec.kafka.as_ref()),
         network: class.and_then(|class| class.spec.network.as_ref()),
+        unsaid: unsaid(class),
+        protect_called: class.and_then(|class| class.spec.protect_called).unwrap_or_default(),
         defaults,
         observed,
     };
@@ -141,12 +148,21 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         kafka_login: observed.kafka_login.clone().filter(|_| kafka.is_some()),
         kafka,
         calls: calls::calls(spec, inputs.namespace()),
-        callers: calls::callers(spec, inputs.namespace()),
+        callers: calls::callers(spec, inputs.namespace(), &inputs.unsaid),
+        protect_called: inputs.protect_called,
         addresses: calls::addresses(inputs),
         peers,
         network,
         missing: secrets::missing(inputs),
         deployment_exists: observed.deployment_exists,
+    }
+}
+
+/// Whom a service lets in that says nothing of it, as its class has it.
+fn unsaid(class: Option<&MicroserviceClass>) -> Consent {
+    match class.and_then(|class| class.spec.same_namespace_consent).unwrap_or_default() {
+        SameNamespaceConsent::Implicit => Consent::OwnNamespace,
+        SameNamespaceConsent::Explicit => Consent::Nobody,
     }
 }
 

@@ -3,11 +3,12 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use super::{Inputs, ports};
+use super::{Inputs, calls, ports};
 use crate::api::calls::{Call as Line, Labelled};
 use crate::api::microservice::{Port, Protocol};
-use crate::api::network::{ClassNetwork, NetworkPeer, PolicyMode};
+use crate::api::network::{ClassNetwork, NameServer, NetworkPeer, PolicyMode};
 use crate::intent::KafkaIntent;
+use crate::intent::calls::Target;
 use crate::intent::kafka::ModeIntent;
 use crate::intent::network::{NetworkIntent, Opening, PolicyPeer, PolicyPort};
 
@@ -92,14 +93,13 @@ fn peer(given: &NetworkPeer) -> Option<PolicyPeer> {
 }
 
 fn egress(inputs: &Inputs<'_>, class: &ClassNetwork, network: &mut NetworkIntent) {
-    let resolvers = class.dns.as_ref().map_or_else(|| vec![kube_dns()], |given| peers(Some(given)));
-    let ports = [PolicyPort::Number(DNS, Protocol::TCP), PolicyPort::Number(DNS, Protocol::UDP)];
-    network.egress.extend(opening(resolvers, &ports));
+    network.egress.extend(name_servers(class));
     network.egress.extend(inputs.observed.granted.callees.iter().map(|(callee, port)| Opening {
         peers: vec![PolicyPeer::Service(callee.clone())],
         ports: vec![port.clone()],
     }));
     for line in inputs.spec.calls.iter().flatten() {
+        network.wider.extend(wider(inputs, line));
         match elsewhere(inputs, class, line) {
             None => {}
             Some(Ok((peer, ports))) => network.egress.extend(opening(vec![peer], &tcp(&ports))),
@@ -109,6 +109,37 @@ fn egress(inputs: &Inputs<'_>, class: &ClassNetwork, network: &mut NetworkIntent
     for one in class.infrastructure.iter().flatten() {
         network.egress.extend(opening(peer(&one.to).into_iter().collect(), &tcp(&one.ports)));
     }
+}
+
+/// Those that listen on the same ports together.
+fn name_servers(class: &ClassNetwork) -> Vec<Opening> {
+    let mut by_ports: BTreeMap<Vec<i32>, Vec<PolicyPeer>> = BTreeMap::new();
+    match &class.dns {
+        None => drop(by_ports.insert(vec![DNS], vec![kube_dns()])),
+        Some(given) => given.iter().for_each(|server| {
+            let NameServer { namespace, pod_selector, cidr, ports } = server.clone();
+            let ports = ports.unwrap_or_else(|| vec![DNS]);
+            by_ports.entry(ports).or_default().extend(peer(&NetworkPeer { namespace, pod_selector, cidr }));
+        }),
+    }
+    let both =
+        |port: &i32| [Protocol::TCP, Protocol::UDP].map(|protocol| PolicyPort::Number(*port, protocol));
+    let open =
+        |(ports, peers): (Vec<i32>, _)| opening(peers, &ports.iter().flat_map(both).collect::<Vec<_>>());
+    by_ports.into_iter().filter_map(open).collect()
+}
+
+/// What of a call a policy cannot hold it to.
+fn wider(inputs: &Inputs<'_>, line: &Line) -> Option<String> {
+    let target = calls::target(line, inputs.namespace())?;
+    let text = match &target {
+        Target::Service(key) => key.to_string(),
+        Target::Workload(text) | Target::External(text) => text.to_string(),
+    };
+    let narrowed = calls::call(line, target).narrowed()?;
+    Some(format!(
+        "the call to {text}: a NetworkPolicy knows no methods and paths, it opens all of the port and not only {narrowed}"
+    ))
 }
 
 fn kube_dns() -> PolicyPeer {

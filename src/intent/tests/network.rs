@@ -127,6 +127,35 @@ fn what_cannot_be_opened_or_may_not_is_named() {
 }
 
 #[test]
+fn name_servers_are_reached_where_they_listen() {
+    let class = json!({"mode": "Enforce", "dns": [
+        {"namespace": "openshift-dns", "ports": [5353]},
+        {"cidr": "169.254.20.10/32"},
+        {"namespace": "other", "ports": [5353]},
+    ]});
+    let found = network(json!({}), class, &Observed::default()).unwrap();
+    let expected =
+        ["169.254.20.10/32 on 53/TCP 53/UDP", "{} in openshift-dns {} in other on 5353/TCP 5353/UDP"];
+    assert_eq!(told(&found.egress), expected);
+}
+
+#[test]
+fn what_a_policy_opens_wider_than_the_spec_says_is_named() {
+    let fields = json!({"calls": [
+        {"name": "stock", "methods": ["GET", "HEAD"], "paths": ["/stock/"]},
+        {"name": "tips"},
+        {"external": {"cidr": "192.0.2.0/24", "ports": [80]}, "paths": ["/a/"]},
+    ]});
+    let found = network(fields, json!({"mode": "Plan"}), &Observed::default()).unwrap();
+    let calls = ["shop/stock", "192.0.2.0/24:80"];
+    let narrowed = ["not only GET,HEAD /stock/", "not only /a/"];
+    assert_eq!(found.wider.len(), 2, "{:?}", found.wider);
+    for (wider, (call, narrowed)) in found.wider.iter().zip(calls.iter().zip(narrowed)) {
+        assert!(wider.starts_with(&format!("the call to {call}: ")) && wider.ends_with(narrowed), "{wider}");
+    }
+}
+
+#[test]
 fn brokers_are_reached_by_what_their_addresses_say() {
     let found = network(
         json!({"kafka": {"topics": [{"name": "t"}]}}),

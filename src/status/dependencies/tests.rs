@@ -126,3 +126,30 @@ fn what_policies_cut_is_told_and_a_plan_cuts_nothing() {
     );
     assert_eq!(short(&status, "Ready"), "True Ready");
 }
+
+#[test]
+fn who_calls_is_counted_and_ten_are_named() {
+    let mut world = of(Vec::new());
+    assert_eq!(world.step().called_by, None);
+    world.neighbours.callers = (0..12).map(|n| Key::new("shop", format!("s{n:02}"))).collect();
+    let called = world.step().called_by.unwrap();
+    assert_eq!((called.count, called.names.len(), called.names[9].as_str()), (12, 10, "shop/s09"));
+    assert!(!called.protected);
+    world.intent().protect_called = true;
+    assert!(world.step().called_by.unwrap().protected);
+    let told = deleted_while_called(&world.object).unwrap();
+    assert_eq!((told.kind, told.reason.as_str()), (EventKind::Warning, "DeletedWhileCalled"));
+    assert!(
+        told.note.contains("called by shop/s00, shop/s01") && told.note.contains("shop/s09 and 2 more: "),
+        "{}",
+        told.note
+    );
+    // With a spec that is not valid, its callers are still seen, and the class is not.
+    world.intent = Err(Vec::new());
+    world.neighbours.callers.truncate(1);
+    let called = world.step().called_by.unwrap();
+    assert_eq!((called.count, called.protected), (1, true));
+    world.neighbours.callers.clear();
+    assert_eq!(world.step().called_by, None);
+    assert_eq!(deleted_while_called(&world.object), None);
+}
