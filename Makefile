@@ -93,6 +93,11 @@ health: $(HEALTH) ## What Flux and Argo CD make of each kind of status
 test-policies: $(POLICY) ## What generated network policies let through, judged by kube-network-policies
 	@scripts/test.sh policies
 
+.PHONY: test-page
+test-page: ## The page of `graph -o html` in a real browser (needs Chromium and Node.js)
+	@scripts/toolchain.sh cargo
+	@scripts/test-page.sh
+
 .PHONY: alerts
 alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they should and not otherwise
 	@$(PROM) check rules --lint=all --lint-fatal charts/microservice-operator/files/alerts.yaml

@@ -1,5 +1,5 @@
-//! The commands that ask a cluster: `explain`, and `diff` without `--against`. They read; `diff` also
-//! sends dry runs.
+//! The commands that ask a cluster: `explain`, `diff` without `--against`, and `graph --cluster`. They read;
+//! `diff` also sends dry runs.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use microservice_operator::api::{Microservice, MicroserviceClass};
@@ -156,6 +157,70 @@ async fn meet(client: &Client, inputs: &mut Inputs) -> anyhow::Result<Vec<Micros
         stored.extend(found);
     }
     Ok(stored)
+}
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
+
+/// The services of a cluster.
+pub struct Seen {
+    pub inputs: Inputs,
+    /// What may not be read, for people.
+    pub left_out: Vec<String>,
+}
+
+/// All Microservices with what decides about them. Who may not read those of all namespaces gets those of
+/// the one that is asked for.
+pub async fn system(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Result<Seen> {
+    let client = &cluster.client;
+    let mut seen = Seen { inputs: Inputs::default(), left_out: Vec::new() };
+    let services = match (list::<Microservice>(&Api::all(client.clone())).await, namespace) {
+        (Err(Failure::Forbidden(_)), Some(namespace)) => {
+            seen.left_out.push(format!(
+                "the Microservices of other namespaces may not be read: for those of {namespace} they count as missing"
+            ));
+            list(&Api::namespaced(client.clone(), namespace)).await
+        }
+        (listed, _) => listed,
+    };
+    let services = services.map_err(readable).context("the Microservices cannot be listed")?;
+    let classes = list::<MicroserviceClass>(&Api::all(client.clone())).await;
+    for class in classes.map_err(readable).context("the MicroserviceClasses cannot be listed")? {
+        seen.inputs.add_live(typed(&class)?);
+    }
+    match list::<Namespace>(&Api::all(client.clone())).await {
+        Ok(namespaces) => {
+            namespaces.iter().try_for_each(|one| typed(one).map(|one| seen.inputs.add_live(one)))?
+        }
+        Err(Failure::Forbidden(_)) => seen.left_out.push(
+            "the Namespaces may not be read: what their labels say of classes and policies is left out"
+                .to_owned(),
+        ),
+        Err(failure) => return Err(anyhow::Error::from(failure).context("the Namespaces cannot be listed")),
+    }
+    for mut service in services {
+        service.status = None;
+        service.metadata.managed_fields = None;
+        seen.inputs.add_live(typed(&service)?);
+    }
+    Ok(seen)
+}
+
+/// All objects, page by page.
+async fn list<K>(api: &Api<K>) -> Result<Vec<K>, Failure>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let page = bounded(api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
 }
 
 /// The object with its kind, which lists leave out.

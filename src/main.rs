@@ -14,7 +14,7 @@ use live::Target;
 use microservice_operator::cli::check::Finding;
 use microservice_operator::cli::graph::Drawing;
 use microservice_operator::cli::paint::Paint;
-use microservice_operator::cli::{Error, check, crd, diff, graph, rbac, render};
+use microservice_operator::cli::{Error, Inputs, check, crd, diff, graph, rbac, render};
 use microservice_operator::graph::Severity;
 
 /// How a command ends.
@@ -53,13 +53,16 @@ fn main() -> ExitCode {
             return ended(compare(&files, target));
         }
         Command::Explain { name, namespace, target } => return ended(explain(&name, namespace, target)),
+        Command::Graph { files, cluster: true, all_namespaces, target, output, fail_on } => {
+            return ended(draw_live(&files, all_namespaces, target, output, fail_on));
+        }
         Command::Diff { files, against, .. } => diff_files(&files, &against),
         Command::Crd { write: Some(directory) } => crd::write(&directory).map(|()| Exit::Done),
         Command::Crd { write: None } => crd::print(&mut std::io::stdout().lock()).map(|()| Exit::Done),
         Command::Rbac(arguments) => print_rights(arguments),
         Command::Render { files, output } => render_files(&files, output),
         Command::Check { files, output } => check_files(&files, output),
-        Command::Graph { files, output, fail_on } => draw(&files, output, fail_on),
+        Command::Graph { files, output, fail_on, .. } => draw_files(&files, output, fail_on),
         Command::Completions { shell } => manual::completions(command, shell).map(|()| Exit::Done),
         Command::Man { write } => manual::print(command, write.as_deref()).map(|()| Exit::Done),
     };
@@ -110,10 +113,40 @@ fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
     Ok(Exit::found(!examined.findings.is_empty()))
 }
 
-fn draw(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
-    let examined = check::examine(&files.read()?);
+fn draw_files(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
+    draw(&files.read()?, None, output, fail_on)
+}
+
+fn draw_live(
+    files: &Files,
+    all_namespaces: bool,
+    target: Target,
+    output: GraphOutput,
+    fail_on: Option<Level>,
+) -> anyhow::Result<Exit> {
+    live::block_on(async {
+        let cluster = target.connect().await?;
+        let namespace = (!all_namespaces).then(|| files.namespace_or(&cluster.namespace));
+        let seen = live::system(&cluster, namespace).await?;
+        seen.left_out.iter().for_each(|note| complain(note));
+        Ok(draw(&seen.inputs, namespace, output, fail_on)?)
+    })
+}
+
+/// Draws all services, or those of a namespace with their neighbours.
+fn draw(
+    inputs: &Inputs,
+    namespace: Option<&str>,
+    output: GraphOutput,
+    fail_on: Option<Level>,
+) -> Result<Exit, Error> {
+    let examined = check::examine(inputs);
     tell(&examined.findings);
     let drawing = Drawing::new(&examined);
+    let drawing = match namespace {
+        Some(namespace) => drawing.within(namespace),
+        None => drawing,
+    };
     graph::print(&mut std::io::stdout().lock(), &drawing, output.into(), Paint::of_stdout())?;
     let severe = fail_on.is_some_and(|least| drawing.worst() >= Some(Severity::from(least)));
     Ok(Exit::found(severe || !examined.findings.is_empty()))
