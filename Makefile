@@ -70,6 +70,11 @@ bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and res
 bench-quick: ## The same with 200 services
 	@$(MAKE) --no-print-directory bench N=200
 
+.PHONY: bench-graph
+bench-graph: ## The graph of 1,000 and 10,000 services: time and memory
+	@scripts/toolchain.sh cargo
+	@cargo bench --quiet --locked --bench graph
+
 .PHONY: fmt
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh

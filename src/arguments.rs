@@ -61,8 +61,8 @@ pub enum Command {
     #[command(
         after_help = GRAPH_EXAMPLES,
         mut_arg("filename", |files| files.required(false).required_unless_present("cluster")),
-        mut_arg("kubeconfig", |file| file.requires("cluster")),
-        mut_arg("context", |name| name.requires("cluster")),
+        mut_arg("kubeconfig", |file| file.conflicts_with("filename")),
+        mut_arg("context", |name| name.conflicts_with("filename")),
     )]
     Graph {
         #[command(flatten)]
@@ -72,7 +72,7 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["filename", "recursive", "class"])]
         cluster: bool,
         /// Draw the services of all namespaces of the cluster
-        #[arg(long, short = 'A', requires = "cluster", conflicts_with = "namespace")]
+        #[arg(long, short = 'A', conflicts_with_all = ["filename", "namespace"])]
         all_namespaces: bool,
         #[command(flatten)]
         target: Target,

@@ -1,6 +1,7 @@
 //! The commands that ask a cluster: `explain`, `diff` without `--against`, and `graph --cluster`. They read;
 //! `diff` also sends dry runs.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -19,6 +20,8 @@ use microservice_operator::engine::request::{Failure, bounded};
 use microservice_operator::engine::{compare, explain as surroundings};
 use microservice_operator::plan::plan;
 use microservice_operator::status::explain::explain as judge;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Which cluster is asked.
@@ -36,6 +39,20 @@ pub struct Target {
 pub struct Cluster {
     client: Client,
     pub namespace: String,
+    /// Where its API server is, for people.
+    server: String,
+}
+
+impl Cluster {
+    fn readable(&self, failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::Transient(text) => anyhow::anyhow!(
+                "no answer from {} ({text}): see whether it runs, and whether this is the cluster that is meant",
+                self.server
+            ),
+            other => readable(other),
+        }
+    }
 }
 
 impl Target {
@@ -56,7 +73,7 @@ impl Target {
         let config =
             config.context("no way to a cluster: set KUBECONFIG, or give --kubeconfig or --context")?;
         let client = connect(&config, client::Options::default())?;
-        Ok(Cluster { client, namespace: config.default_namespace })
+        Ok(Cluster { client, namespace: config.default_namespace, server: config.cluster_url.to_string() })
     }
 }
 
@@ -183,21 +200,11 @@ pub async fn system(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Resul
         }
         (listed, _) => listed,
     };
-    let services = services.map_err(readable).context("the Microservices cannot be listed")?;
-    let classes = list::<MicroserviceClass>(&Api::all(client.clone())).await;
-    for class in classes.map_err(readable).context("the MicroserviceClasses cannot be listed")? {
-        seen.inputs.add_live(typed(&class)?);
-    }
-    match list::<Namespace>(&Api::all(client.clone())).await {
-        Ok(namespaces) => {
-            namespaces.iter().try_for_each(|one| typed(one).map(|one| seen.inputs.add_live(one)))?
-        }
-        Err(Failure::Forbidden(_)) => seen.left_out.push(
-            "the Namespaces may not be read: what their labels say of classes and policies is left out"
-                .to_owned(),
-        ),
-        Err(failure) => return Err(anyhow::Error::from(failure).context("the Namespaces cannot be listed")),
-    }
+    let services = services
+        .map_err(|failure| cluster.readable(failure))
+        .context("the Microservices cannot be listed")?;
+    seen.add_optional::<MicroserviceClass>(cluster, "the class of a service").await?;
+    seen.add_optional::<Namespace>(cluster, "what the label of a namespace says of classes").await?;
     for mut service in services {
         service.status = None;
         service.metadata.managed_fields = None;
@@ -206,10 +213,33 @@ pub async fn system(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Resul
     Ok(seen)
 }
 
+impl Seen {
+    /// Adds what belongs to no namespace, or says that it may not be read.
+    async fn add_optional<K>(&mut self, cluster: &Cluster, lacking: &str) -> anyhow::Result<()>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        match list::<K>(&Api::all(cluster.client.clone())).await {
+            Ok(objects) => objects.iter().try_for_each(|one| {
+                self.inputs.add_live(typed(one)?);
+                Ok(())
+            }),
+            Err(Failure::Forbidden(_)) => {
+                self.left_out
+                    .push(format!("{} may not be read: {lacking} counts for nothing", K::plural(&())));
+                Ok(())
+            }
+            Err(failure) => {
+                Err(cluster.readable(failure).context(format!("the {} cannot be listed", K::plural(&()))))
+            }
+        }
+    }
+}
+
 /// All objects, page by page.
 async fn list<K>(api: &Api<K>) -> Result<Vec<K>, Failure>
 where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: Clone + Debug + DeserializeOwned,
 {
     let mut params = ListParams::default().limit(PAGE);
     let mut all = Vec::new();
@@ -224,7 +254,7 @@ where
 }
 
 /// The object with its kind, which lists leave out.
-fn typed<K: kube::Resource<DynamicType = ()> + serde::Serialize>(object: &K) -> anyhow::Result<Value> {
+fn typed<K: kube::Resource<DynamicType = ()> + Serialize>(object: &K) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(object)?;
     if let Some(fields) = value.as_object_mut() {
         fields.insert("apiVersion".to_owned(), K::api_version(&()).into());

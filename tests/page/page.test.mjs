@@ -100,6 +100,9 @@ test("the shop is shown with its findings, and no text lies upon another", async
     }).length);
     assert.equal(outside, 0, "texts that are wider than their box");
     await page.screenshot({path: join(pages, "shop.png")});
+    await page.setViewportSize({width: 1180, height: 620});
+    await page.keyboard.press("0");
+    await page.screenshot({path: join(pages, "graph.png")});
   });
 });
 

@@ -49,6 +49,8 @@ function boxOf(node, {x, y, width, height}) {
   return box;
 }
 
+const flags = {error: "M0-8L8 0L0 8L-8 0z", warning: "M0-8L8 6H-8z", info: "M0-6A6 6 0 0 1 0 6A6 6 0 0 1 0-6z"};
+
 const boxes = system.nodes.map((node, number) => {
   const place = places[number];
   const label = `${node.name}, ${node.note}: ${counted(callers[number].length, "caller")}, calls ${calls[number].length}` +
@@ -61,7 +63,7 @@ const boxes = system.nodes.map((node, number) => {
     shape("text", {class: "note", x: place.x + 13, y: place.y + 36}, shortened(node.note)));
   if (worst[number]) {
     made.classList.add(worst[number]);
-    made.append(shape("circle", {class: "flag", cx: place.x + place.width, cy: place.y, r: 5}));
+    made.append(shape("path", {class: "flag", d: flags[worst[number]], transform: `translate(${place.x + place.width - 3} ${place.y + 1})`}));
   }
   made.addEventListener("click", () => lightService(number));
   return made;
@@ -145,14 +147,20 @@ function lightFinding(number) {
 function lightService(number) {
   if (lit?.service === number) return light(null);
   const node = system.nodes[number];
-  const names = (edges, end) => edges.map(edge => system.nodes[system.edges[edge][end]].id).join(", ") || "nobody";
-  const about = [
-    [element("strong", {}, node.name), ` ${node.note}`],
-    [`Called by ${names(callers[number], "from")}`],
-    [`Calls ${names(calls[number], "to")}`],
+  const names = (edges, end, isEvent) => {
+    const meant = edges.filter(edge => (system.edges[edge].kind === "event") === isEvent);
+    return [...new Set(meant.map(edge => system.nodes[system.edges[edge][end]].id))].join(", ");
+  };
+  const told = [
+    ["Called by ", names(callers[number], "from", false) || "nobody"],
+    ["Calls ", names(calls[number], "to", false) || "nobody"],
+    ["Reads events of ", names(callers[number], "from", true)],
+    ["Its events are read by ", names(calls[number], "to", true)],
   ];
+  const about = [[element("strong", {}, node.name), ` ${node.note}`], ...told.filter(([, of]) => of)];
   light({service: number, about, ...around(number)});
   focusable(number);
+  show(lit.nodes, number);
 }
 
 // What is shown: parts of a name, one namespace, one kind of finding.
@@ -204,7 +212,9 @@ function draw() {
 function room() {
   const {width, height} = canvas.getBoundingClientRect();
   const key = document.querySelector(".key").getBoundingClientRect().height;
-  return {width, height: height - key};
+  const about = byId("about");
+  const top = about.hidden ? 0 : about.offsetTop + about.offsetHeight;
+  return {width, top, height: height - key - top};
 }
 
 function extent(nodes) {
@@ -214,31 +224,44 @@ function extent(nodes) {
   return {left, top, right, bottom, width: right - left, height: bottom - top};
 }
 
-/** All of these as large as they fit, but no larger than life. */
-function fit(nodes) {
-  if (nodes.size === 0) return;
-  const {left, top, width, height} = extent(nodes);
-  const free = room();
+/** The scale at which all of these are seen; no larger than life. */
+function scaleFor({width, height}, free) {
   const margin = 36;
-  view.scale = Math.max(0.02, Math.min(1.15, (free.width - 2 * margin) / width, (free.height - 2 * margin) / height));
-  view.x = (free.width - width * view.scale) / 2 - left * view.scale;
-  view.y = (free.height - height * view.scale) / 2 - top * view.scale;
+  return Math.max(0.02, Math.min(1.15, (free.width - 2 * margin) / width, (free.height - 2 * margin) / height));
+}
+
+/** Puts the middle of these into the middle. */
+function centre({left, top, width, height}, free, scale) {
+  view.scale = scale;
+  view.x = free.width / 2 - (left + width / 2) * scale;
+  view.y = free.top + free.height / 2 - (top + height / 2) * scale;
   draw();
 }
 
-/** Moves only if some of these are not to be seen, or too small to be read. */
-function show(nodes) {
+function fit(nodes) {
   if (nodes.size === 0) return;
-  const {left, top, right, bottom} = extent(nodes);
-  const free = room();
-  const isSeen = left * view.scale + view.x >= 0 && top * view.scale + view.y >= 0 &&
-    right * view.scale + view.x <= free.width && bottom * view.scale + view.y <= free.height;
-  if (!isSeen || view.scale < 0.6) fit(nodes);
+  const [all, free] = [extent(nodes), room()];
+  centre(all, free, scaleFor(all, free));
+}
+
+/** Moves only if some of these are not to be seen, or too small to be read; if all would be, to the one. */
+function show(nodes, one) {
+  if (nodes.size === 0) return;
+  const readable = 0.6;
+  const [all, free] = [extent(nodes), room()];
+  const isSeen = all.left * view.scale + view.x >= 0 && all.top * view.scale + view.y >= free.top &&
+    all.right * view.scale + view.x <= free.width && all.bottom * view.scale + view.y <= free.top + free.height;
+  if (isSeen && view.scale >= readable) return;
+  const scale = scaleFor(all, free);
+  if (one === undefined || scale >= readable) return centre(all, free, scale);
+  const own = extent(new Set([one]));
+  const row = {...own, left: all.left, width: all.width};
+  centre(scaleFor(row, free) < readable ? own : row, free, readable);
 }
 
 function zoom(factor, at) {
   const free = room();
-  const {x, y} = at ?? {x: free.width / 2, y: free.height / 2};
+  const {x, y} = at ?? {x: free.width / 2, y: free.top + free.height / 2};
   const scale = Math.max(0.02, Math.min(4, view.scale * factor));
   view.x = x - (x - view.x) * (scale / view.scale);
   view.y = y - (y - view.y) * (scale / view.scale);
