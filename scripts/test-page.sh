@@ -43,6 +43,7 @@ cp tests/page/*.mjs "$work"
 cargo build --quiet --locked
 page() { "$TARGET/debug/microservice-operator" graph "${@:2}" -o html >"$work/$1.html"; }
 page shop -f examples/shop -n shop
+page hub -f examples/antipatterns/fan-in-hub.yaml -n shop
 page kinds -f tests/page/kinds.yaml -n shop
 node tests/page/system.mjs | page large -f -
 PAGES=$work CHROMIUM=$CHROMIUM node --test "$work/page.test.mjs"

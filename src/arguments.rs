@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use microservice_operator::cli::{Error, Inputs, Settings, check, graph, render};
 use microservice_operator::graph::Severity;
 
@@ -60,7 +60,8 @@ pub enum Command {
     /// Draw who calls whom, and say what of it will hurt
     #[command(
         after_help = GRAPH_EXAMPLES,
-        mut_arg("filename", |files| files.required(false).required_unless_present("cluster")),
+        group(ArgGroup::new("source").args(["filename", "cluster"]).required(true)),
+        mut_arg("filename", |files| files.required(false)),
         mut_arg("kubeconfig", |file| file.conflicts_with("filename")),
         mut_arg("context", |name| name.conflicts_with("filename")),
     )]
@@ -69,7 +70,7 @@ pub enum Command {
         files: Files,
         /// Read the services of a cluster instead: those of one namespace with their neighbours, judged
         /// together with all others
-        #[arg(long, conflicts_with_all = ["filename", "recursive", "class"])]
+        #[arg(long, conflicts_with_all = ["recursive", "class"])]
         cluster: bool,
         /// Draw the services of all namespaces of the cluster
         #[arg(long, short = 'A', conflicts_with_all = ["filename", "namespace"])]

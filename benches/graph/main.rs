@@ -79,7 +79,11 @@ fn services(count: usize) -> Vec<Service> {
         let lower = (number / layer + 1) * layer;
         let callee = |line: usize| {
             let spread = number.wrapping_mul(7_919).wrapping_add(line.wrapping_mul(104_729));
-            if lower < count { lower + spread % (count - lower) } else { (number + line) % layer + count - layer }
+            if lower < count {
+                lower + spread % (count - lower)
+            } else {
+                (number + line) % layer + count - layer
+            }
         };
         let call = |line: usize| Call {
             timeout: (line > 1).then_some(1_000),

@@ -1,5 +1,5 @@
-// The page of `graph -o html` in a real browser, opened as a file. PAGES is the directory with shop.html and
-// large.html, CHROMIUM the browser.
+// Pages of `graph -o html` in a real browser, opened as files. PAGES is the directory with them, CHROMIUM the
+// browser.
 
 import assert from "node:assert/strict";
 import {join} from "node:path";
@@ -153,6 +153,17 @@ test("a click on each finding of the shop lights exactly its path, Escape clears
     await page.keyboard.press("Escape");
     assert.deepEqual([await litServices(page), await litCalls(page)], [[], []]);
     assert.equal(await page.locator(".away").count(), 0);
+  });
+});
+
+test("a service that many call lights with all of them", async () => {
+  await opened("hub", async page => {
+    const system = await data(page);
+    await page.click("[data-finding]");
+    assert.deepEqual(await litServices(page), system.nodes.map(node => node.id).sort());
+    assert.equal((await litCalls(page)).length, 10);
+    await page.click("[data-finding]");
+    assert.deepEqual(await litServices(page), []);
   });
 });
 

@@ -247,7 +247,7 @@ function fit(nodes) {
 /** Moves only if some of these are not to be seen, or too small to be read; if all would be, to the one. */
 function show(nodes, one) {
   if (nodes.size === 0) return;
-  const readable = 0.6;
+  const readable = 0.7;
   const [all, free] = [extent(nodes), room()];
   const isSeen = all.left * view.scale + view.x >= 0 && all.top * view.scale + view.y >= free.top &&
     all.right * view.scale + view.x <= free.width && all.bottom * view.scale + view.y <= free.top + free.height;
