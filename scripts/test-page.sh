@@ -7,24 +7,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${TARGET:?run this through make}"
 work=$TARGET/page
 
+names=(chromium chromium-browser google-chrome chrome)
+[ -z "${CHROMIUM:-}" ] || names=("$CHROMIUM")
 find_browser() {
   local name
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome chrome; do
-    [ -n "$name" ] && command -v "$name" && return
+  for name in "${names[@]}"; do
+    command -v "$name" && return
   done
   return 1
 }
 install_browser() {
-  [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] || return 1
+  [ -z "${CHROMIUM:-}" ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] || return 1
   echo "installing chromium (once)"
   apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends chromium fonts-dejavu-core
 }
 
 if ! find_browser >/dev/null && ! install_browser; then
-  echo "missing: Chromium, looks at the page: the package chromium, or CHROMIUM=/path/to/it" >&2
+  echo "missing: Chromium (${names[*]}), looks at the page: the package chromium, or CHROMIUM=/path/to/it" >&2
   exit 1
 fi
-CHROMIUM=$(command -v "$(find_browser)")
+CHROMIUM=$(find_browser)
 if ! command -v npm >/dev/null || [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -lt 20 ]; then
   echo "missing: Node.js 20 or newer with npm, drives Chromium: the packages nodejs and npm, or https://nodejs.org" >&2
   exit 1

@@ -274,6 +274,18 @@ fn the_policy_changes_how_bad_it_is_and_from_where_on() {
     );
 }
 
+#[test]
+fn a_part_of_the_system_has_its_neighbours_and_nothing_behind_them() {
+    let meant = key("b");
+    let system = system("a b\na d\nb c\nc d\nd c");
+    let part = system.around(|key| *key == meant);
+    let names: Vec<&str> = part.services().iter().map(|service| service.key.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    let calls: Vec<(&str, &str)> =
+        part.declared().map(|(from, to, ..)| (from.key.name.as_str(), to.name.as_str())).collect();
+    assert_eq!(calls, [("a", "b"), ("b", "c")]);
+}
+
 proptest! {
     #[test]
     fn every_path_says_the_same(services in oracle::services()) {
