@@ -14,7 +14,7 @@ use live::Target;
 use microservice_operator::cli::check::Finding;
 use microservice_operator::cli::graph::Drawing;
 use microservice_operator::cli::paint::Paint;
-use microservice_operator::cli::{Error, Inputs, check, crd, diff, graph, rbac, render};
+use microservice_operator::cli::{Error, check, crd, diff, graph, rbac, render};
 use microservice_operator::graph::Severity;
 
 /// How a command ends.
@@ -114,7 +114,8 @@ fn check_files(files: &Files, output: CheckOutput) -> Result<Exit, Error> {
 }
 
 fn draw_files(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
-    draw(&files.read()?, None, output, fail_on)
+    let examined = check::examine(&files.read()?);
+    draw(&Drawing::new(&examined), &examined.findings, output, fail_on)
 }
 
 fn draw_live(
@@ -129,27 +130,27 @@ fn draw_live(
         let namespace = (!all_namespaces).then(|| files.namespace_or(&cluster.namespace));
         let seen = live::system(&cluster, namespace).await?;
         seen.left_out.iter().for_each(|note| complain(note));
-        Ok(draw(&seen.inputs, namespace, output, fail_on)?)
+        let mut examined = check::examine(&seen.inputs);
+        let drawing = Drawing::new(&examined);
+        let Some(namespace) = namespace else {
+            return Ok(draw(&drawing, &examined.findings, output, fail_on)?);
+        };
+        examined.findings.retain(|finding| finding.path.starts_with(&format!("Microservice {namespace}/")));
+        Ok(draw(&drawing.within(namespace), &examined.findings, output, fail_on)?)
     })
 }
 
-/// Draws all services, or those of a namespace with their neighbours.
+/// Draws what is right in itself, after what is not.
 fn draw(
-    inputs: &Inputs,
-    namespace: Option<&str>,
+    drawing: &Drawing,
+    wrong: &[Finding],
     output: GraphOutput,
     fail_on: Option<Level>,
 ) -> Result<Exit, Error> {
-    let examined = check::examine(inputs);
-    tell(&examined.findings);
-    let drawing = Drawing::new(&examined);
-    let drawing = match namespace {
-        Some(namespace) => drawing.within(namespace),
-        None => drawing,
-    };
-    graph::print(&mut std::io::stdout().lock(), &drawing, output.into(), Paint::of_stdout())?;
+    tell(wrong);
+    graph::print(&mut std::io::stdout().lock(), drawing, output.into(), Paint::of_stdout())?;
     let severe = fail_on.is_some_and(|least| drawing.worst() >= Some(Severity::from(least)));
-    Ok(Exit::found(severe || !examined.findings.is_empty()))
+    Ok(Exit::found(severe || !wrong.is_empty()))
 }
 
 fn diff_files(files: &Files, against: &[String]) -> Result<Exit, Error> {

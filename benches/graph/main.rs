@@ -1,7 +1,7 @@
 //! `make bench-graph`: the graph and all that is found in it, for 1,000 and 10,000 services of five calls
 //! each: from cold, and again as after each change. Fails on counts; times and memory are reported with
 //! their bars, because they depend on the machine.
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "../control_plane/process.rs"]
 #[allow(dead_code, reason = "the other bench asks for more")]
@@ -40,8 +40,9 @@ fn measure(size: &Size) {
     let (cold, system, found) = once(&given);
     let calls: usize = system.services().iter().map(|service| service.calls.len()).sum();
     assert_eq!((system.services().len(), calls), (size.services, size.services * CALLS));
-    // Every service but the last ones needs more than it promises, and says no timeout of one call.
-    assert!(found.len() > size.services, "only {} findings", found.len());
+    // Nearly every service needs more than it promises, and leaves one timeout open.
+    let least = size.services * 3 / 2;
+    assert!(found.len() > least, "only {} findings", found.len());
     println!(
         "{} services, {calls} calls, {} findings: cold {} ms{}, again {} ms{}, peak {:.0} MiB{}",
         size.services,
@@ -73,7 +74,7 @@ fn bar(most: Option<u32>) -> String {
 
 /// Ten layers; each service calls five of those below it, the last layer its neighbours in a ring.
 fn services(count: usize) -> Vec<Service> {
-    let key = |number: usize| Key::new(format!("team-{}", number % 20), format!("service-{number:05}"));
+    let key = |number: usize| Key::new("shop", format!("service-{number:05}"));
     let layer = count / 10;
     let service = |number: usize| {
         let lower = (number / layer + 1) * layer;

@@ -44,9 +44,16 @@ async fn the_cluster_is_drawn_as_the_files_that_were_applied() {
     let kinds = ["MissingPeer", "PendingConsent", "Cycle", "NoTimeout"];
     assert!(kinds.iter().all(|kind| expected.contains(&format!("\"{kind}\""))), "{expected}");
 
+    // What is wrong elsewhere is not told here.
+    let elsewhere = Namespace::new(cluster, "elsewhere").await;
+    let wrong = json!({"image": "web:v1", "className": "nobody", "kafka": {}});
+    elsewhere.microservice("wrong", wrong).await;
     let (code, drawn, err) = program(cluster, &namespace, &["graph", "--cluster", "-o", "json"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(drawn, expected);
+    let (code, _, err) = program(cluster, &elsewhere, &["graph", "--cluster"]);
+    let told = format!("Microservice {}/wrong:1:1: spec.kafka: ", elsewhere.name());
+    assert!(code == 1 && err.starts_with(&told), "{err}");
     let (code, ..) = program(cluster, &namespace, &["graph", "--cluster", "--fail-on", "error"]);
     assert_eq!(code, 1);
 }

@@ -16,7 +16,7 @@ use crate::intent::{
 impl Inputs {
     /// Adds an object of the cluster, unless one of its name is among the files.
     pub fn complete(&mut self, object: Value) {
-        let document = of_cluster(object);
+        let document = of_cluster("cluster", object);
         let same = |other: &Document| {
             ["/apiVersion", "/kind", "/metadata/name"]
                 .iter()
@@ -27,9 +27,13 @@ impl Inputs {
         }
     }
 
-    /// Adds an object of the cluster, where nothing comes from files.
+    /// Adds an object of the cluster, where nothing comes from files: its kind and name stand for the file.
     pub fn add_live(&mut self, object: Value) {
-        self.add_document(of_cluster(object));
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let namespace = text("/metadata/namespace").map(|namespace| format!("{namespace}/"));
+        let (kind, name) = (text("/kind").unwrap_or_default(), text("/metadata/name").unwrap_or_default());
+        let place = format!("{kind} {}{name}", namespace.unwrap_or_default());
+        self.add_document(of_cluster(&place, object));
     }
 
     fn add_document(&mut self, document: Document) {
@@ -63,8 +67,8 @@ impl Inputs {
     }
 }
 
-fn of_cluster(object: Value) -> Document {
-    Document { path: "cluster".into(), object, marks: Marks::default().into() }
+fn of_cluster(path: &str, object: Value) -> Document {
+    Document { path: path.into(), object, marks: Marks::default().into() }
 }
 
 /// The live world as the operator has last recorded it.

@@ -184,8 +184,9 @@ function layout(nodes, edges) {
   const {list, boxes, chains} = columns(nodes, edges);
   untangle(list);
   spread(list);
-  const top = Math.min(0, ...boxes.map(box => box.y), ...list.flat().map(one => one.y));
-  for (const one of list.flat()) one.y -= top - size.node / 2;
+  const standing = list.flat();
+  const top = standing.reduce((least, one) => Math.min(least, one.y), 0);
+  for (const one of standing) one.y -= top - size.node / 2;
   const widths = list.map((_, column) => Math.max(...nodes.filter((_, node) => boxes[node].column === column).map(boxWidth)));
   // A high picture gets wide gaps: edges that cross many rows are told apart when they are not steep.
   const height = Math.max(0, ...boxes.map(box => box.y));
