@@ -71,6 +71,11 @@ bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and res
 bench-quick: ## The same with 200 services
 	@$(MAKE) --no-print-directory bench N=200
 
+.PHONY: bench-graph
+bench-graph: ## The graph of 1,000 and 10,000 services: time and memory
+	@scripts/toolchain.sh cargo
+	@cargo bench --quiet --locked --bench graph
+
 .PHONY: fmt
 fmt: ## Format Rust and Go
 	@scripts/toolchain.sh
@@ -93,6 +98,11 @@ health: $(HEALTH) ## What Flux and Argo CD make of each kind of status
 .PHONY: test-policies
 test-policies: $(POLICY) ## What generated network policies let through, judged by kube-network-policies
 	@scripts/test.sh policies
+
+.PHONY: test-page
+test-page: ## The page of `graph -o html` in a real browser (needs Chromium and Node.js)
+	@scripts/toolchain.sh cargo
+	@scripts/test-page.sh
 
 .PHONY: alerts
 alerts: $(PROM) ## promtool: the alerts of the chart are valid, fire when they should and not otherwise

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use microservice_operator::cli::{Error, Inputs, Settings, check, graph, render};
 use microservice_operator::graph::Severity;
 
@@ -61,11 +61,26 @@ pub enum Command {
         fail_on: Level,
     },
     /// Draw who calls whom, and say what of it will hurt
-    #[command(after_help = GRAPH_EXAMPLES)]
+    #[command(
+        after_help = GRAPH_EXAMPLES,
+        group(ArgGroup::new("source").args(["filename", "cluster"]).required(true)),
+        mut_arg("filename", |files| files.required(false)),
+        mut_arg("kubeconfig", |file| file.conflicts_with("filename")),
+        mut_arg("context", |name| name.conflicts_with("filename")),
+    )]
     Graph {
         #[command(flatten)]
         files: Files,
-        /// Format: for people, for scripts, for Graphviz, or for Mermaid
+        /// Read the services of a cluster instead: those of one namespace with their neighbours, judged
+        /// together with all others
+        #[arg(long, conflicts_with_all = ["recursive", "class"])]
+        cluster: bool,
+        /// Draw the services of all namespaces of the cluster
+        #[arg(long, short = 'A', conflicts_with_all = ["filename", "namespace"])]
+        all_namespaces: bool,
+        #[command(flatten)]
+        target: Target,
+        /// Format: for people, for scripts, for Graphviz, for Mermaid, or one page to look around in
         #[arg(long, short, value_enum, default_value_t)]
         output: GraphOutput,
         /// End with 1 when a finding is at least so severe
@@ -151,11 +166,14 @@ Examples:
   microservice-operator graph -R -f deploy/ --fail-on error
   # A picture
   microservice-operator graph -R -f deploy/ -o dot | dot -Tsvg > services.svg
+  # A page to look around in, of all that runs in a cluster
+  microservice-operator graph --cluster -A -o html > services.html
 
 Calls are what `spec.calls` says, events what `spec.kafka` does. A service that is called and is not among
-the files counts as missing: give all of the system.
-Exit code: 0 = drawn, 1 = findings of that severity, or objects that `check` refuses, 2 = wrong usage or a
-file that cannot be read.";
+the files counts as missing: give all of the system. A cluster is only read: Microservices, classes and
+Namespaces. Who may not read all Microservices is told of one namespace alone.
+Exit code: 0 = drawn, 1 = findings of that severity, or objects that `check` refuses, 2 = wrong usage, a
+file that cannot be read, or no answer.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
@@ -227,13 +245,18 @@ impl Files {
         Inputs::read(&self.filename, self.settings(namespace))
     }
 
+    /// The namespace that is asked for; `default` stands for one that nobody names.
+    pub fn namespace_or<'a>(&'a self, default: &'a str) -> &'a str {
+        self.namespace.as_deref().unwrap_or(default)
+    }
+
     /// Reads other paths in the same way.
     pub fn read_others(&self, paths: &[String]) -> Result<Inputs, Error> {
         Inputs::read(paths, self.settings("default"))
     }
 
     fn settings(&self, namespace: &str) -> Settings {
-        let namespace = self.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+        let namespace = self.namespace_or(namespace).to_owned();
         Settings { namespace, class: self.class.clone(), recursive: self.recursive }
     }
 }
@@ -279,6 +302,7 @@ pub enum GraphOutput {
     Json,
     Dot,
     Mermaid,
+    Html,
 }
 
 impl From<GraphOutput> for graph::Format {
@@ -288,6 +312,7 @@ impl From<GraphOutput> for graph::Format {
             GraphOutput::Json => Self::Json,
             GraphOutput::Dot => Self::Dot,
             GraphOutput::Mermaid => Self::Mermaid,
+            GraphOutput::Html => Self::Html,
         }
     }
 }

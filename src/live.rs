@@ -1,12 +1,14 @@
-//! The commands that ask a cluster: `explain`, and `diff` without `--against`. They read; `diff` also
-//! sends dry runs.
+//! The commands that ask a cluster: `explain`, `diff` without `--against`, and `graph --cluster`. They read;
+//! `diff` also sends dry runs.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use microservice_operator::api::{Microservice, MicroserviceClass};
@@ -18,6 +20,8 @@ use microservice_operator::engine::request::{Failure, bounded};
 use microservice_operator::engine::{compare, explain as surroundings};
 use microservice_operator::plan::plan;
 use microservice_operator::status::explain::explain as judge;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Which cluster is asked.
@@ -35,6 +39,20 @@ pub struct Target {
 pub struct Cluster {
     client: Client,
     pub namespace: String,
+    /// Where its API server is, for people.
+    server: String,
+}
+
+impl Cluster {
+    fn readable(&self, failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::Transient(text) => anyhow::anyhow!(
+                "no answer from {} ({text}): see whether it runs, and whether this is the cluster that is meant",
+                self.server
+            ),
+            other => readable(other),
+        }
+    }
 }
 
 impl Target {
@@ -55,7 +73,7 @@ impl Target {
         let config =
             config.context("no way to a cluster: set KUBECONFIG, or give --kubeconfig or --context")?;
         let client = connect(&config, client::Options::default())?;
-        Ok(Cluster { client, namespace: config.default_namespace })
+        Ok(Cluster { client, namespace: config.default_namespace, server: config.cluster_url.to_string() })
     }
 }
 
@@ -158,8 +176,85 @@ async fn meet(client: &Client, inputs: &mut Inputs) -> anyhow::Result<Vec<Micros
     Ok(stored)
 }
 
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
+
+/// The services of a cluster.
+pub struct Seen {
+    pub inputs: Inputs,
+    /// What may not be read, for people.
+    pub left_out: Vec<String>,
+}
+
+/// All Microservices with what decides about them. Who may not read those of all namespaces gets those of
+/// the one that is asked for.
+pub async fn system(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Result<Seen> {
+    let client = &cluster.client;
+    let mut seen = Seen { inputs: Inputs::default(), left_out: Vec::new() };
+    let services = match (list::<Microservice>(&Api::all(client.clone())).await, namespace) {
+        (Err(Failure::Forbidden(_)), Some(namespace)) => {
+            seen.left_out.push(format!(
+                "the Microservices of other namespaces may not be read: for those of {namespace} they count as missing"
+            ));
+            list(&Api::namespaced(client.clone(), namespace)).await
+        }
+        (listed, _) => listed,
+    };
+    let services = services
+        .map_err(|failure| cluster.readable(failure))
+        .context("the Microservices cannot be listed")?;
+    seen.add_optional::<MicroserviceClass>(cluster, "the class of a service").await?;
+    seen.add_optional::<Namespace>(cluster, "what the label of a namespace says of classes").await?;
+    for mut service in services {
+        service.status = None;
+        service.metadata.managed_fields = None;
+        seen.inputs.add_live(typed(&service)?);
+    }
+    Ok(seen)
+}
+
+impl Seen {
+    /// Adds what belongs to no namespace, or says that it may not be read.
+    async fn add_optional<K>(&mut self, cluster: &Cluster, lacking: &str) -> anyhow::Result<()>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        match list::<K>(&Api::all(cluster.client.clone())).await {
+            Ok(objects) => objects.iter().try_for_each(|one| {
+                self.inputs.add_live(typed(one)?);
+                Ok(())
+            }),
+            Err(Failure::Forbidden(_)) => {
+                self.left_out
+                    .push(format!("{} may not be read: {lacking} counts for nothing", K::plural(&())));
+                Ok(())
+            }
+            Err(failure) => {
+                Err(cluster.readable(failure).context(format!("the {} cannot be listed", K::plural(&()))))
+            }
+        }
+    }
+}
+
+/// All objects, page by page.
+async fn list<K>(api: &Api<K>) -> Result<Vec<K>, Failure>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let page = bounded(api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
 /// The object with its kind, which lists leave out.
-fn typed<K: kube::Resource<DynamicType = ()> + serde::Serialize>(object: &K) -> anyhow::Result<Value> {
+fn typed<K: kube::Resource<DynamicType = ()> + Serialize>(object: &K) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(object)?;
     if let Some(fields) = value.as_object_mut() {
         fields.insert("apiVersion".to_owned(), K::api_version(&()).into());

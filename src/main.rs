@@ -58,13 +58,16 @@ fn main() -> ExitCode {
             return ended(compare(&files, target));
         }
         Command::Explain { name, namespace, target } => return ended(explain(&name, namespace, target)),
+        Command::Graph { files, cluster: true, all_namespaces, target, output, fail_on } => {
+            return ended(draw_live(&files, all_namespaces, target, output, fail_on));
+        }
         Command::Diff { files, against, .. } => diff_files(&files, &against),
         Command::Crd { write: Some(directory) } => crd::write(&directory).map(|()| Exit::Done),
         Command::Crd { write: None } => crd::print(&mut std::io::stdout().lock()).map(|()| Exit::Done),
         Command::Rbac(arguments) => print_rights(arguments),
         Command::Render { files, output } => render_files(&files, output),
         Command::Check { files, output, fail_on } => check_files(&files, output, fail_on),
-        Command::Graph { files, output, fail_on } => draw(&files, output, fail_on),
+        Command::Graph { files, output, fail_on, .. } => draw_files(&files, output, fail_on),
         Command::Completions { shell } => manual::completions(command, shell).map(|()| Exit::Done),
         Command::Man { write } => manual::print(command, write.as_deref()).map(|()| Exit::Done),
     };
@@ -120,13 +123,44 @@ fn severe(worst: Option<Severity>, limit: Option<Level>) -> bool {
     limit.is_some_and(|least| worst >= Some(Severity::from(least)))
 }
 
-fn draw(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
+fn draw_files(files: &Files, output: GraphOutput, fail_on: Option<Level>) -> Result<Exit, Error> {
     let examined = check::examine(&files.read()?);
-    tell(&examined.findings);
-    let drawing = Drawing::new(&examined);
-    graph::print(&mut std::io::stdout().lock(), &drawing, output.into(), Paint::of_stdout())?;
-    let severe = severe(drawing.worst(), fail_on) || severe(examined.worst(), Some(Level::Error));
-    Ok(Exit::found(severe))
+    draw(&Drawing::new(&examined), &examined.findings, output, fail_on)
+}
+
+fn draw_live(
+    files: &Files,
+    all_namespaces: bool,
+    target: Target,
+    output: GraphOutput,
+    fail_on: Option<Level>,
+) -> anyhow::Result<Exit> {
+    live::block_on(async {
+        let cluster = target.connect().await?;
+        let namespace = (!all_namespaces).then(|| files.namespace_or(&cluster.namespace));
+        let seen = live::system(&cluster, namespace).await?;
+        seen.left_out.iter().for_each(|note| complain(note));
+        let mut examined = check::examine(&seen.inputs);
+        let drawing = Drawing::new(&examined);
+        let Some(namespace) = namespace else {
+            return Ok(draw(&drawing, &examined.findings, output, fail_on)?);
+        };
+        examined.findings.retain(|finding| finding.path.starts_with(&format!("Microservice {namespace}/")));
+        Ok(draw(&drawing.within(namespace), &examined.findings, output, fail_on)?)
+    })
+}
+
+/// Draws what is right in itself, after what is not.
+fn draw(
+    drawing: &Drawing,
+    wrong: &[Finding],
+    output: GraphOutput,
+    fail_on: Option<Level>,
+) -> Result<Exit, Error> {
+    tell(wrong);
+    graph::print(&mut std::io::stdout().lock(), drawing, output.into(), Paint::of_stdout())?;
+    let wrong = wrong.iter().map(|finding| finding.severity).max();
+    Ok(Exit::found(severe(drawing.worst(), fail_on) || severe(wrong, Some(Level::Error))))
 }
 
 fn diff_files(files: &Files, against: &[String]) -> Result<Exit, Error> {

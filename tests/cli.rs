@@ -13,7 +13,7 @@ use std::time::Instant;
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
 /// The commands, and what they read from standard input.
-const COMMANDS: [(&str, &str); 22] = [
+const COMMANDS: [(&str, &str); 26] = [
     ("", ""),
     ("chekc", ""),
     ("check", ""),
@@ -35,6 +35,10 @@ const COMMANDS: [(&str, &str); 22] = [
     ("diff -f tests/cli/files/right.yaml --against tests/cli/files/older.yaml", ""),
     ("explain", ""),
     ("explain orders --kubeconfig tests/cli/files/nowhere.yaml", ""),
+    ("graph", ""),
+    ("graph --cluster -f tests/cli/files/right.yaml", ""),
+    ("graph -A -f tests/cli/files/right.yaml", ""),
+    ("graph --cluster --kubeconfig tests/cli/files/unreachable.yaml", ""),
     ("completions tcsh", ""),
 ];
 

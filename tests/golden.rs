@@ -1,4 +1,5 @@
-//! Golden cases: what each example renders to, in `tests/golden/`, and what holds for all of it.
+//! Golden cases: what each example renders to, in `tests/golden/`, and what holds for all of it; and what
+//! `graph` says of each file of `examples/antipatterns`.
 //! A new file in `examples/` is a new case; `UPDATE=1 cargo test --test golden` writes its golden file.
 
 #![allow(
@@ -9,6 +10,8 @@
     reason = "a test may panic, also in its helpers"
 )]
 
+#[path = "golden/antipatterns.rs"]
+mod antipatterns;
 #[path = "golden/invariants.rs"]
 mod invariants;
 #[path = "golden/restricted.rs"]
@@ -81,15 +84,7 @@ fn every_example_renders_to_its_golden_file() {
     let mut wrong = Vec::new();
     let cases = cases();
     for case in cases {
-        let path = directory.join(format!("{}.yaml", case.name));
-        let text = case.rendered();
-        if update {
-            fs::write(&path, &text).unwrap();
-        }
-        let stored = fs::read_to_string(&path).unwrap_or_default();
-        if let Some(line) = first_difference(&stored, &text) {
-            wrong.push(format!("tests/golden/{}.yaml:{line}", case.name));
-        }
+        wrong.extend(differing(&format!("{}.yaml", case.name), &case.rendered()));
     }
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     for path in files(&directory).into_iter().filter(|path| !names.contains(stem(path).as_str())) {
@@ -208,7 +203,7 @@ fn workload(plan: &Plan) -> Value {
     found.unwrap().body.value()
 }
 
-/// Each file of `examples/`, each directory of it but `invalid` as a whole.
+/// Each file of `examples/`, each directory of it as a whole, but those that show what is wrong.
 fn cases() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
     CASES.get_or_init(read_cases)
@@ -219,7 +214,7 @@ fn read_cases() -> Vec<Case> {
     let mut cases: Vec<Case> = files(&examples).iter().map(|path| single(&examples, path)).collect();
     for entry in fs::read_dir(&examples).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("invalid") {
+        if path.is_dir() && !path.ends_with("invalid") && !path.ends_with("antipatterns") {
             let texts: Vec<String> =
                 files(&path).iter().map(|file| fs::read_to_string(file).unwrap()).collect();
             cases.push(Case::new(stem(&path), texts.join("---\n")));
@@ -294,6 +289,16 @@ fn stem(path: &Path) -> String {
 
 fn objects(text: &str) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect()
+}
+
+/// Where a golden file is not this text; `UPDATE=1` writes it first.
+fn differing(name: &str, text: &str) -> Option<String> {
+    let path = root().join("tests/golden").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let line = first_difference(&fs::read_to_string(&path).unwrap_or_default(), text)?;
+    Some(format!("tests/golden/{name}:{line}"))
 }
 
 /// Number of the first line that differs.

@@ -65,7 +65,7 @@ fn crds_fit_into_the_annotation_of_kubectl_apply() {
 
 #[test]
 fn examples_are_valid() {
-    for path in yaml_files("examples") {
+    for path in [yaml_files("examples"), yaml_files("examples/antipatterns")].concat() {
         for object in objects(&path) {
             let violations = validate(&object);
             assert!(violations.is_empty(), "{}:{}", path.display(), print(&violations));

@@ -2,6 +2,7 @@
 
 mod draw;
 mod json;
+mod page;
 mod text;
 
 use std::io::Write;
@@ -9,7 +10,7 @@ use std::io::Write;
 use super::Error;
 use super::check::Examined;
 use super::paint::Paint;
-use crate::graph::{Finding, Service, Severity, System, findings};
+use crate::graph::{Finding, Key, Service, Severity, System, findings};
 
 /// How the graph is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Format {
     Dot,
     /// Mermaid, which code hosts draw in Markdown.
     Mermaid,
+    /// One page that needs nothing but itself.
+    Html,
 }
 
 /// A system and what is found in it.
@@ -37,6 +40,14 @@ impl Drawing {
         let system = System::new(examined.intents.iter().map(Service::from));
         let findings = findings(&system, &examined.policies);
         Self { system, findings }
+    }
+
+    /// The part of it that a namespace has to do with: its services, whom they call and who calls them, with
+    /// what is found of its services in the whole.
+    pub fn within(&self, namespace: &str) -> Self {
+        let is_own = |key: &Key| key.namespace == namespace;
+        let findings = self.findings.iter().filter(|finding| finding.services.iter().any(is_own));
+        Self { system: self.system.around(is_own), findings: findings.cloned().collect() }
     }
 
     /// The worst that is found.
@@ -55,6 +66,7 @@ pub fn print(out: &mut dyn Write, drawing: &Drawing, format: Format, paint: Pain
         Format::Json => writeln!(out, "{:#}", json::value(drawing))?,
         Format::Dot => draw::dot(out, drawing)?,
         Format::Mermaid => draw::mermaid(out, drawing)?,
+        Format::Html => page::print(out, drawing)?,
     }
     Ok(())
 }

@@ -59,6 +59,32 @@ impl System {
         Self { services, calls, events }
     }
 
+    /// These services with the edges that begin or end at them, and with the services at their other ends.
+    pub fn around(&self, is_meant: impl Fn(&Key) -> bool) -> Self {
+        let events: Vec<Event> = self
+            .events
+            .iter()
+            .filter(|event| is_meant(&event.from) || is_meant(&event.to))
+            .cloned()
+            .collect();
+        let mut neighbours: BTreeSet<&Key> =
+            events.iter().flat_map(|event| [&event.from, &event.to]).collect();
+        let meant = self.services.iter().filter(|service| is_meant(&service.key));
+        neighbours.extend(meant.flat_map(|service| service.calls.iter().filter_map(Call::callee)));
+        let part = |service: &Service| {
+            if is_meant(&service.key) {
+                return Some(service.clone());
+            }
+            let mut calls = service.calls.clone();
+            calls.retain(|call| call.callee().is_some_and(&is_meant));
+            let is_near = !calls.is_empty() || neighbours.contains(&service.key);
+            is_near.then(|| Service { calls, ..service.clone() })
+        };
+        let services: Vec<Service> = self.services.iter().filter_map(part).collect();
+        let calls = calls(&services);
+        Self { services, calls, events }
+    }
+
     /// All services, by name.
     pub fn services(&self) -> &[Service] {
         &self.services

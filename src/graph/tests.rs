@@ -363,6 +363,18 @@ fn a_class_says_it_as_the_schema_has_it() {
     assert!(Kind::ALL.iter().all(|kind| rule.message.contains(kind.as_str())));
 }
 
+#[test]
+fn a_part_of_the_system_has_its_neighbours_and_nothing_behind_them() {
+    let meant = key("b");
+    let system = system("a b\na d\nb c\nc d\nd c");
+    let part = system.around(|key| *key == meant);
+    let names: Vec<&str> = part.services().iter().map(|service| service.key.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    let calls: Vec<(&str, &str)> =
+        part.declared().map(|(from, to, ..)| (from.key.name.as_str(), to.name.as_str())).collect();
+    assert_eq!(calls, [("a", "b"), ("b", "c")]);
+}
+
 proptest! {
     #[test]
     fn every_path_says_the_same(services in oracle::services(), strict in any::<u8>()) {

@@ -13,20 +13,20 @@ use crate::support::{Cluster, Namespace, Operator, OperatorOptions, install_crds
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
 /// Runs the program against the cluster, in this namespace.
-fn program(cluster: &Cluster, namespace: &Namespace, arguments: &[&str]) -> (i32, String, String) {
+pub fn program(cluster: &Cluster, namespace: &Namespace, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(BINARY);
     command.env("KUBECONFIG", cluster.kubeconfig_path()).args(arguments);
     command.args(["-n", namespace.name()]);
     printed(&command.output().unwrap())
 }
 
-fn printed(output: &Output) -> (i32, String, String) {
+pub fn printed(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
 /// A file with a Microservice.
-fn file(namespace: &Namespace, name: &str, spec: &Value) -> PathBuf {
+pub fn file(namespace: &Namespace, name: &str, spec: &Value) -> PathBuf {
     let object = json!({
         "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice", "metadata": {"name": name}, "spec": spec,
     });

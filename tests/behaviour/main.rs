@@ -13,6 +13,7 @@ mod contest;
 mod drift;
 mod faults;
 mod gitops;
+mod graph;
 mod lag;
 mod leader;
 mod neighbours;

@@ -4,26 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
 
 use super::Drawing;
-use super::text::{lack, target};
+use super::text::{lack, said, target};
 use crate::graph::{Call, Key, Service, System, Target};
 
 /// What is drawn: nodes by namespace, and edges between their numbers.
-struct Picture {
+pub(super) struct Picture {
+    /// Everything that has a node, by its number.
+    pub names: Vec<Target>,
+    pub edges: Vec<Line>,
     /// Text of each node; the ones outside of the system have no namespace.
     groups: BTreeMap<String, Vec<(usize, String)>>,
     outside: Vec<(usize, String)>,
-    edges: Vec<Line>,
 }
 
-struct Line {
-    from: usize,
-    to: usize,
+pub(super) struct Line {
+    pub from: usize,
+    pub to: usize,
+    pub style: Look,
+    /// All that is said of it.
+    pub said: String,
+    /// The most important of that.
     label: String,
-    style: Look,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
+pub(super) enum Look {
     /// A call that is needed.
     Solid,
     /// One that is optional.
@@ -35,15 +40,16 @@ enum Look {
 }
 
 impl Picture {
-    fn of(drawing: &Drawing) -> Self {
+    pub fn of(drawing: &Drawing) -> Self {
         let system = &drawing.system;
         let services = system.services().iter();
         let mut names: BTreeSet<Target> =
             services.clone().map(|service| Target::Service(service.key.clone())).collect();
         names.extend(services.flat_map(|service| &service.calls).map(|call| call.target.clone()));
-        let numbers: Numbers = names.into_iter().enumerate().map(|(number, name)| (name, number)).collect();
-        let mut picture =
-            Self { groups: BTreeMap::new(), outside: Vec::new(), edges: lines(system, &numbers) };
+        let names: Vec<Target> = names.into_iter().collect();
+        let numbers: Numbers = names.iter().cloned().zip(0..).collect();
+        let edges = lines(system, &numbers);
+        let mut picture = Self { names, edges, groups: BTreeMap::new(), outside: Vec::new() };
         for (name, number) in &numbers {
             match name {
                 Target::Service(key) if system.get(key).is_some() => {
@@ -64,21 +70,24 @@ fn lines(system: &System, numbers: &Numbers) -> Vec<Line> {
     let number = |target: &Target| numbers.get(target).copied().unwrap_or_default();
     let service = |key: &Key| number(&Target::Service(key.clone()));
     let call = |from: &Service, call: &Call| {
-        let missing = system.grant(from, call).and_then(lack);
+        let grant = system.grant(from, call);
+        let missing = grant.and_then(lack);
         let style = match (missing, call.optional) {
             (Some(_), _) => Look::Broken,
             (None, true) => Look::Thin,
             (None, false) => Look::Solid,
         };
         let label = missing.unwrap_or_default().to_owned();
-        Line { from: service(&from.key), to: number(&call.target), label, style }
+        let said = said(call, grant);
+        Line { from: service(&from.key), to: number(&call.target), style, said, label }
     };
     let calls = system.services().iter().flat_map(|from| from.calls.iter().map(move |to| (from, to)));
     let events = system.events().iter().map(|event| Line {
         from: service(&event.from),
         to: service(&event.to),
-        label: event.topic.name.to_string(),
         style: Look::Event,
+        said: event.topic.to_string(),
+        label: event.topic.name.to_string(),
     });
     calls.map(|(from, to)| call(from, to)).chain(events).collect()
 }
@@ -96,7 +105,7 @@ pub(super) fn dot(out: &mut dyn Write, drawing: &Drawing) -> Result<()> {
     for (number, name) in &picture.outside {
         writeln!(out, "  n{number} [label={}, style=dashed];", quoted(name))?;
     }
-    for Line { from, to, label, style } in &picture.edges {
+    for Line { from, to, label, style, .. } in &picture.edges {
         let style = match style {
             Look::Solid => "style=solid",
             Look::Thin => "style=solid, color=gray",
@@ -121,7 +130,7 @@ pub(super) fn mermaid(out: &mut dyn Write, drawing: &Drawing) -> Result<()> {
     for (number, name) in &picture.outside {
         writeln!(out, "  n{number}([{}])", entity(name))?;
     }
-    for Line { from, to, label, style } in &picture.edges {
+    for Line { from, to, label, style, .. } in &picture.edges {
         let arrow = match style {
             Look::Solid | Look::Thin => "-->",
             Look::Broken => "--x",

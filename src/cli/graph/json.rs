@@ -59,7 +59,7 @@ fn state(grant: Grant) -> &'static str {
     grant.kind().map_or("Granted", Kind::as_str)
 }
 
-fn finding(finding: &Finding) -> Value {
+pub(super) fn finding(finding: &Finding) -> Value {
     let texts = |keys: &[Key]| keys.iter().map(ToString::to_string).collect::<Vec<String>>();
     let numbers: Map<String, Value> =
         finding.numbers.iter().map(|(name, number)| ((*name).to_owned(), (*number).into())).collect();

@@ -101,3 +101,32 @@ fn tools_get_a_node_for_each_and_an_edge_for_each() {
     assert_eq!(mermaid.matches("--x").count(), 2);
     assert!(mermaid.contains("-->|optional|"), "{mermaid}");
 }
+
+#[test]
+fn the_page_needs_nothing_but_itself_and_is_always_the_same() {
+    let page = printed(Format::Html);
+    assert_eq!(page, printed(Format::Html));
+    for outside in ["http:", "https:", "src=", "@import", "{{"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.contains("default-src 'none'; style-src 'sha256-") && page.contains("script-src 'sha256-"));
+}
+
+#[test]
+fn names_in_the_page_cannot_end_the_element_around_them() {
+    let host = "</script><script>alert(1)</script>{{style}}";
+    let mut service = Service::new(crate::graph::Key::new("shop", "orders"));
+    service.calls.push(crate::graph::Call {
+        target: crate::graph::Target::External(host.into()),
+        ..crate::graph::Call::to(service.key.clone())
+    });
+    let drawing = Drawing { system: System::new([service]), findings: Vec::new() };
+    let mut out = Vec::new();
+    print(&mut out, &drawing, Format::Html, Paint::new(false)).unwrap();
+    let page = String::from_utf8(out).unwrap();
+    assert_eq!(page.matches("</script>").count(), 2);
+    let (_, data) = page.split_once("id=\"system\">").unwrap();
+    let (data, _) = data.split_once("</script>").unwrap();
+    let system: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(system["nodes"][1]["name"], host);
+}

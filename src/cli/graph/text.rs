@@ -51,7 +51,8 @@ pub(super) fn target(target: &Target) -> String {
     }
 }
 
-fn said(call: &Call, grant: Option<Grant>) -> String {
+/// What a call is like, in a few words.
+pub(super) fn said(call: &Call, grant: Option<Grant>) -> String {
     let mut said = Vec::new();
     said.extend(call.port.as_ref().map(|port| format!("port {port}")));
     said.extend(call.narrowed());

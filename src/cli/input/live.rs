@@ -16,16 +16,29 @@ use crate::intent::{
 impl Inputs {
     /// Adds an object of the cluster, unless one of its name is among the files.
     pub fn complete(&mut self, object: Value) {
-        let document = Document { path: "cluster".into(), object, marks: Marks::default().into() };
+        let document = of_cluster("cluster", object);
         let same = |other: &Document| {
             ["/apiVersion", "/kind", "/metadata/name"]
                 .iter()
                 .all(|field| other.text(field) == document.text(field))
         };
         if !self.documents.iter().any(same) {
-            self.note_labels(&document);
-            self.documents.push(document);
+            self.add_document(document);
         }
+    }
+
+    /// Adds an object of the cluster, where nothing comes from files: its kind and name stand for the file.
+    pub fn add_live(&mut self, object: Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let namespace = text("/metadata/namespace").map(|namespace| format!("{namespace}/"));
+        let (kind, name) = (text("/kind").unwrap_or_default(), text("/metadata/name").unwrap_or_default());
+        let place = format!("{kind} {}{name}", namespace.unwrap_or_default());
+        self.add_document(of_cluster(&place, object));
+    }
+
+    fn add_document(&mut self, document: Document) {
+        self.note_labels(&document);
+        self.documents.push(document);
     }
 
     /// Tells of the Microservices of the cluster, the neighbours of those among the documents.
@@ -52,6 +65,10 @@ impl Inputs {
         }
         self.recorded.insert(key, Observed { keda_missing, ..recorded(live) });
     }
+}
+
+fn of_cluster(path: &str, object: Value) -> Document {
+    Document { path: path.into(), object, marks: Marks::default().into() }
 }
 
 /// The live world as the operator has last recorded it.

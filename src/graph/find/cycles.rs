@@ -73,46 +73,78 @@ fn loops(shape: &Shape<'_>) -> Vec<Finding> {
 
 /// The shortest way from one of the members back to it, the first by name among several.
 fn shortest(members: &[Node], steps: &Steps) -> Option<Vec<Node>> {
-    let inside: BTreeSet<Node> = members.iter().copied().collect();
-    let mut best: Option<Vec<Node>> = None;
-    for start in members {
+    let mut search = Search::among(members, steps);
+    let mut best: Option<Vec<usize>> = None;
+    for start in 0..members.len() {
         let limit = best.as_ref().map_or(usize::MAX, |best| best.len() - 1);
-        if let Some(circle) = back_to(*start, &inside, steps, limit) {
-            best = Some(circle);
+        if limit == SHORTEST {
+            break;
         }
+        best = search.back_to(start, limit).or(best);
     }
-    best
+    best.map(|way| way.into_iter().filter_map(|at| members.get(at).copied()).collect())
 }
 
-/// The shortest circle through a service, if it has fewer steps than the limit.
-fn back_to(start: Node, inside: &BTreeSet<Node>, steps: &Steps, limit: usize) -> Option<Vec<Node>> {
-    let mut came: BTreeMap<Node, Node> = BTreeMap::new();
-    let mut queue = VecDeque::from([(start, 0_usize)]);
-    while let Some((node, far)) = queue.pop_front() {
-        if far + 1 >= limit {
-            return None;
-        }
-        for next in steps.get(&node).into_iter().flatten().filter(|next| inside.contains(next)) {
-            if *next == start {
-                return Some(walked(start, node, &came));
-            }
-            if let std::collections::btree_map::Entry::Vacant(free) = came.entry(*next) {
-                free.insert(node);
-                queue.push_back((*next, far + 1));
-            }
-        }
-    }
-    None
+/// Fewest steps of a circle: who calls itself is no edge.
+const SHORTEST: usize = 2;
+
+/// Looks for circles among services, which are called by their positions.
+struct Search {
+    /// Whom each of them reaches in one step.
+    next: Vec<Vec<usize>>,
+    /// From where each of them was reached first.
+    came: Vec<Option<usize>>,
+    reached: Vec<usize>,
 }
 
-fn walked(start: Node, last: Node, came: &BTreeMap<Node, Node>) -> Vec<Node> {
-    let mut way = vec![start, last];
-    let mut node = last;
-    while let Some(before) = came.get(&node).filter(|_| node != start) {
-        way.push(*before);
-        node = *before;
+impl Search {
+    /// The members are in their order.
+    fn among(members: &[Node], steps: &Steps) -> Self {
+        let at = |node: &Node| members.binary_search(node).ok();
+        let next = |node| steps.get(node).into_iter().flatten().filter_map(at).collect();
+        let next: Vec<Vec<usize>> = members.iter().map(next).collect();
+        Self { came: vec![None; next.len()], next, reached: Vec::new() }
     }
-    way.dedup();
-    way.reverse();
-    way
+
+    /// The shortest circle through a service, if it has fewer steps than the limit.
+    fn back_to(&mut self, start: usize, limit: usize) -> Option<Vec<usize>> {
+        let found = self.last_before(start, limit).map(|last| self.walked(start, last));
+        for node in self.reached.drain(..) {
+            self.came.get_mut(node).into_iter().for_each(|came| *came = None);
+        }
+        found
+    }
+
+    /// From where the start is reached again.
+    fn last_before(&mut self, start: usize, limit: usize) -> Option<usize> {
+        let mut queue = VecDeque::from([(start, 0_usize)]);
+        while let Some((node, far)) = queue.pop_front() {
+            if far + 1 >= limit {
+                return None;
+            }
+            for next in self.next.get(node).into_iter().flatten() {
+                if *next == start {
+                    return Some(node);
+                }
+                if let Some(came @ None) = self.came.get_mut(*next) {
+                    *came = Some(node);
+                    self.reached.push(*next);
+                    queue.push_back((*next, far + 1));
+                }
+            }
+        }
+        None
+    }
+
+    fn walked(&self, start: usize, last: usize) -> Vec<usize> {
+        let mut way = vec![start, last];
+        let mut node = last;
+        while let Some(before) = self.came.get(node).copied().flatten().filter(|_| node != start) {
+            way.push(before);
+            node = before;
+        }
+        way.dedup();
+        way.reverse();
+        way
+    }
 }
