@@ -52,7 +52,7 @@ async fn the_cluster_is_drawn_as_the_files_that_were_applied() {
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(drawn, expected);
     let (code, _, err) = program(cluster, &elsewhere, &["graph", "--cluster"]);
-    let told = format!("Microservice {}/wrong:1:1: spec.kafka: ", elsewhere.name());
+    let told = format!("Microservice {}/wrong:1:1: spec.className: ", elsewhere.name());
     assert!(code == 1 && err.starts_with(&told), "{err}");
     let (code, ..) = program(cluster, &namespace, &["graph", "--cluster", "--fail-on", "error"]);
     assert_eq!(code, 1);
