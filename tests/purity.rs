@@ -13,10 +13,10 @@ const DIRECTION: [(&str, &[&str]); 10] = [
     ("intent", &["api", "kafka"]),
     ("graph", &["api", "kafka", "intent"]),
     ("plan", &["api", "intent"]),
-    ("status", &["api", "kafka", "intent", "plan"]),
+    ("status", &["api", "kafka", "intent", "graph", "plan"]),
     ("cli", &["api", "intent", "graph", "plan", "status"]),
     ("telemetry", &["api"]),
-    ("engine", &["api", "kafka", "intent", "plan", "status", "telemetry"]),
+    ("engine", &["api", "kafka", "intent", "graph", "plan", "status", "telemetry"]),
     ("controller", &["api", "kafka", "intent", "plan", "status", "telemetry", "engine"]),
 ];
 
