@@ -16,7 +16,7 @@ use crate::status::Report;
 /// Changes within this time are judged together.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// What is found, by the name of the class of the service that it is told of.
+/// What is found, by the name of the class under which it is judged.
 pub type Reports = BTreeMap<String, Report>;
 
 /// All services that were looked at, and what was found last.
@@ -84,7 +84,7 @@ impl Survey {
         let found = findings(&system, &policies);
         let mut by_class: BTreeMap<&String, Vec<&Finding>> = BTreeMap::new();
         for finding in &found {
-            if let Some(class) = finding.path.first().and_then(|first| classes.get(first)) {
+            if let Some(class) = finding.judged().and_then(|key| classes.get(key)) {
                 by_class.entry(class).or_default().push(finding);
             }
         }
