@@ -49,7 +49,9 @@ async fn pods_follow_the_use_of_cpu_up_and_down_and_no_request_fails() {
 
 #[tokio::test]
 async fn an_autoscaler_takes_over_and_hands_back_the_very_pods() {
-    let (namespace, address) = open("handover", json!({"replicas": 3})).await;
+    // So much that visitors alone are no reason to add a pod, also on a machine with other work.
+    let requests = json!({"replicas": 3, "resources": {"requests": {"cpu": "300m"}}});
+    let (namespace, address) = open("handover", requests).await;
     let before = pods(&namespace, "web").await;
     assert_eq!(before.len(), 3);
     let visitors = Load::on(std::slice::from_ref(&address), 2, 10);
