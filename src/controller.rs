@@ -318,7 +318,9 @@ fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Sto
                 continue; // leading and the end of the listing notify too
             }
             let reports = context.survey.reports();
-            if let Err(failure) = classes::publish(&context.client, &context.world, &store, &reports).await {
+            if let Err(failure) =
+                classes::publish(&context.client, &context.world, &store, reports.as_deref()).await
+            {
                 tracing::warn!(%failure, "the status of a class could not be written and will be repeated");
                 tokio::time::sleep(Duration::from_secs(15)).await;
                 context.classes_changed.notify_one();
@@ -374,6 +376,7 @@ impl Context {
     /// the last of those who wait, and the controller is one.
     fn listed(&self) {
         self.telemetry.synced();
+        self.survey.expect(self.world.services().into_iter());
         self.listed.send_replace(true);
         self.classes_changed.notify_one();
     }

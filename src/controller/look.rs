@@ -58,6 +58,7 @@ impl Look<'_> {
         if !self.context.fence.permit() {
             return Ok(idle);
         }
+        let _looking = self.context.survey.look(&self.key);
         let object = self.context.memory.newest(&self.key, object);
         if object.metadata.deletion_timestamp.is_some() {
             // Whatever is left belongs to the garbage collector.

@@ -29,7 +29,7 @@ pub async fn publish(
     client: &Client,
     world: &World,
     services: &Store<Microservice>,
-    reports: &Reports,
+    reports: Option<&Reports>,
 ) -> Result<(), Failure> {
     let mut classes = world.classes.select(|_, _| true);
     classes.sort_by_key(|(_, class)| (class.creation_timestamp().map(|time| time.0), class.name_any()));
@@ -54,7 +54,7 @@ pub async fn publish(
             violations: &class_violations(class),
             marked: &marked,
             services: users.get(&name).copied().unwrap_or_default(),
-            report: reports.get(&name).cloned().unwrap_or_default(),
+            report: reports.map(|reports| reports.get(&name).cloned().unwrap_or_default()),
             now: Time(Timestamp::now()),
         });
         if class.status.as_ref() != Some(&status) {

@@ -1,7 +1,7 @@
 //! The system that all services are, as their last passes read their specs, and what is found in the whole.
 //! A pass only notes its own service; the whole is judged a while after the last change, once for many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,9 +22,17 @@ pub type Reports = BTreeMap<String, Report>;
 /// All services that were looked at, and what was found last.
 #[derive(Debug, Default)]
 pub struct Survey {
-    services: Mutex<BTreeMap<graph::Key, Noted>>,
-    reports: Mutex<Arc<Reports>>,
+    state: Mutex<State>,
     changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    services: BTreeMap<graph::Key, Noted>,
+    /// Services that were there at the start and were not looked at yet; `None` = they are not known yet.
+    unseen: Option<BTreeSet<graph::Key>>,
+    /// `None` = nothing was judged yet.
+    reports: Option<Arc<Reports>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,44 +43,72 @@ struct Noted {
 }
 
 impl Survey {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These services are there at the start: nothing is judged before each of them was looked at.
+    pub fn expect(&self, services: impl Iterator<Item = graph::Key>) {
+        self.state().unseen.get_or_insert_with(|| services.collect());
+        self.changed.notify_one();
+    }
+
+    /// A service is looked at until the value is dropped.
+    #[must_use = "the service counts as looked at when this is dropped"]
+    pub fn look(&self, key: &Key) -> Looking<'_> {
+        Looking { survey: self, key: key.into() }
+    }
+
+    fn looked(&self, key: &graph::Key) {
+        let mut state = self.state();
+        let Some(unseen) = &mut state.unseen else { return };
+        if unseen.remove(key) && unseen.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+
     /// Notes what a service is now, under its class.
     pub fn note(&self, intent: &Intent, class: Option<&MicroserviceClass>) {
-        let noted = Noted {
-            service: Service::from(intent),
-            class: intent.class.clone(),
-            policy: class.and_then(|class| class.spec.graph.as_ref()).map(Policy::from).unwrap_or_default(),
-        };
-        let mut services = lock(&self.services);
-        if services.get(&noted.service.key) != Some(&noted) {
-            services.insert(noted.service.key.clone(), noted);
+        let noted =
+            Noted { service: Service::from(intent), class: intent.class.clone(), policy: Policy::of(class) };
+        let mut state = self.state();
+        if state.services.get(&noted.service.key) != Some(&noted) {
+            state.services.insert(noted.service.key.clone(), noted);
             self.changed.notify_one();
         }
     }
 
     /// The service is gone.
     pub fn forget(&self, key: &Key) {
-        if lock(&self.services).remove(&key.into()).is_some() {
+        let key = key.into();
+        if self.state().services.remove(&key).is_some() {
             self.changed.notify_one();
         }
+        self.looked(&key);
     }
 
-    /// What was found last.
-    pub fn reports(&self) -> Arc<Reports> {
-        Arc::clone(&lock(&self.reports))
+    /// What was found last; `None` = nothing was judged yet.
+    pub fn reports(&self) -> Option<Arc<Reports>> {
+        self.state().reports.clone()
     }
 
     /// Waits for a change and for those that come with it, and judges the whole. Returns everything that
     /// is found; the reports tell of it from then on.
     pub async fn next(self: &Arc<Self>) -> Vec<Finding> {
-        self.changed.notified().await;
-        tokio::time::sleep(PAUSE).await;
+        loop {
+            self.changed.notified().await;
+            tokio::time::sleep(PAUSE).await;
+            if self.state().unseen.as_ref().is_some_and(BTreeSet::is_empty) {
+                break;
+            }
+        }
         let survey = Arc::clone(self);
         // Of ten thousand services this takes a second: no place for that among the tasks.
         tokio::task::spawn_blocking(move || survey.judge()).await.unwrap_or_default()
     }
 
     fn judge(&self) -> Vec<Finding> {
-        let noted: Vec<Noted> = lock(&self.services).values().cloned().collect();
+        let noted: Vec<Noted> = self.state().services.values().cloned().collect();
         let mut classes: BTreeMap<graph::Key, String> = BTreeMap::new();
         let mut policies = Policies::default();
         let services = noted.into_iter().map(|Noted { service, class, policy }| {
@@ -89,13 +125,22 @@ impl Survey {
             }
         }
         let reports = by_class.into_iter().map(|(class, found)| (class.clone(), Report::of(&found)));
-        *lock(&self.reports) = Arc::new(reports.collect());
+        self.state().reports = Some(Arc::new(reports.collect()));
         found
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A look at a service that is under way.
+#[derive(Debug)]
+pub struct Looking<'s> {
+    survey: &'s Survey,
+    key: graph::Key,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.survey.looked(&self.key);
+    }
 }
 
 #[cfg(test)]
@@ -127,11 +172,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_change_is_judged_with_the_whole_and_told_to_the_class() {
         let survey = Arc::new(Survey::default());
+        survey.expect(std::iter::empty());
         survey.note(&intent("a", "{name: b, timeout: 1s}"), None);
         assert_eq!(kinds(&survey.next().await), ["MissingPeer"]);
         survey.note(&intent("b", "{name: a, timeout: 1s}"), None);
         assert_eq!(kinds(&survey.next().await), ["Cycle"]);
-        let reports = survey.reports();
+        let reports = survey.reports().unwrap();
         assert_eq!(reports.keys().collect::<Vec<_>>(), ["web"]);
         assert!(reports["web"].worst.iter().any(|worst| worst.services == ["shop/a", "shop/b"]));
         survey.note(&intent("a", "{name: b, timeout: 1s}"), Some(&lenient()));
@@ -139,17 +185,34 @@ mod tests {
         survey.forget(&Key::new("shop", "b"));
         assert_eq!(kinds(&survey.next().await), ["MissingPeer"]);
         survey.note(&intent("a", ""), None);
-        assert!(survey.next().await.is_empty() && survey.reports().is_empty());
+        assert!(survey.next().await.is_empty() && survey.reports().unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_as_it_was_is_not_judged_again() {
         let survey = Arc::new(Survey::default());
+        survey.expect(std::iter::empty());
         survey.note(&intent("a", ""), None);
         survey.next().await;
         survey.note(&intent("a", ""), None);
         survey.forget(&Key::new("shop", "unknown"));
         let again = tokio::time::timeout(Duration::from_mins(1), survey.next()).await;
         assert!(again.is_err(), "{again:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_judged_before_all_were_looked_at() {
+        let survey = Arc::new(Survey::default());
+        let soon = || tokio::time::timeout(Duration::from_mins(1), survey.next());
+        let [a, refused, gone] = ["a", "refused", "gone"].map(|name| Key::new("shop", name));
+        survey.note(&intent("a", "{name: refused, timeout: 1s}"), None);
+        assert!(soon().await.is_err(), "it is not known who is there");
+        survey.expect([&a, &refused, &gone].into_iter().map(graph::Key::from));
+        drop(survey.look(&a));
+        survey.forget(&gone);
+        assert!(soon().await.is_err() && survey.reports().is_none());
+        drop(survey.look(&refused));
+        assert_eq!(kinds(&soon().await.unwrap()), ["MissingPeer"]);
+        assert!(survey.reports().is_some());
     }
 }

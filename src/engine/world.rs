@@ -138,6 +138,11 @@ impl World {
         self.neighbours().remove(&key.into()).into_iter().map(Key::from).collect()
     }
 
+    /// All Microservices that are known and not being deleted.
+    pub fn services(&self) -> Vec<calls::Key> {
+        self.neighbours().keys().cloned().collect()
+    }
+
     /// Where those are that a Microservice calls.
     pub fn addresses(&self, object: &Microservice) -> BTreeMap<calls::Key, Address> {
         let last = object.status.as_ref().map(Address::recorded).unwrap_or_default();

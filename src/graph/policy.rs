@@ -52,6 +52,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The policy of a class.
+    pub fn of(class: Option<&MicroserviceClass>) -> Self {
+        class.and_then(|class| class.spec.graph.as_ref()).map(Self::from).unwrap_or_default()
+    }
+
     /// As how bad a finding is told that is so bad by itself; `None` = not at all.
     pub fn severity(&self, kind: Kind, own: Severity) -> Option<Severity> {
         self.severities.get(&kind).copied().unwrap_or(Some(own))
@@ -97,9 +102,7 @@ impl From<Policy> for Policies {
 impl Policies {
     /// Gives a service the policy of its class.
     pub fn put(&mut self, service: Key, class: Option<&MicroserviceClass>) {
-        if let Some(given) = class.and_then(|class| class.spec.graph.as_ref()) {
-            self.set(service, given.into());
-        }
+        self.set(service, Policy::of(class));
     }
 
     /// Gives a service a policy.

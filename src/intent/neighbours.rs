@@ -306,6 +306,11 @@ impl Neighbours {
         }
     }
 
+    /// All services that are known, by name.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.services.keys()
+    }
+
     /// What is known of a service.
     pub fn outline(&self, key: &Key) -> Option<&Arc<Outline>> {
         self.services.get(key).map(|known| &known.outline)

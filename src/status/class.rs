@@ -24,8 +24,8 @@ pub struct ClassInputs<'a> {
     pub marked: &'a [String],
     /// Number of Microservices that use it.
     pub services: i32,
-    /// What is found in the system under it.
-    pub report: Report,
+    /// What is found in the system under it; `None` = it is not known yet, what was told stands.
+    pub report: Option<Report>,
     /// Now.
     pub now: Time,
 }
@@ -47,11 +47,12 @@ pub fn class_status(inputs: &ClassInputs<'_>) -> MicroserviceClassStatus {
         Some(condition("Default", default(inputs))),
         stalled.map(|verdict| condition("Stalled", verdict)),
     ];
+    let report = inputs.report.clone().or_else(|| inputs.previous.map(Report::told)).unwrap_or_default();
     MicroserviceClassStatus {
         observed_generation: inputs.generation,
         services: Some(inputs.services),
-        findings: inputs.report.counts.clone(),
-        worst_findings: inputs.report.worst.clone(),
+        findings: report.counts,
+        worst_findings: report.worst,
         conditions: conditions.into_iter().flatten().collect(),
     }
 }
@@ -97,7 +98,7 @@ mod tests {
             violations,
             marked: &marked,
             services: 7,
-            report: Report::default(),
+            report: None,
             now: samples::time(1),
         })
     }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::class::{ClassInputs, class_status};
 use super::kstatus::{Verdict, evaluate};
 use super::samples::*;
-use super::system::Report;
 use crate::api::class::{MicroserviceClass, MicroserviceClassSpec};
 use crate::api::{Microservice, Reason};
 use crate::intent::{Scaling, Violation};
@@ -136,7 +135,7 @@ fn class(name: &str, violations: &[Violation], status: bool) -> MicroserviceClas
             violations,
             marked: &marked,
             services: 7,
-            report: Report::default(),
+            report: None,
             now: time(10),
         })
     });

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::text::{QUOTE_BYTES, cut};
-use crate::api::class::{FindingCount, FindingStatus};
+use crate::api::class::{FindingCount, FindingStatus, MicroserviceClassStatus};
 use crate::graph::{Finding, Kind, Severity};
 
 /// Most findings that are told one by one.
@@ -22,6 +22,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// What a class has told so far.
+    pub fn told(status: &MicroserviceClassStatus) -> Self {
+        Self { counts: status.findings.clone(), worst: status.worst_findings.clone() }
+    }
+
     /// Of findings in their order, the worst first.
     pub fn of(found: &[&Finding]) -> Self {
         let mut counts: BTreeMap<(Reverse<Severity>, Kind), i32> = BTreeMap::new();

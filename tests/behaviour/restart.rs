@@ -8,13 +8,15 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use kube::ResourceExt;
 use kube::api::ListParams;
-use microservice_operator::api::Microservice;
+use kube::{Api, ResourceExt};
+use microservice_operator::api::{Microservice, MicroserviceClass};
 use serde_json::{Value, json};
 
 use super::quiet::{resource_versions, see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, Request, Requests, eventually};
+use crate::support::{
+    Cluster, Namespace, Operator, OperatorOptions, Request, Requests, apply_as_given, eventually,
+};
 
 const FLEET: usize = 200;
 const REST: Duration = Duration::from_secs(60);
@@ -276,4 +278,54 @@ async fn an_operator_that_starts_and_wants_other_pods_lets_only_some_services_ro
     .await;
     assert_eq!(most.into_inner(), ROLLING);
     wait_all_ready(&namespace, SERVICES).await;
+}
+
+/// What is found in the system comes from all services: while they are looked at one after the other, what
+/// was told before stands.
+#[tokio::test]
+async fn what_a_class_tells_of_its_services_stands_through_a_restart() {
+    // The operator of all namespaces keeps the status of the classes, so it has a cluster to itself.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::own()));
+    let namespace = Namespace::new(cluster, "told").await;
+    let audit = cluster.audit().await;
+    let all = OperatorOptions { namespaces: Vec::new(), ..OperatorOptions::namespace("") };
+    let mut operator = Operator::start(cluster, all).await;
+    let class = json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "MicroserviceClass",
+        "metadata": {"name": "told"}, "spec": {},
+    });
+    apply_as_given(&namespace.client(), &class).await;
+    for (name, callee) in [("one", "two"), ("two", "one")] {
+        let calls = json!([{"name": callee, "timeout": "1s"}]);
+        let spec = json!({"image": "shop/web:v1", "className": "told", "replicas": 0, "calls": calls});
+        namespace.microservice(name, spec).await;
+    }
+    wait_counted_findings(&operator, 1).await;
+    let classes: Api<MicroserviceClass> = Api::all(namespace.client());
+    eventually(Duration::from_secs(30), "the class tells of the circle", || async {
+        let status = classes.get("told").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        if status.findings.len() == 1 { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
+    settle(&audit, &operator.user()).await;
+
+    operator.stop().await;
+    let mark = audit.mark().await;
+    operator.restart().await;
+    wait_counted_findings(&operator, 1).await;
+    // The status of the classes is written two seconds after what it is about.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let seen = audit.since(mark).await.of(&operator.user()).writes();
+    assert_eq!(seen.count(), 0, "{seen}");
+}
+
+/// Waits until the metrics tell of that many findings.
+async fn wait_counted_findings(operator: &Operator, count: usize) {
+    eventually(Duration::from_secs(30), "the system is judged", || async {
+        let (_, text) = operator.http("/metrics").await.map_err(|error| error.to_string())?;
+        let told = text.lines().filter(|line| line.starts_with("microservice_operator_graph_findings{"));
+        let told: Vec<&str> = told.collect();
+        if told.len() == count { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
 }
