@@ -87,15 +87,9 @@ pub struct NetworkPeer {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NameServer {
-    /// Namespace of the pods. Either this or `cidr`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The pods. Default: all of the namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_selector: Option<Labelled>,
-    /// Range of addresses, such as 169.254.20.10/32.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cidr: Option<String>,
+    /// Who they are.
+    #[serde(flatten)]
+    pub peer: NetworkPeer,
     /// Ports on which the pods themselves listen, behind whatever Service, 1 to 16 of them; TCP and UDP.
     /// Default 53; those of OpenShift listen on 5353.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,9 +1,7 @@
 //! metrics-server as a process of this machine, and the registration through which the API server asks it.
 
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use kube::Client;
@@ -11,52 +9,40 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::support::{Cluster, apply_as_given, eventually, scratch, tool};
+use crate::support::{Cluster, Guarded, apply_as_given, eventually, scratch, tool};
 
 const NAME: &str = "metrics-server";
 const REGISTRATION: &str = "v1beta1.metrics.k8s.io";
 
 /// Started by the first test that asks.
-static RUNNING: OnceCell<Guard> = OnceCell::const_new();
-
-/// The process: a shell that ends it when we do.
-struct Guard {
-    _process: Child,
-}
+static RUNNING: OnceCell<Guarded> = OnceCell::const_new();
 
 /// Starts it, once, and waits until the use of CPU of the node can be asked for.
 pub async fn serve(cluster: &Cluster) {
     RUNNING.get_or_init(|| start(cluster)).await;
 }
 
-async fn start(cluster: &Cluster) -> Guard {
+async fn start(cluster: &Cluster) -> Guarded {
     let host = cluster.host_address();
     let port = free_port(&host);
     let client = cluster.client().await;
-    let log = scratch().join(format!("{NAME}-{}.log", std::process::id()));
-    let output = File::create(&log).expect("the scratch directory is writable");
     let kubeconfig = cluster.kubeconfig_path().display();
-    // The shell ends the program when its own stdin ends: with us.
-    let script = "\"$@\" </dev/null & read -r _; kill -KILL $!";
-    let process = Command::new("sh")
-        .args(["-c", script, "sh"])
-        .arg(tool(NAME))
-        .arg(format!("--kubeconfig={kubeconfig}"))
-        .arg(format!("--authentication-kubeconfig={kubeconfig}"))
-        .arg(format!("--authorization-kubeconfig={kubeconfig}"))
-        .args(["--authentication-skip-lookup=true", "--kubelet-insecure-tls=true"])
-        .args(["--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s"])
-        .args(["--kubelet-request-timeout=5s".to_owned(), format!("--bind-address={host}")])
-        .arg(format!("--secure-port={port}"))
-        .arg(format!("--cert-dir={}", scratch().join(format!("{NAME}-{}", std::process::id())).display()))
-        .stdin(Stdio::piped())
-        .stdout(output.try_clone().expect("a file can be shared"))
-        .stderr(output)
-        .spawn()
-        .expect("a shell starts");
+    let certificates = scratch().join(format!("{NAME}-{}", std::process::id()));
+    let running = Guarded::start(NAME, "KILL", |command| {
+        command
+            .arg(tool(NAME))
+            .arg(format!("--kubeconfig={kubeconfig}"))
+            .arg(format!("--authentication-kubeconfig={kubeconfig}"))
+            .arg(format!("--authorization-kubeconfig={kubeconfig}"))
+            .args(["--authentication-skip-lookup=true", "--kubelet-insecure-tls=true"])
+            .args(["--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s"])
+            .args(["--kubelet-request-timeout=5s".to_owned(), format!("--bind-address={host}")])
+            .arg(format!("--secure-port={port}"))
+            .arg(format!("--cert-dir={}", certificates.display()));
+    });
     register(&client, &host, port).await;
-    wait_served(&client, &log).await;
-    Guard { _process: process }
+    wait_served(&client, &running.log).await;
+    running
 }
 
 /// A port that was free a moment ago.

@@ -1,24 +1,19 @@
 //! What enforces network policies: a process in the network of the real node.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 
-use crate::support::{Cluster, scratch, tool};
+use crate::support::{Cluster, Guarded, tool};
 
 /// Addresses of Services, as the control plane of the tests gives them.
 const SERVICES: &str = "10.96.0.0/16";
 
-/// The process: a shell that ends it when we do.
+/// What enforces them.
 pub struct Engine {
-    _process: Child,
+    /// Its process.
+    pub process: Guarded,
     /// The address of the node that it is at work on.
     pub node_address: String,
-    /// What it says.
-    pub log: PathBuf,
 }
 
 impl Engine {
@@ -28,28 +23,21 @@ impl Engine {
         let [node] = nodes.items.as_slice() else { panic!("one real node is expected: {nodes:?}") };
         let tools = tool("enforcer");
         let path = format!("{}:{}", tools.join("bin").display(), std::env::var("PATH").unwrap());
-        let log = scratch().join(format!("enforcer-{}.log", std::process::id()));
-        let output = File::create(&log).expect("the scratch directory is writable");
-        // The shell ends the program when its own stdin ends: with us.
-        let script = "\"$@\" </dev/null & read -r _; kill -TERM $!";
-        let process = Command::new("sh")
-            .args(["-c", script, "sh", "nsenter"])
-            .arg(format!("--net=/proc/{}/ns/net", cluster.node_pid()))
-            .arg(tools.join("enforcer"))
-            .arg(format!("--kubeconfig={}", cluster.kubeconfig_path().display()))
-            .arg(format!("--node={}", node.name_any()))
-            .arg(format!("--services={SERVICES}"))
-            .env("PATH", path)
-            .env("LD_LIBRARY_PATH", tools.join("lib"))
-            .env("XTABLES_LIBDIR", tools.join("xtables"))
-            .stdin(Stdio::piped())
-            .stdout(output.try_clone().expect("a file can be shared"))
-            .stderr(output)
-            .spawn()
-            .expect("a shell starts");
+        let process = Guarded::start("enforcer", "TERM", |command| {
+            command
+                .arg("nsenter")
+                .arg(format!("--net=/proc/{}/ns/net", cluster.node_pid()))
+                .arg(tools.join("enforcer"))
+                .arg(format!("--kubeconfig={}", cluster.kubeconfig_path().display()))
+                .arg(format!("--node={}", node.name_any()))
+                .arg(format!("--services={SERVICES}"))
+                .env("PATH", path)
+                .env("LD_LIBRARY_PATH", tools.join("lib"))
+                .env("XTABLES_LIBDIR", tools.join("xtables"));
+        });
         let addresses = node.status.as_ref().and_then(|status| status.addresses.as_ref());
         let internal = addresses.into_iter().flatten().find(|address| address.type_ == "InternalIP");
         let node_address = internal.expect("a node has an address").address.clone();
-        Self { _process: process, node_address, log }
+        Self { process, node_address }
     }
 }

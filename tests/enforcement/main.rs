@@ -80,7 +80,7 @@ impl Ground {
             let (status, body) = request("GET", &address, "/call").await?;
             let cut = || body.contains("connection refused") || body.contains("deadline exceeded");
             let met = if wanted { status == 200 } else { status == 502 && cut() };
-            let log = || std::fs::read_to_string(&self.engine.log).unwrap_or_default();
+            let log = || std::fs::read_to_string(&self.engine.process.log).unwrap_or_default();
             if met { Ok(()) } else { Err(format!("{status}: {body}; {}", log())) }
         })
         .await;

@@ -7,6 +7,7 @@
 mod audit;
 mod cluster;
 pub mod collector;
+mod guarded;
 pub mod helm;
 mod history;
 mod kafka;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::{Cluster, scratch, tool};
+pub use guarded::Guarded;
 pub use helm::Helm;
 pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Authority, Kafka, Odd, Proxy, Weather, api, strimzi};

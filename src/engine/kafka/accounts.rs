@@ -267,19 +267,20 @@ impl Accounts<'_> {
             let trial = duties.get(key).and_then(|duty| duty.carry.trial.as_ref());
             trial.is_some_and(|trial| trial.credential.user == *user && trial.since.elapsed() < TRIAL)
         });
-        self.make_new(new, duties, works).await?;
-        self.try_out(duties, works, known.into_iter().map(|(key, _)| key)).await;
+        let made = self.make_new(new, duties, works).await?;
+        self.try_out(duties, works, known.into_iter().map(|(key, _)| key).chain(made)).await;
         Ok(())
     }
 
+    /// Gives new passwords. Returns whose are to be tried.
     async fn make_new(
         &self,
         new: Vec<(Key, String)>,
         duties: &mut Duties,
         works: &mut Works,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Vec<Key>, Trouble> {
         if new.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         may_write(self.fence)?;
         let term = self.fence.term();
@@ -298,8 +299,7 @@ impl Accounts<'_> {
                 (Err(error), _) => works.entry(key).or_default().stop(trouble(&error)),
             }
         }
-        self.try_out(duties, works, made.into_iter()).await;
-        Ok(())
+        Ok(made)
     }
 
     /// Logs in as services will, and offers what works.
@@ -308,7 +308,7 @@ impl Accounts<'_> {
             let trial = duties.get(&key)?.carry.trial.clone()?;
             Some((key, trial))
         });
-        let tries = stream::iter(trials.collect::<Vec<_>>()).map(|(key, trial)| async move {
+        let tries = stream::iter(Vec::from_iter(trials)).map(|(key, trial)| async move {
             let tried = self.broker.log_in(&trial.credential).await;
             (key, trial, tried)
         });

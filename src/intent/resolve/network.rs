@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Inputs, calls, ports};
 use crate::api::calls::{Call as Line, Labelled};
 use crate::api::microservice::{Port, Protocol};
-use crate::api::network::{ClassNetwork, NameServer, NetworkPeer, PolicyMode};
+use crate::api::network::{ClassNetwork, NetworkPeer, PolicyMode};
 use crate::intent::KafkaIntent;
 use crate::intent::calls::Target;
 use crate::intent::kafka::ModeIntent;
@@ -117,9 +117,8 @@ fn name_servers(class: &ClassNetwork) -> Vec<Opening> {
     match &class.dns {
         None => drop(by_ports.insert(vec![DNS], vec![kube_dns()])),
         Some(given) => given.iter().for_each(|server| {
-            let NameServer { namespace, pod_selector, cidr, ports } = server.clone();
-            let ports = ports.unwrap_or_else(|| vec![DNS]);
-            by_ports.entry(ports).or_default().extend(peer(&NetworkPeer { namespace, pod_selector, cidr }));
+            let ports = server.ports.clone().unwrap_or_else(|| vec![DNS]);
+            by_ports.entry(ports).or_default().extend(peer(&server.peer));
         }),
     }
     let both =
