@@ -16,7 +16,7 @@ use microservice_operator::cli::check::{self, Finding};
 use microservice_operator::cli::diff::Objects;
 use microservice_operator::cli::{Inputs, diff, explain, paint::Paint};
 use microservice_operator::engine::client::{self, connect};
-use microservice_operator::engine::request::{Failure, bounded};
+use microservice_operator::engine::request::{Failure, all, bounded};
 use microservice_operator::engine::{compare, explain as surroundings};
 use microservice_operator::plan::plan;
 use microservice_operator::status::explain::explain as judge;
@@ -179,6 +179,10 @@ async fn meet(client: &Client, inputs: &mut Inputs) -> anyhow::Result<Vec<Micros
 /// How many objects are asked for at once.
 const PAGE: u32 = 500;
 
+fn pages() -> ListParams {
+    ListParams::default().limit(PAGE)
+}
+
 /// The services of a cluster.
 pub struct Seen {
     pub inputs: Inputs,
@@ -191,12 +195,12 @@ pub struct Seen {
 pub async fn system(cluster: &Cluster, namespace: Option<&str>) -> anyhow::Result<Seen> {
     let client = &cluster.client;
     let mut seen = Seen { inputs: Inputs::default(), left_out: Vec::new() };
-    let services = match (list::<Microservice>(&Api::all(client.clone())).await, namespace) {
+    let services = match (all(&Api::<Microservice>::all(client.clone()), pages()).await, namespace) {
         (Err(Failure::Forbidden(_)), Some(namespace)) => {
             seen.left_out.push(format!(
                 "the Microservices of other namespaces may not be read: for those of {namespace} they count as missing"
             ));
-            list(&Api::namespaced(client.clone(), namespace)).await
+            all(&Api::namespaced(client.clone(), namespace), pages()).await
         }
         (listed, _) => listed,
     };
@@ -219,7 +223,7 @@ impl Seen {
     where
         K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
     {
-        match list::<K>(&Api::all(cluster.client.clone())).await {
+        match all(&Api::<K>::all(cluster.client.clone()), pages()).await {
             Ok(objects) => objects.iter().try_for_each(|one| {
                 self.inputs.add_live(typed(one)?);
                 Ok(())
@@ -232,23 +236,6 @@ impl Seen {
             Err(failure) => {
                 Err(cluster.readable(failure).context(format!("the {} cannot be listed", K::plural(&()))))
             }
-        }
-    }
-}
-
-/// All objects, page by page.
-async fn list<K>(api: &Api<K>) -> Result<Vec<K>, Failure>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    let mut params = ListParams::default().limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = bounded(api.list(&params)).await?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(all),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The requests that the engine sends for children, each under a timeout, and what can come back.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
@@ -126,6 +127,25 @@ impl From<kube::Error> for Failure {
             404 if is_of_the_api(&status.message) => Self::NotServed(text),
             404 => Self::Missing(text),
             _ => Self::Transient(text),
+        }
+    }
+}
+
+/// All objects that are asked for, page by page: as many at once as `params` limits it to.
+///
+/// # Errors
+/// Any [`Failure`] of one of the pages.
+pub async fn all<K>(api: &Api<K>, mut params: ListParams) -> Result<Vec<K>, Failure>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let mut all = Vec::new();
+    loop {
+        let page = bounded(api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(all),
         }
     }
 }

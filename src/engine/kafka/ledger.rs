@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::api::{FIELD_MANAGER, MANAGED_BY};
 use crate::engine::live::Key;
-use crate::engine::request::{Failure, bounded};
+use crate::engine::request::{Failure, all, bounded};
 use crate::kafka::ledger::{ANNOTATION_CLUSTER, LABEL, Record, key, object_name, records, shard, value};
 use crate::kafka::topic::Recorded;
 
@@ -289,16 +289,7 @@ fn kind(map: &ConfigMap) -> Option<&str> {
 }
 
 async fn list(api: &Api<ConfigMap>, selector: &str) -> Result<Vec<ConfigMap>, Failure> {
-    let mut maps = Vec::new();
-    let mut params = ListParams::default().labels(selector).limit(PAGE);
-    loop {
-        let page = bounded(api.list(&params)).await?;
-        maps.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(maps),
-        }
-    }
+    all(api, ListParams::default().labels(selector).limit(PAGE)).await
 }
 
 impl<R> Default for Shard<R> {
