@@ -192,7 +192,7 @@ $(CLUSTER): $(shell find tests/cluster -type f -not -path 'tests/cluster/node/*'
 	@scripts/build-cluster.sh $@
 
 # kubelet is built with the modules of the control plane, so that both have one version.
-$(NODE): $(shell find tests/node tests/cluster/node -type f) tests/cluster/go.mod tests/cluster/go.sum Makefile scripts/build-node.sh
+$(NODE): $(shell find tests/node tests/cluster/node -type f) tests/cluster/go.mod tests/cluster/go.sum Makefile scripts/build-node.sh scripts/packages.sh
 	@scripts/build-node.sh $@
 
 $(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.sh
@@ -201,7 +201,7 @@ $(SHOP): $(wildcard tests/shop/*.go tests/shop/go.*) Makefile scripts/build-go.s
 $(METRICS): $(wildcard tests/metrics/go.*) Makefile scripts/build-go.sh
 	@scripts/build-go.sh tests/metrics $@ metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server
 
-$(ENFORCE): $(wildcard tests/enforcer/*) scripts/build-enforcer.sh
+$(ENFORCE): $(wildcard tests/enforcer/*) scripts/build-enforcer.sh scripts/packages.sh
 	@scripts/build-enforcer.sh $@
 
 $(KAFKA): tests/kafka/pom.xml scripts/build-kafka.sh

@@ -4,6 +4,7 @@
 # Cold: about ten minutes, most of them for containerd.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/packages.sh
 output=$1
 packages=(runc containernetworking-plugins nftables libnftables1 libnftnl11 libmnl0 libjansson4 libedit2 libbsd0
   libmd0 libtinfo6 libxtables12 libgmp10 libseccomp2)
@@ -19,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 
 # runc, nft, CNI plugins, with the libraries that they need.
 get_packages() {
-  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+  if ! has_packages; then
     local missing=0
     for name in runc nft; do
       command -v "$name" >/dev/null || { echo "missing: $name; install your system's package of it" >&2; missing=1; }
@@ -33,14 +34,10 @@ get_packages() {
     return
   fi
   echo "unpacking runc, nftables and the CNI plugins"
-  # apt hands files over as a user of its own.
-  chmod 0755 "$work"
-  (cd "$work" && apt-get -o APT::Sandbox::User=root download "${packages[@]}" >/dev/null)
-  for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
-  mkdir -p "$output/cni" "$output/lib"
+  unpack_packages "$work" "$output/lib" "${packages[@]}"
+  mkdir -p "$output/cni"
   install "$work/root/usr/sbin/runc" "$work/root/usr/sbin/nft" "$output/"
   install "$work/root"/usr/lib/cni/{bridge,host-local,loopback} "$output/cni/"
-  find "$work/root" -name '*.so.*' -not -path '*/xtables/*' -exec cp -a {} "$output/lib/" \;
 }
 
 build() { # MODULE FILE PACKAGE [LDFLAGS]
