@@ -4,6 +4,7 @@
 // A harness fails by panicking, as a test does.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
+mod api_proxy;
 mod audit;
 mod cluster;
 pub mod collector;
@@ -21,6 +22,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use api_proxy::{ApiProxy, Call, Crash, Disturbance, Fault, Sent, Stale};
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::{Cluster, scratch, tool};
 pub use guarded::Guarded;

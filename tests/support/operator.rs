@@ -277,6 +277,16 @@ impl Installation {
         twin
     }
 
+    /// The same installation for a process that reaches the API server at another address, without
+    /// encryption.
+    pub fn through(&self, server: &str) -> Self {
+        let kubeconfig = self.kubeconfig.with_file_name(format!("through-{}.kubeconfig", suffix()));
+        let mut config = read_json(&self.kubeconfig);
+        config["clusters"][0]["cluster"] = json!({"server": server});
+        std::fs::write(&kubeconfig, config.to_string()).expect("the kubeconfig can be written");
+        Self { kubeconfig, ..self.clone() }
+    }
+
     /// What the audit log calls the present token.
     pub async fn credential(&self) -> String {
         let user = self.review().await.user.expect("the token is valid");

@@ -1,0 +1,142 @@
+//! Runs many plans at once, tells how far it is, and sums up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use futures::{StreamExt, stream};
+
+use super::plan::Plan;
+use super::run::{self, Calm, Place};
+use super::scenario::{self, CLASS, Scenario};
+use super::{Arguments, selection};
+use crate::support::{Cluster, install_crds};
+
+/// A scenario with what it does when nothing goes wrong.
+struct Learned {
+    scenario: Scenario,
+    place: Place,
+    calm: Calm,
+}
+
+/// Plans by class: how many held, and how many came to what they were meant for.
+#[derive(Default)]
+struct Tally {
+    runs: usize,
+    struck: usize,
+    failed: Vec<String>,
+}
+
+/// Runs what the arguments ask for. Whether all held.
+pub async fn run(arguments: &Arguments) -> bool {
+    let wanted = wanted(arguments);
+    println!("learning {} scenarios, two calm runs each", wanted.len());
+    let learned = learn(arguments, wanted).await;
+    let plans = plans(arguments, &learned);
+    if arguments.list {
+        plans.iter().for_each(|(_, plan)| println!("{plan}"));
+        return true;
+    }
+    let start = Instant::now();
+    let (done, all) = (AtomicUsize::new(0), plans.len());
+    println!("{all} plans, {} at a time", arguments.jobs);
+    let results: Vec<(&Plan, Result<bool, String>)> = stream::iter(&plans)
+        .map(|(learned, plan)| {
+            let done = &done;
+            async move {
+                let result = run::troubled(learned.place, &learned.scenario, plan, &learned.calm).await;
+                if let Err(error) = &result {
+                    println!("FAILED {plan}\n    {error}");
+                }
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, all, start);
+                (plan, result)
+            }
+        })
+        .buffer_unordered(arguments.jobs)
+        .collect()
+        .await;
+    sum_up(results)
+}
+
+/// The scenarios that the plans are of.
+fn wanted(arguments: &Arguments) -> Vec<Scenario> {
+    let mut scenarios = scenario::all();
+    if !arguments.plan.is_empty() {
+        let names: Vec<&str> = arguments.plan.iter().map(|plan| plan.scenario.as_str()).collect();
+        scenarios.retain(|name, _| names.contains(&name.as_str()));
+    } else if let Some(only) = arguments.only.as_deref().and_then(|only| only.split_once(':')) {
+        scenarios.retain(|name, _| name == only.0);
+    }
+    scenarios.into_values().collect()
+}
+
+async fn learn(arguments: &Arguments, scenarios: Vec<Scenario>) -> Vec<Learned> {
+    let shared = Cluster::shared();
+    install_crds(&shared.client().await, shared).await;
+    stream::iter(scenarios)
+        .map(|scenario| async move {
+            let place = place(arguments, &scenario);
+            let calm = run::calm(place, &scenario).await;
+            let calm = calm.unwrap_or_else(|error| panic!("{} without any trouble: {error}", scenario.name));
+            Learned { scenario, place, calm }
+        })
+        .buffer_unordered(arguments.jobs)
+        .collect()
+        .await
+}
+
+fn place(arguments: &Arguments, scenario: &Scenario) -> Place {
+    let _ = (CLASS, scenario);
+    Place { cluster: Cluster::shared(), whole: false, rest: arguments.rest() }
+}
+
+fn plans<'a>(arguments: &Arguments, learned: &'a [Learned]) -> Vec<(&'a Learned, Plan)> {
+    let of = |plan: &Plan| learned.iter().find(|learned| learned.scenario.name == plan.scenario);
+    if !arguments.plan.is_empty() {
+        let named = arguments.plan.iter().map(|plan| {
+            let learned = of(plan).unwrap_or_else(|| panic!("there is no scenario {}", plan.scenario));
+            (learned, plan.clone())
+        });
+        return named.collect();
+    }
+    let every = learned.iter().flat_map(|learned| {
+        selection::all(&learned.scenario, &learned.calm.seen).into_iter().map(move |plan| (learned, plan))
+    });
+    let chosen = |plan: &Plan| match &arguments.only {
+        Some(text) => plan.to_string().contains(text.as_str()),
+        None => arguments.all || selection::is_quick(plan),
+    };
+    every.filter(|(_, plan)| chosen(plan)).collect()
+}
+
+fn progress(done: usize, all: usize, start: Instant) {
+    if done % 10 != 0 && done != all {
+        return;
+    }
+    let left = start.elapsed().mul_f64((all - done) as f64 / done as f64);
+    println!("{done} of {all} plans, about {} min left", left.as_secs().div_ceil(60));
+}
+
+/// A line for each class, and the failures again.
+fn sum_up(results: Vec<(&Plan, Result<bool, String>)>) -> bool {
+    let mut classes: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (plan, result) in results {
+        let tally = classes.entry(plan.class()).or_default();
+        tally.runs += 1;
+        match result {
+            Ok(struck) => tally.struck += usize::from(struck),
+            Err(_) => tally.failed.push(plan.to_string()),
+        }
+    }
+    for (class, tally) in &classes {
+        let (runs, struck, failed) = (tally.runs, tally.struck, tally.failed.len());
+        println!("{class}: {runs} plans, {struck} came to their point, {failed} failed");
+    }
+    let failed: Vec<&String> = classes.values().flat_map(|tally| &tally.failed).collect();
+    for plan in &failed {
+        println!("again: make faults PLAN='{plan}'");
+    }
+    let runs: usize = classes.values().map(|tally| tally.runs).sum();
+    println!("test result: {} passed; {} failed", runs - failed.len(), failed.len());
+    runs > 0 && failed.is_empty()
+}

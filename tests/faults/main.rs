@@ -1,0 +1,59 @@
+//! `make faults`: each scenario with each fault at each point of it, and what must hold in the end: the
+//! state of the calm run, and silence. Without arguments a fixed selection; see `--help`.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stderr, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod campaign;
+mod plan;
+mod run;
+mod scenario;
+mod selection;
+mod state;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use plan::Plan;
+
+/// Runs scenarios on a real control plane while requests, watches and the operator itself fail.
+#[derive(Parser)]
+pub struct Arguments {
+    /// Every plan instead of the fixed selection
+    #[arg(long)]
+    all: bool,
+    /// Repeats one plan, as it is printed for a failure
+    #[arg(long, value_name = "PLAN", conflicts_with = "all")]
+    plan: Vec<Plan>,
+    /// Only plans whose text contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Prints the plans and runs none
+    #[arg(long)]
+    list: bool,
+    /// Seconds in the end of each run in which nothing may be written
+    #[arg(long, default_value_t = 3)]
+    rest: u64,
+    /// Runs at the same time
+    #[arg(long, default_value_t = 6)]
+    jobs: usize,
+    /// What `cargo test` gives to every test program
+    #[arg(hide = true)]
+    filter: Option<String>,
+}
+
+impl Arguments {
+    fn rest(&self) -> Duration {
+        Duration::from_secs(self.rest)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    if runtime.block_on(campaign::run(&arguments)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

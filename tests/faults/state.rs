@@ -1,0 +1,144 @@
+//! What is stored in a namespace, without what differs between two runs of the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::api::{DynamicObject, ListParams};
+use serde_json::{Value, json};
+
+use super::scenario::{self, CLASS, HERE, KINDS};
+use crate::support::Namespace;
+
+/// Each value by its path: kind, name, fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State(BTreeMap<String, Value>);
+
+/// Paths whose values differ between calm runs.
+pub type Mask = BTreeSet<String>;
+
+impl State {
+    /// What is stored now.
+    pub async fn of(namespace: &Namespace) -> Self {
+        let mut objects = Vec::new();
+        for (_, kind, _) in KINDS {
+            let found = scenario::api(namespace, kind).list(&ListParams::default()).await;
+            let found = found.unwrap_or_else(|error| panic!("listing every {kind}: {error}")).items;
+            let ours = found.into_iter().filter(|object| is_of_the_run(kind, object, namespace.name()));
+            objects
+                .extend(ours.map(|object| (kind, serde_json::to_value(object).expect("an object is JSON"))));
+        }
+        let names: BTreeMap<String, String> = objects
+            .iter()
+            .map(|(kind, object)| {
+                let metadata = &object["metadata"];
+                (text(&metadata["uid"]), format!("{kind}/{}", text(&metadata["name"])))
+            })
+            .collect();
+        let mut values = BTreeMap::new();
+        for (kind, mut object) in objects {
+            let path =
+                format!("{kind}/{}", text(&object["metadata"]["name"])).replace(namespace.name(), HERE);
+            strip(kind, &mut object);
+            flatten(&path, &object, &mut |path, value| {
+                values.insert(path.to_owned(), plain(value, namespace.name(), &names));
+            });
+        }
+        Self(values)
+    }
+
+    /// Paths at which two states differ.
+    pub fn differences(&self, other: &Self) -> Mask {
+        let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let differs = |path: &&&String| self.0.get(**path) != other.0.get(**path);
+        paths.iter().filter(differs).map(|path| (**path).clone()).collect()
+    }
+
+    /// The differences that are not masked, one to a line.
+    pub fn compare(&self, calm: &Self, mask: &Mask) -> Result<(), String> {
+        let differing = self.differences(calm);
+        let lines: Vec<String> = differing
+            .difference(mask)
+            .map(|path| {
+                let value = |state: &Self| state.0.get(path).map_or("nothing".to_owned(), Value::to_string);
+                format!("{path}: {} instead of {}", value(self), value(calm))
+            })
+            .collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines.join("\n    ")) }
+    }
+}
+
+/// What the cluster itself puts into each namespace is left out.
+fn is_of_the_run(kind: &str, object: &DynamicObject, namespace: &str) -> bool {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    match kind {
+        CLASS => name.contains(namespace),
+        "ServiceAccount" => name != "default",
+        "ConfigMap" => name != "kube-root-ca.crt",
+        _ => true,
+    }
+}
+
+/// Removes what each run has anew, and what controllers of the cluster report.
+fn strip(kind: &str, object: &mut Value) {
+    let managers = object["metadata"]["managedFields"].take();
+    let ours: Vec<Value> = managers
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| text(&entry["manager"]).starts_with("microservice-operator"))
+        .map(|entry| json!({"manager": entry["manager"], "fields": entry["fieldsV1"].to_string()}))
+        .collect();
+    object["metadata"]["managedFields"] = json!(ours);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["uid", "resourceVersion", "creationTimestamp"] {
+            metadata.remove(field);
+        }
+    }
+    if matches!(kind, "Deployment" | "HorizontalPodAutoscaler" | "PodDisruptionBudget")
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    if kind == "Service" {
+        for field in ["clusterIP", "clusterIPs"] {
+            object["spec"][field] = Value::Null;
+        }
+    }
+    if kind == "Deployment"
+        && let Some(annotations) = object["metadata"]["annotations"].as_object_mut()
+    {
+        annotations.remove("deployment.kubernetes.io/revision");
+    }
+}
+
+fn flatten(path: &str, value: &Value, tell: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                flatten(&format!("{path}.{name}"), value, tell);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (place, value) in items.iter().enumerate() {
+                flatten(&format!("{path}[{place}]"), value, tell);
+            }
+        }
+        _ => tell(path, value),
+    }
+}
+
+/// Identities by the names of their objects, times and the namespace by signs.
+fn plain(value: &Value, namespace: &str, names: &BTreeMap<String, String>) -> Value {
+    let Value::String(text) = value else { return value.clone() };
+    if let Some(name) = names.get(text) {
+        return json!(format!("identity of {name}").replace(namespace, HERE));
+    }
+    if text.parse::<Timestamp>().is_ok() {
+        return json!("TIME");
+    }
+    json!(text.replace(namespace, HERE))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
