@@ -80,7 +80,11 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let Ok((stream, _)) = listener.accept().await else { return };
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
+            // A server carries out what has arrived, also when whoever asked is gone by then.
+            let answer = service_fn(move |request| {
+                let answered = tokio::spawn(answer(Arc::clone(&shared), request));
+                async move { answered.await.unwrap_or(Err(Broken)) }
+            });
             // That the operator closes it, or that we do, is no news.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
