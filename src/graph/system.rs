@@ -1,7 +1,7 @@
 //! All services with the edges between them. Everything is in the order of names, so that the same
 //! services give the same answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -44,6 +44,8 @@ pub struct Event {
 #[derive(Clone, Debug, Default)]
 pub struct System {
     services: Vec<Service>,
+    /// For each line of `calls` of each service whom it calls, if that one is given.
+    callees: Vec<Vec<Option<Node>>>,
     calls: Calls,
     events: Vec<Event>,
 }
@@ -54,9 +56,8 @@ impl System {
         let by_key: BTreeMap<Key, Service> =
             services.into_iter().map(|service| (service.key.clone(), service)).collect();
         let services: Vec<Service> = by_key.into_values().collect();
-        let calls = calls(&services);
         let events = events(&services);
-        Self { services, calls, events }
+        Self::with(services, events)
     }
 
     /// These services with the edges that begin or end at them, and with the services at their other ends.
@@ -80,9 +81,14 @@ impl System {
             let is_near = !calls.is_empty() || neighbours.contains(&service.key);
             is_near.then(|| Service { calls, ..service.clone() })
         };
-        let services: Vec<Service> = self.services.iter().filter_map(part).collect();
-        let calls = calls(&services);
-        Self { services, calls, events }
+        Self::with(self.services.iter().filter_map(part).collect(), events)
+    }
+
+    /// Services by name, and their event edges.
+    fn with(services: Vec<Service>, events: Vec<Event>) -> Self {
+        let callees = callees(&services);
+        let calls = calls(&services, &callees);
+        Self { services, callees, calls, events }
     }
 
     /// All services, by name.
@@ -115,9 +121,12 @@ impl System {
     /// Every declared call between services, with whether it may be made; also those to services that
     /// are not given.
     pub fn declared(&self) -> impl Iterator<Item = (&Service, &Key, &Call, Grant)> {
-        self.services.iter().flat_map(move |service| {
-            let declared = move |call| Some((service, Call::callee(call)?, call, self.grant(service, call)?));
-            service.calls.iter().filter_map(declared)
+        self.services.iter().zip(&self.callees).flat_map(move |(service, callees)| {
+            service.calls.iter().zip(callees).filter_map(move |(call, callee)| {
+                let named = call.callee()?;
+                let callee = callee.and_then(|node| self.service(node)).map(Callee::from);
+                Some((service, named, call, grant(&service.key, call, callee.as_ref())))
+            })
         })
     }
 
@@ -157,17 +166,23 @@ fn find(services: &[Service], key: &Key) -> Option<Node> {
     services.binary_search_by(|service| service.key.cmp(key)).ok().map(Node::new)
 }
 
-fn calls(services: &[Service]) -> Calls {
+fn callees(services: &[Service]) -> Vec<Vec<Option<Node>>> {
+    let positions: HashMap<&Key, Node> =
+        services.iter().enumerate().map(|(at, service)| (&service.key, Node::new(at))).collect();
+    let callee = |call: &Call| call.callee().and_then(|key| positions.get(key).copied());
+    services.iter().map(|service| service.calls.iter().map(callee).collect()).collect()
+}
+
+fn calls(services: &[Service], callees: &[Vec<Option<Node>>]) -> Calls {
     let edges = services.iter().map(|service| service.calls.len()).sum();
     let mut graph = Calls::with_capacity(services.len(), edges);
     for _ in services {
         graph.add_node(());
     }
-    for (from, service) in services.iter().enumerate() {
-        let mut lines: Vec<(Node, &Call)> = service
-            .calls
-            .iter()
-            .filter_map(|call| Some((find(services, call.callee()?)?, call)))
+    for (from, (service, callees)) in services.iter().zip(callees).enumerate() {
+        let lines = service.calls.iter().zip(callees);
+        let mut lines: Vec<(Node, &Call)> = lines
+            .filter_map(|(call, callee)| Some(((*callee)?, call)))
             .filter(|(to, _)| to.index() != from)
             .collect();
         // The library walks the edges from the newest to the oldest.

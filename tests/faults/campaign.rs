@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use futures::future::join_all;
 use futures::{StreamExt, stream};
 
 use super::plan::Plan;
 use super::run::{self, Calm, Place};
-use super::scenario::{self, CLASS, Scenario};
+use super::scenario::{self, Scenario};
 use super::{Arguments, selection};
 use crate::support::{Cluster, install_crds};
 
@@ -38,23 +39,15 @@ pub async fn run(arguments: &Arguments) -> bool {
         return true;
     }
     let start = Instant::now();
-    let (done, all) = (AtomicUsize::new(0), plans.len());
-    println!("{all} plans, {} at a time", arguments.jobs);
-    let results: Vec<(&Plan, Result<bool, String>)> = stream::iter(&plans)
-        .map(|(learned, plan)| {
-            let done = &done;
-            async move {
-                let result = run::troubled(learned.place, &learned.scenario, plan, &learned.calm).await;
-                if let Err(error) = &result {
-                    println!("FAILED {plan}\n    {error}");
-                }
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, all, start);
-                (plan, result)
-            }
-        })
-        .buffer_unordered(arguments.jobs)
-        .collect()
-        .await;
+    let campaign = Campaign { start, done: AtomicUsize::new(0), all: plans.len() };
+    println!("{} plans, {} at a time", plans.len(), arguments.jobs);
+    let alone = learned.iter().filter(|learned| learned.place.whole).map(|one| {
+        let of_it = plans.iter().filter(|(learned, _)| learned.scenario.name == one.scenario.name).collect();
+        campaign.lane(of_it, 1)
+    });
+    let shared = plans.iter().filter(|(learned, _)| !learned.place.whole).collect();
+    let lanes = alone.chain([campaign.lane(shared, arguments.jobs)]);
+    let results = join_all(lanes).await.into_iter().flatten().collect();
     sum_up(results)
 }
 
@@ -71,6 +64,7 @@ fn wanted(arguments: &Arguments) -> Vec<Scenario> {
 }
 
 async fn learn(arguments: &Arguments, scenarios: Vec<Scenario>) -> Vec<Learned> {
+    // Once for all that run there.
     let shared = Cluster::shared();
     install_crds(&shared.client().await, shared).await;
     stream::iter(scenarios)
@@ -85,9 +79,12 @@ async fn learn(arguments: &Arguments, scenarios: Vec<Scenario>) -> Vec<Learned> 
         .await
 }
 
+/// Classes belong to no namespace, and only an operator of all namespaces reads them: two of those in one
+/// cluster would fight.
 fn place(arguments: &Arguments, scenario: &Scenario) -> Place {
-    let _ = (CLASS, scenario);
-    Place { cluster: Cluster::shared(), whole: false, rest: arguments.rest() }
+    let whole = scenario.has_class();
+    let cluster = if whole { Box::leak(Box::new(Cluster::own())) } else { Cluster::shared() };
+    Place { cluster, whole, rest: arguments.rest() }
 }
 
 fn plans<'a>(arguments: &Arguments, learned: &'a [Learned]) -> Vec<(&'a Learned, Plan)> {
@@ -109,12 +106,38 @@ fn plans<'a>(arguments: &Arguments, learned: &'a [Learned]) -> Vec<(&'a Learned,
     every.filter(|(_, plan)| chosen(plan)).collect()
 }
 
-fn progress(done: usize, all: usize, start: Instant) {
-    if done % 10 != 0 && done != all {
-        return;
+/// How far all plans are.
+struct Campaign {
+    start: Instant,
+    done: AtomicUsize,
+    all: usize,
+}
+
+impl Campaign {
+    /// Runs plans, so many at a time.
+    async fn lane<'a>(
+        &self,
+        plans: Vec<&'a (&Learned, Plan)>,
+        jobs: usize,
+    ) -> Vec<(&'a Plan, Result<bool, String>)> {
+        let one = async |(learned, plan): &'a (&Learned, Plan)| {
+            let result = run::troubled(learned.place, &learned.scenario, plan, &learned.calm).await;
+            if let Err(error) = &result {
+                println!("FAILED {plan}\n    {error}");
+            }
+            self.progress();
+            (plan, result)
+        };
+        stream::iter(plans).map(one).buffer_unordered(jobs).collect().await
     }
-    let left = start.elapsed().mul_f64((all - done) as f64 / done as f64);
-    println!("{done} of {all} plans, about {} min left", left.as_secs().div_ceil(60));
+
+    fn progress(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(10) || done == self.all {
+            let left = self.start.elapsed().mul_f64((self.all - done) as f64 / done as f64);
+            println!("{done} of {} plans, about {} min left", self.all, left.as_secs().div_ceil(60));
+        }
+    }
 }
 
 /// A line for each class, and the failures again.

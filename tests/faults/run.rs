@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use super::plan::{Plan, Trouble};
-use super::scenario::{Scenario, Step};
+use super::scenario::Scenario;
 use super::state::{Mask, State};
 use crate::support::{
     ApiProxy, Call, Cluster, Crash, Installation, Namespace, Operator, OperatorOptions, Stale, eventually,
@@ -205,14 +205,9 @@ impl<'a> Run<'a> {
         }
         operator.stop().await;
         let client = self.namespace.client();
-        for step in &self.scenario.steps {
-            if let Step::Apply(object) = step
-                && object["kind"] == super::scenario::CLASS
-            {
-                let name = format!("class-{}", self.namespace.name());
-                let _ =
-                    Api::<MicroserviceClass>::all(client.clone()).delete(&name, &Default::default()).await;
-            }
+        if self.scenario.has_class() {
+            let (classes, name) = (Api::<MicroserviceClass>::all(client.clone()), self.namespace.name());
+            let _ = classes.delete(&format!("class-{name}"), &Default::default()).await;
         }
         let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(client);
         let name = self.namespace.name();

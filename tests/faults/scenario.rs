@@ -66,6 +66,13 @@ pub fn all() -> BTreeMap<String, Scenario> {
     scenarios.collect()
 }
 
+impl Scenario {
+    /// Whether it is about a class.
+    pub fn has_class(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Apply(object) if object["kind"] == CLASS))
+    }
+}
+
 impl Step {
     /// Does it in this namespace.
     pub async fn take(&self, namespace: &Namespace) {

@@ -13,7 +13,9 @@ type Needs = fixedbitset::FixedBitSet;
 
 pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
     let (system, components) = (shape.system, &shape.required);
-    let count = system.services().len();
+    let promises: Vec<f64> =
+        system.services().iter().map(|service| f64::from(service.objective) / MILLION).collect();
+    let count = promises.len();
     let mut below: BTreeMap<usize, Needs> = BTreeMap::new();
     let mut found = Vec::new();
     for (at, members) in components.list.iter().enumerate().rev() {
@@ -25,23 +27,23 @@ pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
                 below.get(&components.of(callee)).into_iter().for_each(|next| needs.union_with(next));
             }
         }
-        found.extend(members.iter().filter_map(|member| ceiling(system, *member, &needs)));
+        found.extend(members.iter().filter_map(|member| ceiling(system, *member, &needs, &promises)));
         below.insert(at, needs);
     }
     found
 }
 
 /// The service itself is not counted: its own failures are what its promise leaves room for.
-fn ceiling(system: &System, node: Node, needs: &Needs) -> Option<Finding> {
+fn ceiling(system: &System, node: Node, needs: &Needs, promises: &[f64]) -> Option<Finding> {
     let service = system.service(node)?;
-    let others = || needs.ones().filter(|other| *other != node.index());
-    let objectives = others().filter_map(|other| system.services().get(other));
-    let product: f64 = objectives.map(|other| f64::from(other.objective) / MILLION).product();
+    let others = needs.ones().filter(|other| *other != node.index());
+    let product: f64 = others.filter_map(|other| promises.get(other)).product();
     let own = f64::from(service.objective) / MILLION;
     if product >= own {
         return None;
     }
-    let count = others().count() as u64;
+    // It is among those that its component needs.
+    let count = needs.count_ones(..).saturating_sub(1) as u64;
     let message = format!(
         "{} is held to {:.3} % availability, and the {count} services that it needs allow {:.3} % at most",
         system.name(node),
