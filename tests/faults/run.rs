@@ -18,6 +18,8 @@ use crate::support::{
 
 /// Without a write for so long, an operator has ended a step: it holds progress back for a second.
 const STILL: Duration = Duration::from_millis(1300);
+/// The same for one that tells classes of their services, three seconds after a change.
+const STILL_WITH_CLASSES: Duration = Duration::from_millis(4500);
 /// Longest time from the end of the troubles to the state that the calm run had.
 const CONVERGENCE: Duration = Duration::from_mins(2);
 
@@ -48,6 +50,12 @@ pub struct Place {
     pub whole: bool,
     /// How long nothing may be written in the end.
     pub rest: Duration,
+}
+
+impl Place {
+    fn still(&self) -> Duration {
+        if self.whole { STILL_WITH_CLASSES } else { STILL }
+    }
 }
 
 /// Runs a scenario twice without trouble. What differs between the two is no business of any plan.
@@ -173,7 +181,7 @@ impl<'a> Run<'a> {
     async fn rest(&self) -> Result<(), String> {
         // What was converged to may still have a status to follow.
         let start = Instant::now();
-        while self.proxy.quiet_since(start) < STILL {
+        while self.proxy.quiet_since(start) < self.place.still() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let before = self.proxy.writes().len();
