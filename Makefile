@@ -42,6 +42,14 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
 
+.PHONY: faults
+faults: ## The operator while requests, watches and itself fail; ALL=1: every plan, PLAN='…': one again, ONLY=text, REST=seconds
+	@scripts/test.sh faults $(if $(ALL),--all) $(if $(PLAN),--plan '$(PLAN)') $(if $(ONLY),--only '$(ONLY)') $(if $(REST),--rest $(REST)) $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: planted
+planted: $(CLUSTER) ## Plant twenty bugs, one after the other, and see that the tests of the model or of faults find them; ONLY=name
+	@scripts/planted.sh $(ONLY)
+
 .PHONY: test-kafka
 test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Maven)
 	@scripts/test.sh kafka

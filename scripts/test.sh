@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# Checks and tests. $1 is all, lint, unit, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
 # everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
 what=${1:-all}
+arguments=("${@:2}")
 # The same cases in every run: a red run is then about the change, not about luck. Another number looks
 # at others: PROPTEST_RNG_SEED=$RANDOM make test-unit
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20260101}
@@ -64,7 +65,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
+    case $name in behaviour | faults | kafka | keda | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -94,6 +95,7 @@ rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny"
 policies() { step "network policies" cargo test --quiet --locked --test policies; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
+faults() { step "faults" cargo test --quiet --locked --test faults -- "${arguments[@]}"; }
 # Each broker is a Java process; on two cores more than four tests at once only wait for each other.
 kafka() {
   step "Kafka tests" cargo test --quiet --locked --no-fail-fast --test kafka -- --test-threads 4
@@ -114,6 +116,10 @@ case $what in
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools chart-tools; else build_tools chart-tools; fi
     await_tools
     behaviour
+    ;;
+  faults)
+    if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools; await_tools; fi
+    faults
     ;;
   kafka)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools kafka-tools; else build_tools kafka-tools; fi
@@ -162,10 +168,11 @@ case $what in
     policies
     rules_of_dependencies
     behaviour
+    faults
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

@@ -1,4 +1,5 @@
-//! The table of cases in `tests/kafka/main.rs` tells the truth: whatever it names exists, and is a test.
+//! The tables of cases in `tests/kafka/main.rs` and `docs/reliability.md` tell the truth: whatever they name
+//! exists, and is a test.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
@@ -45,11 +46,38 @@ fn collect(directory: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
+/// All tests of the repository.
+fn known(root: &Path) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    ["src", "tests"].into_iter().for_each(|directory| collect(&root.join(directory), &mut known));
+    known
+}
+
+#[test]
+fn every_class_of_bugs_is_covered_by_tests_and_scenarios_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let known = known(root);
+    let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| R")).collect();
+    assert_eq!(rows.len(), 18, "one row for each class");
+    for row in rows {
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let exists = match name.split_once("::") {
+                Some((_, test)) => known.contains(test),
+                None if name.contains('/') => root.join(name).exists(),
+                None => root.join("tests/faults/scenarios").join(format!("{name}.yaml")).exists(),
+            };
+            assert!(exists, "{name} is no test, no scenario and no directory: {row}");
+        }
+    }
+}
+
 #[test]
 fn every_case_is_held_by_a_test_that_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut known = BTreeSet::new();
-    ["src", "tests"].into_iter().for_each(|directory| collect(&root.join(directory), &mut known));
+    let known = known(root);
     let named = named(&fs::read_to_string(root.join(TABLE)).unwrap());
     assert!(named.len() > 60, "the table was not understood: {named:?}");
     for (name, row) in named {

@@ -59,6 +59,8 @@ fn wanted(arguments: &Arguments) -> Vec<Scenario> {
         scenarios.retain(|name, _| names.contains(&name.as_str()));
     } else if let Some(only) = arguments.only.as_deref().and_then(|only| only.split_once(':')) {
         scenarios.retain(|name, _| name == only.0);
+    } else if !arguments.all && arguments.only.is_none() {
+        scenarios.retain(|name, _| selection::QUICK.contains(&name.as_str()));
     }
     scenarios.into_values().collect()
 }

@@ -28,13 +28,20 @@ pub enum Trouble {
 }
 
 impl Plan {
-    /// The class of reliability.md.
+    /// How long it may take in the worst case until the operator has come to the state of the calm run. That
+    /// a watch is dead shows by its silence: the server ends each after 290 s.
+    pub fn patience(&self) -> Duration {
+        let dead = matches!(self.trouble, Trouble::Event(.., Disturbance::Silence));
+        Duration::from_mins(if dead { 6 } else { 2 })
+    }
+
+    /// The class of bugs that it is meant for, see docs/reliability.md.
     pub fn class(&self) -> &'static str {
         match &self.trouble {
             Trouble::Request(_, Fault::CrashBefore | Fault::CrashAfter) => "R1",
             Trouble::Past(..) => "R2",
-            Trouble::Event(.., Disturbance::Expire) => "R6",
-            Trouble::Event(.., Disturbance::Break) => "R8",
+            Trouble::Event(.., Disturbance::Expire) | Trouble::Request(_, Fault::Refuse(410)) => "R6",
+            Trouble::Event(.., Disturbance::Break | Disturbance::Silence) => "R8",
             Trouble::Event(..) => "R3",
             Trouble::Request(_, Fault::LoseReply | Fault::Timeout | Fault::Lose) => "R4",
             Trouble::Request(_, Fault::Refuse(409)) => "R5",
@@ -82,6 +89,7 @@ impl fmt::Display for Word<'_, Disturbance> {
             Disturbance::Double => write!(f, "double"),
             Disturbance::Break => write!(f, "break"),
             Disturbance::Expire => write!(f, "expire"),
+            Disturbance::Silence => write!(f, "silence"),
         }
     }
 }
@@ -125,6 +133,7 @@ fn disturbance(word: &str) -> Result<Disturbance, String> {
         "double" => Disturbance::Double,
         "break" => Disturbance::Break,
         "expire" => Disturbance::Expire,
+        "silence" => Disturbance::Silence,
         _ => match word.split_once('-') {
             Some(("delay", rest)) => Disturbance::Delay(time(rest)?),
             Some(("coalesce", rest)) => Disturbance::Coalesce(time(rest)?),

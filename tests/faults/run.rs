@@ -20,8 +20,8 @@ use crate::support::{
 const STILL: Duration = Duration::from_millis(1300);
 /// The same for one that tells classes of their services, three seconds after a change.
 const STILL_WITH_CLASSES: Duration = Duration::from_millis(4500);
-/// Longest time from the end of the troubles to the state that the calm run had.
-const CONVERGENCE: Duration = Duration::from_mins(2);
+/// How long a namespace may take to go.
+const END: Duration = Duration::from_mins(2);
 
 /// What a run showed.
 pub struct Seen {
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
         match plan.map(|plan| &plan.trouble) {
             Some(Trouble::Request(call, fault)) => proxy.fail(call.clone(), *fault),
             Some(Trouble::Event(resource, number, disturbance)) => {
-                proxy.disturb(resource, *number, *disturbance)
+                proxy.disturb(resource, *number, *disturbance);
             }
             Some(Trouble::Past(..)) | None => {}
         }
@@ -126,6 +126,10 @@ impl<'a> Run<'a> {
         Ok(seen)
     }
 
+    fn patience(&self) -> Duration {
+        self.plan.map_or(Duration::from_mins(2), Plan::patience)
+    }
+
     /// Revision of the cluster's data.
     async fn revision(&self) -> String {
         let services = self.namespace.api::<Microservice>();
@@ -142,9 +146,9 @@ impl<'a> Run<'a> {
             if waits.is_none() && quiet >= STILL && self.keeper.runs() {
                 return Ok(());
             }
-            if start.elapsed() > CONVERGENCE {
+            if start.elapsed() > self.patience() {
                 let waits = waits.unwrap_or_else(|| "it writes on and on".to_owned());
-                return Err(format!("not settled within {CONVERGENCE:?}: {waits}"));
+                return Err(format!("not settled within {:?}: {waits}", self.patience()));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -169,7 +173,7 @@ impl<'a> Run<'a> {
             let Some(calm) = calm else { return Ok(state) };
             match state.compare(&calm.seen.state, &calm.mask) {
                 Ok(()) => return Ok(state),
-                Err(differences) if start.elapsed() > CONVERGENCE => {
+                Err(differences) if start.elapsed() > self.patience() => {
                     return Err(format!("another state than in the calm run:\n    {differences}"));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -220,7 +224,7 @@ impl<'a> Run<'a> {
         let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(client);
         let name = self.namespace.name();
         let _ = namespaces.delete(name, &Default::default()).await;
-        eventually(CONVERGENCE, "the namespace goes", || async {
+        eventually(END, "the namespace goes", || async {
             match namespaces.get_opt(name).await {
                 Ok(None) => Ok(()),
                 other => Err(format!("{:?}", other.map(|found| found.and_then(|found| found.status)))),

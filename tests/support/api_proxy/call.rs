@@ -19,7 +19,7 @@ pub struct Call {
 }
 
 /// In place of a name.
-const NONE: &str = "-";
+pub const NONE: &str = "-";
 
 impl Call {
     /// What a request is about. Its occurrence is for whoever counts.

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use self::server::Upstream;
 use super::Cluster;
 
-pub use call::Call;
+pub use call::{Call, NONE};
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Disturbance {
     Break,
     /// It is lost: in its place the watch ends with 410 Gone.
     Expire,
+    /// From here on nothing comes, not even the end: the connection is dead and stays open.
+    Silence,
 }
 
 /// A list that shows the cluster as it was.

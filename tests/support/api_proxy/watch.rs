@@ -92,6 +92,10 @@ impl Watch {
                 self.tell(line)
             }
             Disturbance::Coalesce(time) => self.coalesce(line, time).await,
+            Disturbance::Silence => {
+                self.to.closed().await;
+                None
+            }
             Disturbance::Break => {
                 let half = line.get(..line.len() / 2).unwrap_or_default().to_vec();
                 self.tell(half)?;
