@@ -74,6 +74,11 @@ async fn learn(arguments: &Arguments, scenarios: Vec<Scenario>) -> Vec<Learned> 
             let place = place(arguments, &scenario);
             let calm = run::calm(place, &scenario).await;
             let calm = calm.unwrap_or_else(|error| panic!("{} without any trouble: {error}", scenario.name));
+            let (name, writes, values) = (&scenario.name, calm.seen.writes.len(), calm.seen.state.len());
+            println!(
+                "{name}: {writes} writes, {values} values, {} of them another each time",
+                calm.mask.len()
+            );
             Learned { scenario, place, calm }
         })
         .buffer_unordered(arguments.jobs)

@@ -46,6 +46,11 @@ impl State {
         Self(values)
     }
 
+    /// How many values are compared.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Paths at which two states differ.
     pub fn differences(&self, other: &Self) -> Mask {
         let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
