@@ -116,7 +116,9 @@ impl<'a> Run<'a> {
                 self.settle().await?;
             }
         }
+        self.calm_down().await;
         let state = self.converge(calm).await?;
+        self.calm_down().await;
         self.rest().await?;
         let seen = self.seen(state);
         if let Some(calm) = calm {
@@ -181,13 +183,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Nothing is written any more.
-    async fn rest(&self) -> Result<(), String> {
-        // What was converged to may still have a status to follow.
+    /// Waits until nothing has been written for so long that nothing is held back any more.
+    async fn calm_down(&self) {
         let start = Instant::now();
         while self.proxy.quiet_since(start) < self.place.still() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Nothing is written any more.
+    async fn rest(&self) -> Result<(), String> {
         let before = self.proxy.writes().len();
         tokio::time::sleep(self.place.rest).await;
         let writes = self.proxy.writes();
