@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use microservice_operator::api::{Microservice, MicroserviceSpec};
@@ -31,12 +32,15 @@ pub const OPERATOR: &str = "microservice-system";
 
 /// Until a step counts as done: longer than a dead watch (295 s) and the longest backoff (5 min and a quarter).
 const PATIENCE: Duration = Duration::from_mins(20);
-/// Between two looks at whether it is.
+/// Until the first look at whether it is; the next ones come more and more slowly.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long nothing may be written afterwards.
 const QUIET: Duration = Duration::from_mins(10);
 /// Until a killed operator runs again.
 const RESTART: Duration = Duration::from_millis(300);
+
+/// Chains that were run.
+pub static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// How long a step lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,7 @@ impl Chain {
     /// What is not as it must be, with all that the operator wrote.
     pub fn run(&self) -> Result<(), String> {
         trouble::forget();
+        RUNS.fetch_add(1, Ordering::Relaxed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         runtime.block_on(async {
@@ -158,10 +163,11 @@ impl<'c> Run<'c> {
 
     /// Waits until nothing is written any more and all is as the pure plan says.
     async fn settle(&self) -> Result<(), String> {
-        let start = Instant::now();
+        let (start, mut pause) = (Instant::now(), LOOK);
         loop {
             let before = self.progress();
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PATIENCE / 10);
             let trouble = match oracle::difference(&self.server) {
                 _ if self.progress() != before => "it goes on writing".to_owned(),
                 _ if self.server.state().pending > 0 => "a request is still under way".to_owned(),

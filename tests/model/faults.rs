@@ -1,6 +1,7 @@
 //! What goes wrong, and when: decided beforehand by the number of a request or event, so that a failing run
 //! can be told and repeated.
 
+use std::fmt;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -67,7 +68,7 @@ pub const WATCHED: [&str; 9] = [
 ];
 
 /// All that goes wrong in a chain.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Faults {
     /// By the number of the write of the operator, from 0.
     pub writes: Vec<(u16, WriteFault)>,
@@ -77,6 +78,17 @@ pub struct Faults {
     pub watches: Vec<(&'static str, u16, WatchFault)>,
     /// By resource: how many milliseconds after the change its watches tell of it.
     pub lags: Vec<(&'static str, u16)>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let writes = self.writes.iter().map(|(number, fault)| format!("write {number}: {fault:?}"));
+        let reads = self.reads.iter().map(|(number, fault)| format!("read {number}: {fault:?}"));
+        let watches = self.watches.iter();
+        let watches = watches.map(|(resource, number, fault)| format!("event {number} of {resource}: {fault:?}"));
+        let lags = self.lags.iter().map(|(resource, lag)| format!("events of {resource}: {lag} ms late"));
+        f.debug_list().entries(writes.chain(reads).chain(watches).chain(lags)).finish()
+    }
 }
 
 impl Faults {

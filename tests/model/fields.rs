@@ -9,12 +9,14 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(BTreeMap<String, Fields>);
 
-/// One field manager of an object; all of them apply.
+/// One field manager of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manager {
     /// Its name.
     pub name: String,
-    /// The subresource that it applies, `status` or none.
+    /// Whether it updates; else it applies.
+    pub updates: bool,
+    /// The subresource that it writes.
     pub subresource: Option<String>,
     /// What it owns.
     pub fields: Fields,
@@ -49,11 +51,26 @@ impl Fields {
 }
 
 impl Manager {
+    /// Writes a field as an autoscaler does, who asks nobody; returns who owns what then.
+    pub fn scales(managers: &[Self], live: &Map<String, Value>, count: i64) -> Vec<Self> {
+        let body = Map::from_iter([("spec".to_owned(), json!({"replicas": count}))]);
+        let mut managers = managers.to_vec();
+        managers.iter_mut().for_each(|manager| manager.fields.yield_to(&body, live));
+        managers.retain(|manager| !manager.fields.0.is_empty());
+        managers.push(Self {
+            name: "kube-controller-manager".to_owned(),
+            updates: true,
+            subresource: Some("scale".to_owned()),
+            fields: Fields::of(&body),
+        });
+        managers
+    }
+
     /// As an entry of `metadata.managedFields`.
     pub fn json(&self) -> Value {
         let mut entry = json!({
             "manager": self.name,
-            "operation": "Apply",
+            "operation": if self.updates { "Update" } else { "Apply" },
             "apiVersion": "v1",
             "time": "2026-01-01T00:00:00Z",
             "fieldsType": "FieldsV1",
@@ -90,8 +107,9 @@ impl Apply<'_> {
     ) -> Result<(Map<String, Value>, Vec<Manager>), String> {
         self.reduce();
         let wanted = Fields::of(&self.body);
-        let is_mine =
-            |one: &Manager| one.name == self.manager && one.subresource.as_deref() == self.subresource;
+        let is_mine = |one: &Manager| {
+            !one.updates && one.name == self.manager && one.subresource.as_deref() == self.subresource
+        };
         let (mine, mut others): (Vec<Manager>, Vec<Manager>) = managers.iter().cloned().partition(is_mine);
         for other in &mut others {
             let before = other.fields.clone();
@@ -110,6 +128,7 @@ impl Apply<'_> {
         if !wanted.0.is_empty() {
             others.push(Manager {
                 name: self.manager.to_owned(),
+                updates: false,
                 subresource: self.subresource.map(str::to_owned),
                 fields: wanted,
             });

@@ -1,4 +1,4 @@
-//! What else a cluster does: rolls Deployments out, and removes what belongs to nobody any more.
+//! What else a cluster does: rolls Deployments out, keeps them within the bounds of their autoscaler, and removes what belongs to nobody any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::fields::Manager;
 use crate::server::Server;
 use crate::store::{Key, Object, Store};
 
@@ -19,6 +20,7 @@ pub async fn run(server: Arc<Server>) {
     while changed.changed().await.is_ok() {
         if server.change(|store| !is_idle(store)) {
             sleep(PACE).await;
+            server.change(scale);
             server.change(roll_out);
             server.change(collect_garbage);
         }
@@ -26,7 +28,29 @@ pub async fn run(server: Arc<Server>) {
 }
 
 fn is_idle(store: &Store) -> bool {
-    new_deployments(store).is_empty() && garbage(store).is_empty()
+    new_deployments(store).is_empty() && unscaled(store).is_empty() && garbage(store).is_empty()
+}
+
+/// Deployments whose count their autoscaler does not allow, with the count that it wants. One without pods it
+/// leaves alone.
+fn unscaled(store: &Store) -> Vec<(Key, i64)> {
+    let scalers = store.objects.iter().filter(|(key, _)| key.resource == "autoscaling/horizontalpodautoscalers");
+    let wanted = scalers.filter_map(|(key, scaler)| {
+        let (key, spec) = (Key { resource: "apps/deployments".to_owned(), ..key.clone() }, scaler.value.get("spec")?);
+        let count = store.get(&key)?.value.get("spec")?["replicas"].as_i64().filter(|count| *count > 0)?;
+        let wanted = count.max(spec["minReplicas"].as_i64()?).min(spec["maxReplicas"].as_i64()?);
+        (wanted != count).then_some((key, wanted))
+    });
+    wanted.collect()
+}
+
+fn scale(store: &mut Store) {
+    for (key, count) in unscaled(store) {
+        let Some(object) = store.get(&key).cloned() else { continue };
+        let mut value = object.value.clone();
+        value["spec"]["replicas"] = json!(count);
+        store.put(&key, value, Manager::scales(&object.managers, &object.value, count));
+    }
 }
 
 fn new_deployments(store: &Store) -> Vec<(Key, Arc<Object>)> {

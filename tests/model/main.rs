@@ -68,6 +68,7 @@ fn every_chain_ends_as_planned_whatever_goes_wrong() {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().filter_map(|worker| worker.join().expect("a worker ends")).collect()
     });
+    println!("{} chains", chain::RUNS.load(Ordering::Relaxed));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
