@@ -78,11 +78,11 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Runs it in a runtime of its own.
+    /// Runs it in a runtime of its own. Returns how many writes the operator sent.
     ///
     /// # Errors
     /// What is not as it must be, with all that the operator wrote.
-    pub fn run(&self) -> Result<(), String> {
+    pub fn run(&self) -> Result<u16, String> {
         trouble::forget();
         RUNS.fetch_add(1, Ordering::Relaxed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -90,8 +90,10 @@ impl Chain {
         runtime.block_on(async {
             let run = Run::start(self);
             let result = run.all().await;
-            let result = result.and_then(|()| trouble::none());
-            result.map_err(|error| format!("{error}\nwritten by the operator:\n{}", run.written()))
+            let result = result.and_then(|()| trouble::none()).map(|()| run.server.sent());
+            result.map_err(|error| {
+                format!("{error}\nwhat the operator wrote, and what went wrong:\n{}", run.journal())
+            })
         })
     }
 }
@@ -205,9 +207,8 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn written(&self) -> String {
-        let state = self.server.state();
-        state.written.iter().map(|write| format!("  {write}\n")).collect()
+    fn journal(&self) -> String {
+        self.server.state().journal.iter().map(|line| format!("  {line}\n")).collect()
     }
 }
 
@@ -260,7 +261,7 @@ async fn operate(server: Arc<Server>) {
             kafka_sweep: Duration::from_mins(5),
             kafka_grace: Duration::from_mins(10),
             strimzi_patience: Duration::from_mins(3),
-            api_pace: Duration::from_mins(1),
+            api_pace: Duration::from_mins(5),
             telemetry: Arc::new(Telemetry::new()),
             fence: leadership.fence(),
             leadership: leadership.changes(),

@@ -85,7 +85,8 @@ impl fmt::Debug for Faults {
         let writes = self.writes.iter().map(|(number, fault)| format!("write {number}: {fault:?}"));
         let reads = self.reads.iter().map(|(number, fault)| format!("read {number}: {fault:?}"));
         let watches = self.watches.iter();
-        let watches = watches.map(|(resource, number, fault)| format!("event {number} of {resource}: {fault:?}"));
+        let watches =
+            watches.map(|(resource, number, fault)| format!("event {number} of {resource}: {fault:?}"));
         let lags = self.lags.iter().map(|(resource, lag)| format!("events of {resource}: {lag} ms late"));
         f.debug_list().entries(writes.chain(reads).chain(watches).chain(lags)).finish()
     }

@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn what_a_manager_no_longer_applies_goes_unless_another_owns_it() {
-        let body = json!({"metadata": {"name": "a", "labels": {"x": "1", "y": "1"}}, "spec": {"n": 1, "l": [1]}});
+        let body =
+            json!({"metadata": {"name": "a", "labels": {"x": "1", "y": "1"}}, "spec": {"n": 1, "l": [1]}});
         let first = applied(&Default::default(), "a", true, &body).unwrap();
         let both = applied(&first, "b", false, &json!({"spec": {"n": 1}})).unwrap();
         let (object, managers) =

@@ -34,9 +34,11 @@ fn is_idle(store: &Store) -> bool {
 /// Deployments whose count their autoscaler does not allow, with the count that it wants. One without pods it
 /// leaves alone.
 fn unscaled(store: &Store) -> Vec<(Key, i64)> {
-    let scalers = store.objects.iter().filter(|(key, _)| key.resource == "autoscaling/horizontalpodautoscalers");
+    let scalers =
+        store.objects.iter().filter(|(key, _)| key.resource == "autoscaling/horizontalpodautoscalers");
     let wanted = scalers.filter_map(|(key, scaler)| {
-        let (key, spec) = (Key { resource: "apps/deployments".to_owned(), ..key.clone() }, scaler.value.get("spec")?);
+        let (key, spec) =
+            (Key { resource: "apps/deployments".to_owned(), ..key.clone() }, scaler.value.get("spec")?);
         let count = store.get(&key)?.value.get("spec")?["replicas"].as_i64().filter(|count| *count > 0)?;
         let wanted = count.max(spec["minReplicas"].as_i64()?).min(spec["maxReplicas"].as_i64()?);
         (wanted != count).then_some((key, wanted))

@@ -9,8 +9,8 @@ use microservice_operator::plan::{Kind, Plan, Planned, plan};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chain::{NAME, NAMESPACE, OPERATOR, Step, microservice};
-use crate::server::{Server, State};
+use crate::chain::{NAME, NAMESPACE, OPERATOR, Step, Wait, microservice};
+use crate::server::{Server, State, Write};
 use crate::store::{Key, Object};
 
 /// What the pure core makes of the Microservice.
@@ -66,7 +66,9 @@ fn wanted(object: &Microservice, observed: &Observed) -> Wanted {
 /// The first thing that is not as the pure core says; `None` = all is.
 pub fn difference(server: &Server) -> Option<String> {
     let state = server.state();
-    let Some(object) = root(&state) else { return Some("there is no Microservice that can be read".to_owned()) };
+    let Some(object) = root(&state) else {
+        return Some("there is no Microservice that can be read".to_owned());
+    };
     let status = object.status.clone().unwrap_or_default();
     if status.observed_generation != object.metadata.generation {
         return Some("the status describes an older generation".to_owned());
@@ -93,9 +95,13 @@ fn of_child(state: &State, planned: &Planned) -> Option<String> {
     let (mut live, mut wanted) = (object.value.clone(), planned.body.value());
     live.remove("status");
     if let Some(metadata) = live.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| !["uid", "resourceVersion", "generation", "creationTimestamp"].contains(&name.as_str()));
+        metadata.retain(|name, _| {
+            !["uid", "resourceVersion", "generation", "creationTimestamp"].contains(&name.as_str())
+        });
     }
-    if planned.lacks_values && live.remove("data").is_none_or(|data| data.as_object().is_none_or(Map::is_empty)) {
+    if planned.lacks_values
+        && live.remove("data").is_none_or(|data| data.as_object().is_none_or(Map::is_empty))
+    {
         return Some(format!("{key} has no values"));
     }
     if let Some((min, max)) = planned.replica_bounds {
@@ -135,7 +141,10 @@ fn left_over(state: &State, object: &Microservice, plan: &Plan) -> Option<String
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let is_planned =
         |key: &Key| plan.children.iter().any(|planned| key_of(&planned.kind, &planned.name) == *key);
-    children(state, uid).map(|(key, _)| key).find(|key| !is_planned(key)).map(|key| format!("{key} is left over"))
+    children(state, uid)
+        .map(|(key, _)| key)
+        .find(|key| !is_planned(key))
+        .map(|key| format!("{key} is left over"))
 }
 
 /// The children at a time when all had come to rest.
@@ -156,7 +165,9 @@ impl Snapshot {
         let versions = children(&state, &uid);
         Self {
             untouched: matches!(wanted(&object, &observed(&state, &object)), Wanted::Untouched),
-            children: versions.map(|(key, one)| (key.clone(), one.text_of("resourceVersion").to_owned())).collect(),
+            children: versions
+                .map(|(key, one)| (key.clone(), one.text_of("resourceVersion").to_owned()))
+                .collect(),
         }
     }
 
@@ -169,8 +180,12 @@ impl Snapshot {
             return Ok(());
         }
         let changed = self.children.iter().find(|(key, version)| before.children.get(key) != Some(version));
-        let changed = changed.or_else(|| before.children.iter().find(|(key, _)| !self.children.contains_key(key)));
-        Err(format!("a spec that is to change nothing changed {}", changed.map_or_else(String::new, |(key, _)| key.to_string())))
+        let changed =
+            changed.or_else(|| before.children.iter().find(|(key, _)| !self.children.contains_key(key)));
+        Err(format!(
+            "a spec that is to change nothing changed {}",
+            changed.map_or_else(String::new, |(key, _)| key.to_string())
+        ))
     }
 }
 
@@ -184,13 +199,17 @@ pub fn deletes(server: &Server, steps: &[Step]) -> Result<(), String> {
     if let Some(write) = state.written.iter().find(|write| !write.wrong.is_empty()) {
         return Err(format!("{}: {write}", write.wrong));
     }
-    let plans: Vec<Option<Plan>> = steps.iter().map(planned).collect();
     let wants = |plan: &Plan, key: &Key| {
         plan.children.iter().any(|planned| key_of(&planned.kind, &planned.name) == *key)
     };
-    let gone = state.written.iter().filter(|write| write.verb.starts_with("DELETE") && write.code == 200);
+    let deleted = |write: &&Write| write.verb.starts_with("DELETE") && write.code == 200;
+    let gone: Vec<&Write> = state.written.iter().filter(deleted).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let plans: Vec<Option<Plan>> = steps.iter().map(planned).collect();
     for write in gone {
-        let last_rest = steps.iter().take(write.step).rposition(|step| step.wait == crate::chain::Wait::Settled);
+        let last_rest = steps.iter().take(write.step).rposition(|step| step.wait == Wait::Settled);
         let since = last_rest.unwrap_or_default();
         let mut seen = plans.iter().take(write.step + 1).skip(since).flatten();
         if seen.all(|plan| wants(plan, &write.key)) {
@@ -202,11 +221,8 @@ pub fn deletes(server: &Server, steps: &[Step]) -> Result<(), String> {
 
 fn planned(step: &Step) -> Option<Plan> {
     let object = microservice(&step.spec)?;
-    let observed = Observed {
-        keda_missing: true,
-        operator_namespace: Some(OPERATOR.to_owned()),
-        ..Observed::default()
-    };
+    let observed =
+        Observed { keda_missing: true, operator_namespace: Some(OPERATOR.to_owned()), ..Observed::default() };
     match wanted(&object, &observed) {
         Wanted::Children(plan) => Some(*plan),
         Wanted::Untouched => None,

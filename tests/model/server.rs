@@ -56,6 +56,8 @@ pub struct State {
     pub store: Store,
     /// What the operator wrote, in the order in which it was carried out; Events are not among it.
     pub written: Vec<Write>,
+    /// The same for people, with the faults that struck.
+    pub journal: Vec<String>,
     /// Step of the chain.
     pub step: usize,
     /// Requests that only the server knows of.
@@ -123,6 +125,11 @@ impl Server {
         self.start.elapsed()
     }
 
+    /// How many writes the operator has sent, Events too.
+    pub fn sent(&self) -> u16 {
+        self.state().writes
+    }
+
     /// From now on nothing goes wrong that has not begun.
     pub fn calm(&self) {
         self.state().faults = Faults::default();
@@ -144,7 +151,12 @@ impl Server {
         let number = state.told[place].1;
         state.told[place].1 += 1;
         let hit = state.faults.watches.iter().find(|(name, at, _)| *name == resource && *at == number);
-        hit.map(|(_, _, fault)| *fault)
+        let fault = hit.map(|(_, _, fault)| *fault);
+        drop(state);
+        if let Some(fault) = &fault {
+            self.strikes("event", number, resource, fault);
+        }
+        fault
     }
 
     /// Changes the store, and tells.
@@ -167,16 +179,27 @@ impl Server {
         guarded(ClientBuilder::new(transport, "default"), client::Options::default())
     }
 
+    fn strikes(&self, what: &str, number: u16, call: &str, fault: &dyn std::fmt::Debug) {
+        let now = self.now().as_secs_f64();
+        self.state().journal.push(format!("{now:>9.3} s, {what} {number}, {call}: {fault:?}"));
+    }
+
     async fn serve(self: Arc<Self>, request: Request<Body>, life: &Life) -> Result<Sent, BoxError> {
         let call = Call::of(request).await;
         let number = if call.reads() { self.state().reads } else { self.state().writes };
         if call.reads() {
             let fault = self.read_fault();
+            if let Some(fault) = &fault {
+                self.strikes("read", number, &call.key.to_string(), fault);
+            }
             sleep(latency(number)).await;
             life.goes_on().await;
             return self.read(call, fault).await;
         }
         let fault = self.write_fault();
+        if let Some(fault) = &fault {
+            self.strikes("write", number, &call.key.to_string(), fault);
+        }
         sleep(latency(number)).await;
         life.goes_on().await;
         let answer = self.write(call, fault, life).await?;
@@ -252,7 +275,6 @@ impl Server {
         fault: Option<WriteFault>,
         life: &Life,
     ) -> Result<Sent, BoxError> {
-        let fault = fault.filter(|f| !(call.subresource == "status" && matches!(f, WriteFault::Late(_) | WriteFault::Twice(_))));
         match fault {
             None => return Ok(self.carry_out(&call)),
             Some(WriteFault::Refused(code)) => return Ok(refused(code)),
@@ -321,6 +343,7 @@ impl Server {
             code: sent.status().as_u16(),
             wrong,
         };
+        state.journal.push(entry.to_string());
         state.written.push(entry);
         sent
     }

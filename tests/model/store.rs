@@ -151,7 +151,9 @@ impl Store {
 
     /// What the server fills in.
     fn complete(&mut self, key: &Key, value: &mut Map<String, Value>, before: Option<&Object>) {
-        if key.resource == "apps/deployments" && value.get("spec").is_none_or(|spec| spec["replicas"].is_null()) {
+        if key.resource == "apps/deployments"
+            && value.get("spec").is_none_or(|spec| spec["replicas"].is_null())
+        {
             value.entry("spec").or_insert_with(|| json!({}))["replicas"] = json!(1);
         }
         let generation = match before {
@@ -206,7 +208,8 @@ impl Store {
 
 /// Whether the server counts it as another generation.
 fn is_news(before: &Object, value: &Map<String, Value>) -> bool {
-    let annotations = |value: &Map<String, Value>| value.get("metadata").map(|meta| meta["annotations"].clone());
+    let annotations =
+        |value: &Map<String, Value>| value.get("metadata").map(|meta| meta["annotations"].clone());
     let of_deployment = value.get("kind") == Some(&json!("Deployment"));
     before.value.get("spec") != value.get("spec")
         || (of_deployment && annotations(&before.value) != annotations(value))

@@ -129,7 +129,9 @@ impl Watch {
         self.changed.mark_unchanged();
         let state = self.server.state();
         let news = state.store.log.get(self.next..).unwrap_or_default();
-        let told = news.iter().filter_map(|change| Some((Instant::now(), self.selects.word(change)?, change.clone())));
+        let told = news
+            .iter()
+            .filter_map(|change| Some((Instant::now(), self.selects.word(change)?, change.clone())));
         self.due.extend(told);
         self.next = state.store.log.len();
         self.version = state.store.version();
@@ -160,7 +162,9 @@ impl Watch {
     fn bookmark(&mut self) -> Line {
         self.over = true;
         let version = self.version;
-        let object = format!("{{\"apiVersion\":\"v1\",\"kind\":\"Bookmark\",\"metadata\":{{\"resourceVersion\":\"{version}\"}}}}");
+        let object = format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Bookmark\",\"metadata\":{{\"resourceVersion\":\"{version}\"}}}}"
+        );
         Ok(Self::event("BOOKMARK", &object))
     }
 }

@@ -1,13 +1,14 @@
 //! Panics and ERROR lines of this thread: the operator has neither, whatever the server does.
 
 use std::cell::RefCell;
-use std::fmt::{Debug, Write};
+use std::fmt::{Debug, Write as _};
 use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{fmt, registry};
 
 thread_local! {
     static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -17,7 +18,9 @@ thread_local! {
 pub fn forget() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(Errors.with_filter(LevelFilter::ERROR));
+        let told = std::env::var("MODEL_LOG").ok();
+        let told = told.map(|directives| fmt::layer().with_filter(EnvFilter::new(directives)));
+        let subscriber = registry().with(Errors.with_filter(LevelFilter::ERROR)).with(told);
         // Fails only where a subscriber is set already, and then nothing is to be seen.
         let _ = tracing::subscriber::set_global_default(subscriber);
         let before = std::panic::take_hook();
