@@ -38,6 +38,10 @@ test: ## All checks and tests; what CI runs (needs Java and Maven too)
 test-unit: ## Tests that need no cluster: unit, golden, property, documentation examples
 	@scripts/test.sh unit
 
+.PHONY: test-model
+test-model: ## Generated chains of specs under generated faults, against a model of the API server (MODEL_CHAINS=10000)
+	@scripts/test.sh model
+
 .PHONY: test-cluster
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# Checks and tests. $1 is all, lint, unit, model, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
 # everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -22,7 +22,7 @@ changed), or a cluster for tests in TEST_KUBECONFIG, for example of kind: see CO
 case $what in e2e* | availability) real_node || exit 1 ;; esac
 
 scripts/toolchain.sh cargo || exit 1
-[ "$what" = unit ] || scripts/toolchain.sh go || exit 1
+case $what in unit | model) ;; *) scripts/toolchain.sh go || exit 1 ;; esac
 case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
@@ -65,7 +65,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | faults | kafka | keda | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
+    case $name in behaviour | faults | kafka | keda | model | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -88,6 +88,7 @@ unit() {
     cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
   step "documentation examples" cargo test --quiet --locked --doc
 }
+model() { step "model tests" cargo test --quiet --locked --test model; }
 scan() { step "kube-score" scripts/scan.sh; }
 health() { step "health in Flux and Argo CD" make --no-print-directory health; }
 alerts() { step "alerts" make --no-print-directory alerts; }
@@ -112,6 +113,7 @@ real=(node-tools "$TOOLS/kafka")
 
 case $what in
   unit) unit ;;
+  model) model ;;
   cluster)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools chart-tools; else build_tools chart-tools; fi
     await_tools
@@ -159,6 +161,7 @@ case $what in
     build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/policies" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
+    model
     docs
     await_tools
     step "go" go_checks
@@ -172,7 +175,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, model, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

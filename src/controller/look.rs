@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use kube::api::ObjectMeta;
 
 use super::{Context, Error};
 use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
@@ -17,7 +18,7 @@ use crate::engine::live::Key;
 use crate::engine::observe::{Observation, Observer};
 use crate::engine::pass;
 use crate::engine::probes::next_question;
-use crate::engine::publish::Published;
+use crate::engine::publish::{Published, Stored};
 use crate::engine::request::Failure;
 use crate::engine::sentinels::Obstacle;
 use crate::intent::{Address, Intent, Violation};
@@ -33,7 +34,7 @@ pub(super) struct Looked {
     pub(super) reason: Reason,
     pub(super) next: Option<Duration>,
     /// The status as it was stored, if it was written.
-    written: Option<Box<MicroserviceStatus>>,
+    written: Option<Box<Stored>>,
 }
 
 /// One look at one object.
@@ -151,10 +152,10 @@ impl Look<'_> {
         }
         self.context.memory.meet(&self.key);
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
-        let current = current.map(|status| Microservice {
-            metadata: object.metadata.clone(),
+        let current = current.map(|stored| Microservice {
+            metadata: ObjectMeta { resource_version: stored.resource_version, ..object.metadata.clone() },
             spec: object.spec.clone(),
-            status: Some(*status),
+            status: Some(stored.status),
         });
         let object = current.as_ref().unwrap_or(object);
         let topics = self.look_after_kafka(object, intent, &observation.stored).await;
@@ -302,7 +303,7 @@ impl Look<'_> {
         }
         Ok(match published {
             Published::Same => Looked { reason, next, written: None },
-            Published::Written(status) => Looked { reason, next, written: Some(status) },
+            Published::Written(stored) => Looked { reason, next, written: Some(stored) },
             Published::Later(wait) => {
                 Looked { reason, next: Some(next.map_or(wait, |next| next.min(wait))), written: None }
             }

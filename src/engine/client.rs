@@ -95,8 +95,9 @@ pub fn connect(config: &Config, options: Options) -> Result<Client, Error> {
     Ok(guarded(transport(config, options.fence.clone()).map_err(Error)?, options))
 }
 
-/// Adds the layers, innermost first: the fence is asked after every wait.
-fn guarded<S>(builder: ClientBuilder<S>, options: Options) -> Client
+/// A client over this transport, which may be one without a network. Adds the layers, innermost first:
+/// the fence is asked after every wait.
+pub fn guarded<S>(builder: ClientBuilder<S>, options: Options) -> Client
 where
     S: Service<Request<Body>, Response = Response<Box<DynBody>>, Error = BoxError> + Send + 'static,
     S::Future: Send + 'static,

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
+use tokio::time::Instant;
 
 use super::request::bounded;
 use crate::status::causes::{UP_WITHIN, is_silent, unexplained};

@@ -65,7 +65,7 @@ pub async fn search(applier: &Applier<'_>, plan: &Plan, recorded: &[ChildStatus]
                 stored_version: None,
                 outdated: false,
                 held: false,
-                problem: Some(failure.problem(kind.kind, &key.name)),
+                problem: Some(refused(applier, &kind, &key, &failure)),
             });
         }
     }
@@ -121,13 +121,25 @@ pub async fn remove(applier: &Applier<'_>, leftover: &Leftover) -> Option<ChildO
     let problem = match result {
         Ok(()) => confirm(applier, leftover).await.err(),
         Err(failure) if failure.is_gone() => confirm(applier, leftover).await.err(),
-        Err(failure) => Some(failure.problem(leftover.kind.kind, &leftover.key.name)),
+        Err(failure) => Some(refused(applier, &leftover.kind, &leftover.key, &failure)),
     };
     if problem.is_none() {
         applier.world.forget_child(&leftover.kind, &leftover.key);
+        applier.memory.succeeded(applier.owner, &(leftover.kind, leftover.key.name.to_string()));
         return None;
     }
     Some(ChildOutcome { problem, ..leftover.outcome() })
+}
+
+/// Why a removal, or the question whether there is anything to remove, failed. It is tried again: a child that
+/// is not planned has nobody else who would ask for another look.
+fn refused(applier: &Applier<'_>, kind: &Kind, key: &Key, failure: &Failure) -> Problem {
+    let why = failure.problem(kind.kind, &key.name);
+    if *failure != Failure::Fenced {
+        let child = (*kind, key.name.to_string());
+        applier.memory.failed(applier.owner, &child, "removal", &why, failure.is_lasting());
+    }
+    why
 }
 
 /// The object has changed since it was seen, an autoscaler's status for example: once more with the
@@ -160,7 +172,7 @@ async fn confirm(applier: &Applier<'_>, leftover: &Leftover) -> Result<(), Probl
             let message = format!("{} {}: the autoscaler {name} is still being deleted", kind.kind, key.name);
             Err(Problem { reason: Reason::WaitingForDeletion, message })
         }
-        Err(failure) => Err(failure.problem(kind.kind, &key.name)),
+        Err(failure) => Err(refused(applier, kind, key, &failure)),
     }
 }
 

@@ -36,13 +36,22 @@ pub struct Publisher {
     recorder: Mutex<(Recorder, usize)>,
 }
 
+/// A status as it was stored.
+#[derive(Debug, PartialEq)]
+pub struct Stored {
+    /// The status.
+    pub status: MicroserviceStatus,
+    /// resourceVersion of the object with it.
+    pub resource_version: Option<String>,
+}
+
 /// What became of a status.
 #[derive(Debug, PartialEq)]
 pub enum Published {
     /// It was as computed already.
     Same,
     /// It was written, and is stored like this.
-    Written(Box<MicroserviceStatus>),
+    Written(Box<Stored>),
     /// It will be due after this time.
     Later(Duration),
 }
@@ -91,18 +100,24 @@ impl Publisher {
         }
         let drafts = transitions(&old.conditions, &status.conditions);
         let metadata = self.write(object, &status).await?;
+        let resource_version = metadata.resource_version.clone();
         memory.status_written(key, newest(object, metadata, &status).map(Arc::new));
         self.events(object, drafts).await;
-        Ok(Published::Written(Box::new(status)))
+        Ok(Published::Written(Box::new(Stored { status, resource_version })))
     }
 
     /// Asks for the metadata alone: the rest is what we have sent.
     async fn write(&self, object: &Microservice, status: &MicroserviceStatus) -> Result<ObjectMeta, Failure> {
-        // The UID makes sure that a new object of the name never gets the status of the old one.
+        // The UID makes sure that a new object of the name never gets the status of the old one, the version
+        // that a write which was given up and lands late does not undo a newer one: nobody would notice.
         let body = Body {
             api_version: API_VERSION,
             kind: "Microservice",
-            metadata: json!({"name": object.name_any(), "uid": object.metadata.uid}),
+            metadata: json!({
+                "name": object.name_any(),
+                "uid": object.metadata.uid,
+                "resourceVersion": object.metadata.resource_version,
+            }),
             status,
         };
         let params = PatchParams::apply(STATUS_MANAGER).force();

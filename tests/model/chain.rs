@@ -1,0 +1,275 @@
+//! A chain of specs of one Microservice, run against the whole controller, whose clock does not wait.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use microservice_operator::api::{Microservice, MicroserviceSpec};
+use microservice_operator::controller;
+use microservice_operator::engine::lease::Leadership;
+use microservice_operator::intent::ReferenceKind;
+use microservice_operator::intent::references::references;
+use microservice_operator::telemetry::Telemetry;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::faults::Faults;
+use crate::kubernetes;
+use crate::oracle::{self, Snapshot};
+use crate::server::{Life, Server};
+use crate::store::Key;
+use crate::trouble;
+
+/// Namespace of the Microservice.
+pub const NAMESPACE: &str = "shop";
+/// Its name.
+pub const NAME: &str = "web";
+/// Namespace of the operator.
+pub const OPERATOR: &str = "microservice-system";
+
+/// Until a step counts as done: longer than a dead watch (295 s) and the longest backoff (5 min and a quarter).
+const PATIENCE: Duration = Duration::from_mins(20);
+/// Until the first look at whether it is; the next ones come more and more slowly.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long nothing may be written afterwards.
+const QUIET: Duration = Duration::from_mins(10);
+/// Until a killed operator runs again.
+const RESTART: Duration = Duration::from_millis(300);
+
+/// Chains that were run.
+pub static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// How long a step lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until all is as planned.
+    Settled,
+    /// So many milliseconds: the next step comes in between.
+    Millis(u16),
+}
+
+/// One spec of the chain.
+#[derive(Clone)]
+pub struct Step {
+    /// The spec.
+    pub spec: Map<String, Value>,
+    /// How long until the next one.
+    pub wait: Wait,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.wait, Value::Object(self.spec.clone()))
+    }
+}
+
+/// All that happens in one run.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// The specs.
+    pub steps: Vec<Step>,
+    /// What goes wrong meanwhile.
+    pub faults: Faults,
+    /// Whether the Secrets and ConfigMaps that the specs name come after the last step.
+    pub late_references: bool,
+}
+
+impl Chain {
+    /// Runs it in a runtime of its own. Returns how many writes the operator sent.
+    ///
+    /// # Errors
+    /// What is not as it must be, with all that the operator wrote.
+    pub fn run(&self) -> Result<u16, String> {
+        trouble::forget();
+        RUNS.fetch_add(1, Ordering::Relaxed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let run = Run::start(self);
+            let result = run.all().await;
+            let result = result.and_then(|()| trouble::none()).map(|()| run.server.sent());
+            result.map_err(|error| {
+                format!("{error}\nwhat the operator wrote, and what went wrong:\n{}", run.journal())
+            })
+        })
+    }
+}
+
+struct Run<'c> {
+    chain: &'c Chain,
+    server: Arc<Server>,
+}
+
+impl<'c> Run<'c> {
+    fn start(chain: &'c Chain) -> Self {
+        let server = Server::new(chain.faults.clone());
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace"});
+        server.change(|store| {
+            for name in [NAMESPACE, OPERATOR] {
+                kubernetes::make(store, &Key::new("/namespaces", "", name), &namespace);
+            }
+        });
+        tokio::spawn(kubernetes::run(Arc::clone(&server)));
+        tokio::spawn(operate(Arc::clone(&server)));
+        Self { chain, server }
+    }
+
+    async fn all(&self) -> Result<(), String> {
+        if !self.chain.late_references {
+            self.make_references();
+        }
+        let mut settled = None;
+        for (number, step) in self.chain.steps.iter().enumerate() {
+            settled = self.step(number, step, settled).await?;
+        }
+        self.server.calm();
+        if self.chain.late_references {
+            self.make_references();
+        }
+        self.settle().await.map_err(|error| format!("after the last step, with all faults over: {error}"))?;
+        oracle::deletes(&self.server, &self.chain.steps)?;
+        self.quiet().await
+    }
+
+    /// Stores the spec and waits as long as the step says. `before` is how all was, if it had come to rest.
+    async fn step(
+        &self,
+        number: usize,
+        step: &Step,
+        before: Option<Snapshot>,
+    ) -> Result<Option<Snapshot>, String> {
+        self.server.state().step = number;
+        let key = Key::new("microservice.dev/microservices", NAMESPACE, NAME);
+        let object = json!({
+            "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice", "metadata": {}, "spec": step.spec,
+        });
+        self.server.change(|store| kubernetes::make(store, &key, &object));
+        match step.wait {
+            Wait::Millis(count) => {
+                sleep(Duration::from_millis(count.into())).await;
+                Ok(None)
+            }
+            Wait::Settled => {
+                self.settle().await.map_err(|error| format!("step {number}: {error}"))?;
+                let now = Snapshot::of(&self.server);
+                if let Some(before) = before {
+                    now.after(&before).map_err(|error| format!("step {number}: {error}"))?;
+                }
+                Ok(Some(now))
+            }
+        }
+    }
+
+    /// Waits until nothing is written any more and all is as the pure plan says.
+    async fn settle(&self) -> Result<(), String> {
+        let (start, mut pause) = (Instant::now(), LOOK);
+        loop {
+            let before = self.progress();
+            sleep(pause).await;
+            pause = (pause * 2).min(PATIENCE / 10);
+            let trouble = match oracle::difference(&self.server) {
+                _ if self.progress() != before => "it goes on writing".to_owned(),
+                _ if self.server.state().pending > 0 => "a request is still under way".to_owned(),
+                None => return Ok(()),
+                Some(difference) => difference,
+            };
+            if start.elapsed() > PATIENCE {
+                return Err(format!("not within {PATIENCE:?}: {trouble}"));
+            }
+        }
+    }
+
+    fn progress(&self) -> (usize, u64) {
+        let state = self.server.state();
+        (state.written.len(), state.store.version())
+    }
+
+    /// The second half of what is promised: at rest nothing is written.
+    async fn quiet(&self) -> Result<(), String> {
+        let before = self.server.state().written.len();
+        sleep(QUIET).await;
+        let more = self.server.state().written.len() - before;
+        if more > 0 {
+            return Err(format!("{more} writes in {QUIET:?} of rest"));
+        }
+        oracle::difference(&self.server).map_or(Ok(()), Err)
+    }
+
+    /// Makes every Secret and ConfigMap that a spec of the chain reads.
+    fn make_references(&self) {
+        for (key, data) in wanted_references(&self.chain.steps) {
+            let kind = if key.resource == "/secrets" { "Secret" } else { "ConfigMap" };
+            let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {}, "data": data});
+            self.server.change(|store| kubernetes::make(store, &key, &object));
+        }
+    }
+
+    fn journal(&self) -> String {
+        self.server.state().journal.iter().map(|line| format!("  {line}\n")).collect()
+    }
+}
+
+/// Data by key, of all that the specs read and do not make.
+fn wanted_references(steps: &[Step]) -> BTreeMap<Key, BTreeMap<String, String>> {
+    let specs: Vec<MicroserviceSpec> = steps.iter().filter_map(|step| decoded(&step.spec)).collect();
+    let made = |name: &str| {
+        let secrets = specs.iter().flat_map(|spec| spec.secrets.iter().flatten());
+        secrets.filter(|secret| secret.generate.is_some()).any(|secret| secret.name == name)
+    };
+    let mut found: BTreeMap<Key, BTreeMap<String, String>> = BTreeMap::new();
+    for (reference, wanted) in specs.iter().flat_map(references) {
+        let (resource, value) = match reference.kind {
+            ReferenceKind::Secret => ("/secrets", "eA=="),
+            ReferenceKind::ConfigMap => ("/configmaps", "x"),
+        };
+        if made(&reference.name) || reference.name.starts_with(NAME) {
+            continue;
+        }
+        let keys = wanted.required.iter().chain(&wanted.optional).map(|key| (key.clone(), value.to_owned()));
+        found.entry(Key::new(resource, NAMESPACE, &reference.name)).or_default().extend(keys);
+    }
+    found
+}
+
+fn decoded(spec: &Map<String, Value>) -> Option<MicroserviceSpec> {
+    MicroserviceSpec::deserialize(Value::Object(spec.clone())).ok()
+}
+
+/// The Microservice with this spec.
+pub fn microservice(spec: &Map<String, Value>) -> Option<Microservice> {
+    let mut object = Microservice::new(NAME, decoded(spec)?);
+    object.metadata.namespace = Some(NAMESPACE.to_owned());
+    Some(object)
+}
+
+/// The operator, started again after each crash.
+async fn operate(server: Arc<Server>) {
+    loop {
+        let life = Arc::new(Life::default());
+        let leadership = Leadership::always();
+        let options = controller::Options {
+            client: server.connect(&life),
+            namespaces: Vec::new(),
+            operator_namespace: OPERATOR.to_owned(),
+            identity: "model".to_owned(),
+            concurrency: 16,
+            class_rate: 5.0,
+            max_rolling: 10,
+            kafka_sweep: Duration::from_mins(5),
+            kafka_grace: Duration::from_mins(10),
+            strimzi_patience: Duration::from_mins(3),
+            api_pace: Duration::from_mins(5),
+            telemetry: Arc::new(Telemetry::new()),
+            fence: leadership.fence(),
+            leadership: leadership.changes(),
+        };
+        tokio::select! {
+            _ = controller::run(options, std::future::pending()) => {}
+            () = server.crashed.notified() => {}
+        }
+        sleep(RESTART).await;
+    }
+}
