@@ -38,6 +38,10 @@ test: ## All checks and tests; what CI runs (needs Java and Maven too)
 test-unit: ## Tests that need no cluster: unit, golden, property, documentation examples
 	@scripts/test.sh unit
 
+.PHONY: fuzz
+fuzz: ## Random and changed texts against all that reads foreign text; INPUTS=10000000 of them
+	@FUZZ_INPUTS=$(or $(INPUTS),10000000) scripts/test.sh fuzz
+
 .PHONY: test-cluster
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
@@ -70,6 +74,11 @@ bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and res
 .PHONY: bench-quick
 bench-quick: ## The same with 200 services
 	@$(MAKE) --no-print-directory bench N=200
+
+.PHONY: bench-scale
+bench-scale: $(CLUSTER) ## One operator with N=100000 services, against a stub of an API server: memory, start, queue
+	@scripts/toolchain.sh cargo
+	@N=$(or $(N),100000) cargo bench --quiet --locked --bench scale
 
 .PHONY: bench-graph
 bench-graph: ## The graph of 1,000 and 10,000 services: time and memory

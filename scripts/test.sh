@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# Checks and tests. $1 is all, lint, unit, fuzz, cluster, kafka, keda, policies, e2e-fast, e2e or availability. Runs
 # everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -57,14 +57,14 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but these run without a cluster or a broker: tests/NAME.rs and tests/NAME/main.rs.
+# All test targets but these run without a cluster or a broker, and in seconds: tests/NAME.rs and tests/NAME/main.rs.
 offline_targets() {
   local path name
   for path in tests/*.rs tests/*/main.rs; do
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
+    case $name in behaviour | kafka | keda | e2e | autoscaling | availability | enforcement | policies | fuzz) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -86,6 +86,11 @@ unit() {
   step "unit, golden and property tests" \
     cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
   step "documentation examples" cargo test --quiet --locked --doc
+}
+# A test target of its own: it takes minutes.
+fuzz() {
+  export FUZZ_INPUTS=${FUZZ_INPUTS:-1000000}
+  step "fuzz: $FUZZ_INPUTS inputs" cargo test --quiet --locked --no-fail-fast --test fuzz
 }
 scan() { step "kube-score" scripts/scan.sh; }
 health() { step "health in Flux and Argo CD" make --no-print-directory health; }
@@ -110,6 +115,7 @@ real=(node-tools "$TOOLS/kafka")
 
 case $what in
   unit) unit ;;
+  fuzz) fuzz ;;
   cluster)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools chart-tools; else build_tools chart-tools; fi
     await_tools
@@ -153,6 +159,7 @@ case $what in
     build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/policies" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
+    fuzz
     docs
     await_tools
     step "go" go_checks
@@ -165,7 +172,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, cluster, kafka, keda, policies, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, fuzz, cluster, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac
