@@ -42,6 +42,10 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 test-model: ## Generated chains of specs under generated faults, against a model of the API server (MODEL_CHAINS=10000)
 	@scripts/test.sh model
 
+.PHONY: fuzz
+fuzz: ## Random and changed texts against all that reads foreign text; INPUTS=10000000 of them
+	@FUZZ_INPUTS=$(or $(INPUTS),10000000) scripts/test.sh fuzz
+
 .PHONY: test-cluster
 test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECONFIG)
 	@scripts/test.sh cluster
@@ -82,6 +86,11 @@ bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and res
 .PHONY: bench-quick
 bench-quick: ## The same with 200 services
 	@$(MAKE) --no-print-directory bench N=200
+
+.PHONY: bench-scale
+bench-scale: $(CLUSTER) ## One operator with N=100000 services, against a stub of an API server: memory, start, queue
+	@scripts/toolchain.sh cargo
+	@N=$(or $(N),100000) cargo bench --quiet --locked --bench scale
 
 .PHONY: bench-graph
 bench-graph: ## The graph of 1,000 and 10,000 services: time and memory

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, model, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# Checks and tests. $1 is all, lint, unit, model, fuzz, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
 # everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -58,14 +58,14 @@ report_tools() {
   return "$tools_code"
 }
 
-# All test targets but these run without a cluster or a broker: tests/NAME.rs and tests/NAME/main.rs.
+# All test targets but these run without a cluster or a broker, and in seconds: tests/NAME.rs and tests/NAME/main.rs.
 offline_targets() {
   local path name
   for path in tests/*.rs tests/*/main.rs; do
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | faults | kafka | keda | model | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
+    case $name in behaviour | faults | fuzz | kafka | keda | model | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -175,7 +175,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, model, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, model, fuzz, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

@@ -78,7 +78,7 @@ async fn run(size: Size) -> Report {
     let burst = bench.burst(&mut report).await;
     let after = floor::children(cluster, size.objects, &[16, 64]).await;
     let whole = floor::whole(cluster, size.objects, 64, &bench.namespace).await;
-    report.walls(&burst, &before, &after, &whole);
+    burst.compare(&mut report, &before, &after, &whole);
     bench.rest(&mut report).await;
     bench.restart(&mut report).await;
     bench.repair(&mut report).await;

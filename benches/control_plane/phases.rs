@@ -14,6 +14,7 @@ use microservice_operator::api::Microservice;
 use microservice_operator::engine::watch::PAGE;
 use serde_json::json;
 
+use crate::floor::Floor;
 use crate::report::Report;
 use crate::support::{Audit, Mark, Namespace, Operator, Requests, eventually};
 use crate::workload::{CHILDREN, microservice, name};
@@ -41,6 +42,32 @@ pub struct Burst {
     pub children: Duration,
     /// To the last object whose condition Applied is true, as another client sees it.
     pub applied: Duration,
+}
+
+impl Burst {
+    /// The burst against the floors before and after it. The bar is the faster number of requests in
+    /// flight, each the mean of both runs.
+    pub fn compare(&self, report: &mut Report, before: &[Floor], after: &[Floor], whole: &Floor) {
+        let mean = |(a, b): (&Floor, &Floor)| (a.wall + b.wall) / 2;
+        let best = before.iter().zip(after).map(mean).min().unwrap_or_default();
+        for floor in before.iter().chain(after).chain([whole]) {
+            let (p50, p99) = (floor.percentile(50), floor.percentile(99));
+            report.measure("B1", &format!("floor, {} [s]", floor.name), None, floor.wall.as_secs_f64());
+            report.floor(json!({
+                "name": floor.name, "seconds": floor.wall.as_secs_f64(), "requests_per_second": floor.rate(),
+                "p50_seconds": p50.as_secs_f64(), "p99_seconds": p99.as_secs_f64(),
+            }));
+        }
+        let ratio = |wall: Duration, floor: Duration| wall.as_secs_f64() / floor.as_secs_f64();
+        let whole = whole.wall;
+        report.measure("M5", "burst to the last child [s]", None, self.children.as_secs_f64());
+        report.measure("M5", "burst until all are Applied [s]", None, self.applied.as_secs_f64());
+        // The floor of the job holds everything that has to be sent for it. The children alone cost the
+        // server about half of that: no operator that tells of its progress reaches their floor.
+        report.measure("M5", "last child / floor of the children alone", None, ratio(self.children, best));
+        report.measure("M5", "last child / floor of the whole job", Some(1.5), ratio(self.children, whole));
+        report.measure("M5", "all Applied / floor of the whole job", Some(1.5), ratio(self.applied, whole));
+    }
 }
 
 impl Bench {

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::floor::Floor;
-use crate::phases::Burst;
 use crate::process;
 
 /// Everything that was measured.
@@ -78,37 +75,9 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// The burst against the floors before and after it. The bar is the faster number of requests in
-    /// flight, each the mean of both runs.
-    pub fn walls(&mut self, burst: &Burst, before: &[Floor], after: &[Floor], whole: &Floor) {
-        let mean = |(a, b): (&Floor, &Floor)| (a.wall + b.wall) / 2;
-        let best = before.iter().zip(after).map(mean).min().unwrap_or_default();
-        for floor in before.iter().chain(after).chain([whole]) {
-            let (p50, p99) = (floor.percentile(50), floor.percentile(99));
-            self.measure("B1", &format!("floor, {} [s]", floor.name), None, floor.wall.as_secs_f64());
-            self.floors.push(json!({
-                "name": floor.name, "seconds": floor.wall.as_secs_f64(), "requests_per_second": floor.rate(),
-                "p50_seconds": p50.as_secs_f64(), "p99_seconds": p99.as_secs_f64(),
-            }));
-        }
-        let ratio = |wall: Duration, floor: Duration| wall.as_secs_f64() / floor.as_secs_f64();
-        self.measure("M5", "burst to the last child [s]", None, burst.children.as_secs_f64());
-        self.measure("M5", "burst until all are Applied [s]", None, burst.applied.as_secs_f64());
-        // The floor of the job holds everything that has to be sent for it. The children alone cost the
-        // server about half of that: no operator that tells of its progress reaches their floor.
-        self.measure("M5", "last child / floor of the children alone", None, ratio(burst.children, best));
-        self.measure(
-            "M5",
-            "last child / floor of the whole job",
-            Some(1.5),
-            ratio(burst.children, whole.wall),
-        );
-        self.measure(
-            "M5",
-            "all Applied / floor of the whole job",
-            Some(1.5),
-            ratio(burst.applied, whole.wall),
-        );
+    /// A run of a floor, of which the file has more than the table.
+    pub fn floor(&mut self, floor: Value) {
+        self.floors.push(floor);
     }
 
     pub fn finish(&mut self) {

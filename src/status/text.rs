@@ -17,9 +17,11 @@ pub(super) fn cut(text: &str, bytes: usize) -> String {
     format!("{}…", text.get(..end).unwrap_or_default().trim_end())
 }
 
-/// A foreign text as one line, shortened, without the full stop at its end.
+/// A foreign text as one line, shortened, without the full stop at its end. It may come to a terminal, so
+/// that nothing in it may be a command to one.
 pub(super) fn quote(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
     cut(line.trim_end_matches('.'), QUOTE_BYTES)
 }
 
@@ -66,6 +68,7 @@ mod tests {
     #[test]
     fn a_quote_is_one_line() {
         assert_eq!(quote(" one\n  two. "), "one two");
+        assert_eq!(quote("a\u{1b}[2J\0b"), "a [2J b");
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub use kafka::{ADMIN, Authority, Kafka, Odd, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
-pub use operator::{Installation, Operator, OperatorOptions, documents, install_crds, manifests};
+pub use operator::{
+    Installation, Operator, OperatorOptions, documents, free_port, install_crds, manifests, run_guarded,
+};
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";

@@ -206,9 +206,17 @@ impl Drop for Operator {
     }
 }
 
-/// Starts the operator under a shell that kills it when our end of the pipe closes: it must not
-/// outlive a test run that was itself killed. Returns the shell and the operator's process id.
 fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log: &Path) -> (Child, u32) {
+    run_guarded(log, |command| {
+        command.args(installation.arguments(options, port));
+        command.env("KUBECONFIG", &installation.kubeconfig).env("LOG_LEVEL", &options.log);
+    })
+}
+
+/// Starts the operator under a shell that kills it when our end of the pipe closes: it must not
+/// outlive a test run that was itself killed. `complete` adds arguments and environment. Returns the shell
+/// and the operator's process id.
+pub fn run_guarded(log: &Path, complete: impl FnOnce(&mut Command)) -> (Child, u32) {
     const GUARD: &str = r#"
         exec 3<&0
         "$@" >>"$LOG" 2>&1 </dev/null 3<&- &
@@ -222,8 +230,8 @@ fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log:
         exit $code
     "#;
     let mut command = Command::new("sh");
-    command.args(["-c", GUARD, "guard", BINARY]).args(installation.arguments(options, port));
-    command.env("LOG", log).env("KUBECONFIG", &installation.kubeconfig).env("LOG_LEVEL", &options.log);
+    command.args(["-c", GUARD, "guard", BINARY]).env("LOG", log);
+    complete(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut guard = command.spawn().expect("sh starts");
     let mut line = String::new();
@@ -426,7 +434,7 @@ pub fn documents(text: &str) -> Vec<Value> {
 }
 
 /// A port that was free a moment ago, outside the range that outgoing connections use.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = rand::random_range(10_000..20_000);
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {

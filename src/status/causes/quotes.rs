@@ -39,7 +39,7 @@ pub(super) fn config(text: &str) -> (String, String) {
     if let Some((key, object)) = key {
         let (kind, name) = object.split_once(' ').unwrap_or(("Secret", object));
         let name = name.rsplit('/').next().unwrap_or_default();
-        let object = format!("{kind} \"{}\"", quote(name));
+        let object = format!("{} \"{}\"", quote(kind), quote(name));
         let what = format!("key \"{}\" is missing in {object}", quote(key));
         return (what, format!("add the key to {object}"));
     }

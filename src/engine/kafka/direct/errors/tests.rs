@@ -2,6 +2,8 @@
 
 use std::io;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Codes that mean something of their own; all others are `Other`.
@@ -111,4 +113,28 @@ fn texts_are_bounded_and_hold_no_secret() {
 
     let short = meaning(&KrafkaError::auth("bad\ncanary"), Effect::Read, &scrub);
     assert_eq!(short, BrokerError::LoginRefused("bad ***".into()));
+}
+
+proptest! {
+    /// What a broker says is foreign text: `make fuzz` is about all other texts.
+    #[test]
+    fn no_answer_of_a_broker_panics_or_tells_a_secret(code: i16, before: String, after: String, length: u64) {
+        let said = format!("{before}canary{after}");
+        let length = format!("{before}pre-authentication response length: {length}{after}canary");
+        let errors = [
+            KrafkaError::broker(Code::from_i16(code), said.as_str()),
+            KrafkaError::auth(said.as_str()),
+            KrafkaError::protocol_kind(ProtocolErrorKind::Malformed, length),
+            KrafkaError::network(io::Error::other(said.clone())),
+            KrafkaError::config(said),
+        ];
+        let scrub = Scrub::new(["canary".to_owned()]);
+        for error in errors {
+            for effect in [Effect::Read, Effect::Write] {
+                let told = meaning(&error, effect, &scrub).to_string();
+                prop_assert!(!told.contains("canary") && !told.contains(char::is_control), "{told:?}");
+                prop_assert!(told.len() < 2 * TEXT, "{} bytes", told.len());
+            }
+        }
+    }
 }
