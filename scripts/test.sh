@@ -22,7 +22,7 @@ changed), or a cluster for tests in TEST_KUBECONFIG, for example of kind: see CO
 case $what in e2e* | availability) real_node || exit 1 ;; esac
 
 scripts/toolchain.sh cargo || exit 1
-case $what in unit | model) ;; *) scripts/toolchain.sh go || exit 1 ;; esac
+case $what in unit | model | fuzz) ;; *) scripts/toolchain.sh go || exit 1 ;; esac
 case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp)
 trap 'rm -f "$log" "$tools_log"' EXIT
@@ -88,7 +88,12 @@ unit() {
     cargo test --quiet --locked --no-fail-fast --lib --bins $(offline_targets)
   step "documentation examples" cargo test --quiet --locked --doc
 }
+# Test targets of their own: they take minutes.
 model() { step "model tests" cargo test --quiet --locked --test model; }
+fuzz() {
+  export FUZZ_INPUTS=${FUZZ_INPUTS:-1000000}
+  step "fuzz: $FUZZ_INPUTS inputs" cargo test --quiet --locked --no-fail-fast --test fuzz
+}
 scan() { step "kube-score" scripts/scan.sh; }
 health() { step "health in Flux and Argo CD" make --no-print-directory health; }
 alerts() { step "alerts" make --no-print-directory alerts; }
@@ -114,6 +119,7 @@ real=(node-tools "$TOOLS/kafka")
 case $what in
   unit) unit ;;
   model) model ;;
+  fuzz) fuzz ;;
   cluster)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools chart-tools; else build_tools chart-tools; fi
     await_tools
@@ -162,6 +168,7 @@ case $what in
     lint
     unit
     model
+    fuzz
     docs
     await_tools
     step "go" go_checks
