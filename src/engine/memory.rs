@@ -44,6 +44,8 @@ struct Remembered {
     repairs: HashMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
     status_written: Option<Instant>,
+    /// The last status may be stored or not: its answer did not come.
+    status_unknown: bool,
     /// This process has found its children as planned, or was allowed to change them.
     met: bool,
 }
@@ -106,7 +108,19 @@ impl Memory {
         self.with(key, |memory| {
             memory.newest = object.filter(|object| version(object) > memory.watched);
             memory.status_written = Some(Instant::now());
+            memory.status_unknown = false;
         });
+    }
+
+    /// A status could not be written, as far as is known: it may be stored all the same, and no cached object
+    /// tells until the watch does.
+    pub fn status_failed(&self, key: &Key) {
+        self.with(key, |memory| memory.status_unknown = true);
+    }
+
+    /// Whether the last status that was sent may be stored or not.
+    pub fn is_status_unknown(&self, key: &Key) -> bool {
+        self.with(key, |memory| memory.status_unknown)
     }
 
     /// The watch delivered this object: the cache is at least as new.

@@ -89,7 +89,7 @@ impl Publisher {
     ) -> Result<Published, Failure> {
         let nothing = MicroserviceStatus::default();
         let old = object.status.as_ref().unwrap_or(&nothing);
-        if equal_ignoring_times(old, &status) {
+        if equal_ignoring_times(old, &status) && !memory.is_status_unknown(key) {
             return Ok(Published::Same);
         }
         if only_progress(old, &status) {
@@ -99,7 +99,13 @@ impl Publisher {
             }
         }
         let drafts = transitions(&old.conditions, &status.conditions);
-        let metadata = self.write(object, &status).await?;
+        let metadata = match self.write(object, &status).await {
+            Ok(metadata) => metadata,
+            Err(failure) => {
+                memory.status_failed(key);
+                return Err(failure);
+            }
+        };
         let resource_version = metadata.resource_version.clone();
         memory.status_written(key, newest(object, metadata, &status).map(Arc::new));
         self.events(object, drafts).await;
@@ -198,6 +204,33 @@ fn only_progress(old: &MicroserviceStatus, new: &MicroserviceStatus) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The lost status may be stored by then, and the object that was looked at be older.
+    #[tokio::test]
+    async fn after_a_lost_answer_a_status_is_written_even_if_it_is_as_it_was_before() {
+        let sent = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&sent);
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            *count.lock().unwrap() += 1;
+            let answer = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "a"}});
+            let lost = *count.lock().unwrap() == 1;
+            async move {
+                let answered = http::Response::new(kube::client::Body::from(answer.to_string().into_bytes()));
+                if lost { Err(std::io::Error::other("reset")) } else { Ok(answered) }
+            }
+        });
+        let publisher = Publisher::new(Client::new(server, "default"), "test");
+        let (memory, key) = (Memory::default(), Key::new("ns", "a"));
+        let before = MicroserviceStatus { observed_generation: Some(1), ..MicroserviceStatus::default() };
+        let mut object = Microservice { status: Some(before.clone()), ..Microservice::default() };
+        object.metadata.name = Some("a".to_owned());
+        let other = MicroserviceStatus { observed_generation: Some(2), ..before.clone() };
+        publisher.status(&memory, &key, &object, other).await.unwrap_err();
+        let again = publisher.status(&memory, &key, &object, before.clone()).await.unwrap();
+        assert!(matches!(again, Published::Written(_)), "{again:?}");
+        assert_eq!(publisher.status(&memory, &key, &object, before).await.unwrap(), Published::Same);
+        assert_eq!(*sent.lock().unwrap(), 2);
+    }
 
     #[test]
     fn counts_are_progress_and_a_generation_is_not() {
