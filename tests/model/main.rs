@@ -28,7 +28,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use chain::{Chain, Step, Wait};
+use chain::{Chain, Meddling, Step, Wait};
 use faults::{Faults, WriteFault};
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestCaseError, TestRunner};
 use serde_json::{Value, json};
@@ -56,7 +56,11 @@ const FAULTS: [WriteFault; 12] = [
 
 /// Children of all kinds come, change and go.
 fn scenario() -> Chain {
-    let step = |spec: Value| Step { spec: spec.as_object().unwrap().clone(), wait: Wait::Settled };
+    let step = |spec: Value| Step {
+        meddling: Meddling::Nothing,
+        spec: spec.as_object().unwrap().clone(),
+        wait: Wait::Settled,
+    };
     let steps = vec![
         step(json!({"image": "web:v1"})),
         step(json!({

@@ -180,8 +180,13 @@ impl Server {
     }
 
     fn strikes(&self, what: &str, number: u16, call: &str, fault: &dyn std::fmt::Debug) {
+        self.note(&format!("{what} {number}, {call}: {fault:?}"));
+    }
+
+    /// Writes what happened into the journal.
+    pub fn note(&self, text: &str) {
         let now = self.now().as_secs_f64();
-        self.state().journal.push(format!("{now:>9.3} s, {what} {number}, {call}: {fault:?}"));
+        self.state().journal.push(format!("{now:>9.3} s, {text}"));
     }
 
     async fn serve(self: Arc<Self>, request: Request<Body>, life: &Life) -> Result<Sent, BoxError> {
