@@ -51,9 +51,22 @@ pub enum Wait {
     Millis(u16),
 }
 
+/// What somebody else does before a spec is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    /// Nothing.
+    Nothing,
+    /// Deletes the Microservice: the spec is that of a new one of its name.
+    Anew,
+    /// Deletes a child, counted from 0 and round and round.
+    Deletes(u8),
+}
+
 /// One spec of the chain.
 #[derive(Clone)]
 pub struct Step {
+    /// What happens before.
+    pub meddling: Meddling,
     /// The spec.
     pub spec: Map<String, Value>,
     /// How long until the next one.
@@ -62,6 +75,9 @@ pub struct Step {
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.meddling != Meddling::Nothing {
+            write!(f, "{:?}, ", self.meddling)?;
+        }
         write!(f, "{:?}: {}", self.wait, Value::Object(self.spec.clone()))
     }
 }
@@ -142,7 +158,8 @@ impl<'c> Run<'c> {
         before: Option<Snapshot>,
     ) -> Result<Option<Snapshot>, String> {
         self.server.state().step = number;
-        let key = Key::new("microservice.dev/microservices", NAMESPACE, NAME);
+        let key = root();
+        self.meddle(step.meddling);
         let object = json!({
             "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice", "metadata": {}, "spec": step.spec,
         });
@@ -155,11 +172,29 @@ impl<'c> Run<'c> {
             Wait::Settled => {
                 self.settle().await.map_err(|error| format!("step {number}: {error}"))?;
                 let now = Snapshot::of(&self.server);
-                if let Some(before) = before {
+                if let Some(before) = before.filter(|_| step.meddling == Meddling::Nothing) {
                     now.after(&before).map_err(|error| format!("step {number}: {error}"))?;
                 }
                 Ok(Some(now))
             }
+        }
+    }
+
+    fn meddle(&self, meddling: Meddling) {
+        let uid = self.server.state().store.get(&root()).map(|root| root.text_of("uid").to_owned());
+        let children: Vec<Key> = self.server.change(|store| {
+            let owned = store.objects.iter().filter(|(_, object)| object.owner() == uid.as_deref());
+            owned.filter(|_| uid.is_some()).map(|(key, _)| key.clone()).collect()
+        });
+        let gone = match meddling {
+            Meddling::Nothing => None,
+            Meddling::Anew => Some(root()),
+            Meddling::Deletes(number) => children.iter().cycle().nth(number.into()).cloned(),
+        };
+        if let Some(key) = gone
+            && self.server.change(|store| store.remove(&key))
+        {
+            self.server.note(&format!("somebody deletes {key}"));
         }
     }
 
@@ -210,6 +245,11 @@ impl<'c> Run<'c> {
     fn journal(&self) -> String {
         self.server.state().journal.iter().map(|line| format!("  {line}\n")).collect()
     }
+}
+
+/// The key of the Microservice.
+pub fn root() -> Key {
+    Key::new("microservice.dev/microservices", NAMESPACE, NAME)
 }
 
 /// Data by key, of all that the specs read and do not make.

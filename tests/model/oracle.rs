@@ -9,7 +9,7 @@ use microservice_operator::plan::{Kind, Plan, Planned, plan};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chain::{NAME, NAMESPACE, OPERATOR, Step, Wait, microservice};
+use crate::chain::{self, NAME, NAMESPACE, OPERATOR, Step, Wait, microservice};
 use crate::server::{Server, State, Write};
 use crate::store::{Key, Object};
 
@@ -26,7 +26,7 @@ fn key_of(kind: &Kind, name: &str) -> Key {
 }
 
 fn root(state: &State) -> Option<Microservice> {
-    let object = state.store.get(&Key::new("microservice.dev/microservices", NAMESPACE, NAME))?;
+    let object = state.store.get(&chain::root())?;
     Microservice::deserialize(Value::Object(object.value.clone())).ok()
 }
 
@@ -81,8 +81,10 @@ pub fn difference(server: &Server) -> Option<String> {
     };
     let children = plan.children.iter().filter(|planned| !planned.held);
     let different = children.filter_map(|planned| of_child(&state, planned)).next();
-    different.or_else(|| left_over(&state, &object, &plan)).or_else(|| {
-        let held = plan.children.iter().any(|planned| planned.held);
+    // What the pods of before may read stays as long as new ones are held back.
+    let held = plan.children.iter().any(|planned| planned.held);
+    let left_over = || if held { None } else { left_over(&state, &object, &plan) };
+    different.or_else(left_over).or_else(|| {
         let ready = condition("Ready").is_some_and(|ready| ready.status == "True");
         (ready == held).then(|| format!("Ready is {:?}, held is {held}", condition("Ready")))
     })

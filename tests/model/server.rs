@@ -153,10 +153,7 @@ impl Server {
         let hit = state.faults.watches.iter().find(|(name, at, _)| *name == resource && *at == number);
         let fault = hit.map(|(_, _, fault)| *fault);
         drop(state);
-        if let Some(fault) = &fault {
-            self.strikes("event", number, resource, fault);
-        }
-        fault
+        fault.inspect(|fault| self.strikes("event", number, resource, fault))
     }
 
     /// Changes the store, and tells.
@@ -180,26 +177,24 @@ impl Server {
     }
 
     fn strikes(&self, what: &str, number: u16, call: &str, fault: &dyn std::fmt::Debug) {
+        self.note(&format!("{what} {number}, {call}: {fault:?}"));
+    }
+
+    /// Writes what happened into the journal.
+    pub fn note(&self, text: &str) {
         let now = self.now().as_secs_f64();
-        self.state().journal.push(format!("{now:>9.3} s, {what} {number}, {call}: {fault:?}"));
+        self.state().journal.push(format!("{now:>9.3} s, {text}"));
     }
 
     async fn serve(self: Arc<Self>, request: Request<Body>, life: &Life) -> Result<Sent, BoxError> {
         let call = Call::of(request).await;
-        let number = if call.reads() { self.state().reads } else { self.state().writes };
         if call.reads() {
-            let fault = self.read_fault();
-            if let Some(fault) = &fault {
-                self.strikes("read", number, &call.key.to_string(), fault);
-            }
+            let (number, fault) = self.read_fault(&call);
             sleep(latency(number)).await;
             life.goes_on().await;
             return self.read(call, fault).await;
         }
-        let fault = self.write_fault();
-        if let Some(fault) = &fault {
-            self.strikes("write", number, &call.key.to_string(), fault);
-        }
+        let (number, fault) = self.write_fault(&call);
         sleep(latency(number)).await;
         life.goes_on().await;
         let answer = self.write(call, fault, life).await?;
@@ -208,18 +203,24 @@ impl Server {
         Ok(answer)
     }
 
-    fn read_fault(&self) -> Option<ReadFault> {
+    /// The number of a read, and what becomes of it.
+    fn read_fault(&self, call: &Call) -> (u16, Option<ReadFault>) {
         let mut state = self.state();
         let number = state.reads;
         state.reads += 1;
-        state.faults.reads.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        let fault = state.faults.reads.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        drop(state);
+        (number, fault.inspect(|fault| self.strikes("read", number, &call.key.to_string(), fault)))
     }
 
-    fn write_fault(&self) -> Option<WriteFault> {
+    /// The number of a write, and what becomes of it.
+    fn write_fault(&self, call: &Call) -> (u16, Option<WriteFault>) {
         let mut state = self.state();
         let number = state.writes;
         state.writes += 1;
-        state.faults.writes.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        let fault = state.faults.writes.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        drop(state);
+        (number, fault.inspect(|fault| self.strikes("write", number, &call.key.to_string(), fault)))
     }
 
     async fn read(self: Arc<Self>, call: Call, fault: Option<ReadFault>) -> Result<Sent, BoxError> {

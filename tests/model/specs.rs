@@ -11,7 +11,7 @@ use proptest::sample::Index;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chain::{Chain, Step, Wait};
+use crate::chain::{Chain, Meddling, Step, Wait};
 use crate::faults::faults;
 
 /// Values at the edges of what is allowed, and beyond what the rules allow, that no example has.
@@ -123,7 +123,7 @@ impl Move {
     }
 }
 
-fn step() -> impl Strategy<Value = (Move, Wait)> {
+fn step() -> impl Strategy<Value = (Move, Wait, Meddling)> {
     let change = (any::<Index>(), prop::option::weighted(0.7, any::<Index>()));
     let next = prop_oneof![
         1 => any::<Index>().prop_map(Move::Fresh),
@@ -131,17 +131,23 @@ fn step() -> impl Strategy<Value = (Move, Wait)> {
         3 => prop::collection::vec(change, 1..4).prop_map(Move::Change),
     ];
     let wait = prop_oneof![2 => Just(Wait::Settled), 1 => (0..3000_u16).prop_map(Wait::Millis)];
-    (next, wait)
+    let meddling = prop_oneof![
+        8 => Just(Meddling::Nothing),
+        1 => Just(Meddling::Anew),
+        1 => any::<u8>().prop_map(Meddling::Deletes),
+    ];
+    (next, wait, meddling)
 }
 
 /// Two to six specs, and what goes wrong meanwhile.
 pub fn chains() -> impl Strategy<Value = Chain> {
     let steps = prop::collection::vec(step(), 2..=6).prop_map(|moves| {
         let mut specs = Vec::new();
-        for (next, _) in &moves {
+        for (next, ..) in &moves {
             specs.push(next.from(&specs));
         }
-        specs.into_iter().zip(moves).map(|(spec, (_, wait))| Step { spec, wait }).collect()
+        let steps = specs.into_iter().zip(moves);
+        steps.map(|(spec, (_, wait, meddling))| Step { meddling, spec, wait }).collect()
     });
     (steps, faults(), prop::bool::weighted(0.2)).prop_map(|(steps, faults, late)| Chain {
         steps,
