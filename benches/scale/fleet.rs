@@ -106,15 +106,14 @@ impl Fleet {
     fn learn(&self, number: usize) -> Known {
         let mut known = Known::default();
         for child in &self.children {
-            let mut fields = String::new();
-            child.managed_fields.write(&mut fields, |hole, text| fill(number, &known, hole, text));
+            let fields = filled(&child.managed_fields, number, &known);
             let fields = RawValue::from_string(fields).expect("managedFields are JSON");
             known
                 .digests
                 .push(Verdict::of(&entries(Some(&fields))).digest.expect("the operator has applied it"));
         }
         let object: Microservice =
-            serde_json::from_str(&self.text(&self.root, number, &known)).expect("a copy is a Microservice");
+            serde_json::from_str(&filled(&self.root, number, &known)).expect("a copy is a Microservice");
         let planned = planned(&object);
         known.hashes = self.children.iter().map(|child| hash_of(&planned, child, &name(number))).collect();
         known.pods = Id::from(planned.template_hash().expect("a service has pods"));
@@ -123,19 +122,13 @@ impl Fleet {
 
     /// The Microservice of this number as JSON.
     pub fn root(&self, number: usize) -> String {
-        self.text(&self.root, number, &self.known[number])
+        filled(&self.root, number, &self.known[number])
     }
 
     /// Its child of this kind, if copies have one.
     pub fn child(&self, plural: &str, number: usize) -> Option<String> {
         let child = self.children.iter().find(|child| child.kind.plural == plural)?;
-        Some(self.text(&child.text, number, &self.known[number]))
-    }
-
-    fn text(&self, template: &Template, number: usize, known: &Known) -> String {
-        let mut text = String::with_capacity(12_000);
-        template.write(&mut text, |hole, text| fill(number, known, hole, text));
-        text
+        Some(filled(&child.text, number, &self.known[number]))
     }
 }
 
@@ -146,6 +139,13 @@ pub fn last_version(fleet: &Fleet) -> u64 {
 
 fn version(number: usize, slot: usize) -> u64 {
     1_000 + number as u64 * 16 + slot as u64
+}
+
+/// The text of a copy.
+fn filled(template: &Template, number: usize, known: &Known) -> String {
+    let mut text = String::with_capacity(12_000);
+    template.write(&mut text, |hole, text| fill(number, known, hole, text));
+    text
 }
 
 fn fill(number: usize, known: &Known, hole: Hole, text: &mut String) {

@@ -28,19 +28,17 @@ impl Objects {
 
     /// Applies a body: the first one makes the object, later ones replace what they name at the top of
     /// `spec`, and a status is replaced as a whole.
-    pub fn apply(&mut self, target: &Target, body: Value, manager: &str, version: u64) -> Arc<Value> {
+    pub fn apply(&mut self, target: &Target, body: &Value, manager: &str, version: u64) -> Arc<Value> {
         let entry = json!({
             "manager": manager, "operation": "Apply", "apiVersion": body["apiVersion"], "time": CREATED,
-            "fieldsType": "FieldsV1", "fieldsV1": fields(&body), "subresource": target.subresource,
+            "fieldsType": "FieldsV1", "fieldsV1": fields(body), "subresource": target.subresource,
         });
-        let mut object = match self.get(target) {
-            Some(stored) => Value::clone(&stored),
-            None => {
-                let mut object = body.clone();
-                new(&mut object, version);
-                object
-            }
+        let made = || {
+            let mut object = body.clone();
+            new(&mut object, version);
+            object
         };
+        let mut object = self.get(target).map_or_else(made, |stored| Value::clone(&stored));
         if target.subresource.is_some() {
             object["status"] = body["status"].clone();
         } else if let Value::Object(spec) = &body["spec"] {

@@ -231,7 +231,7 @@ impl Server {
             Method::POST => state.objects.create(&target.plural, body, version),
             Method::PATCH => state.objects.apply(
                 target,
-                body,
+                &body,
                 asked.get("fieldManager").map_or("", String::as_str),
                 version,
             ),
@@ -252,6 +252,11 @@ impl Request {
             name: target.name.as_deref().or(about).unwrap_or_default().to_owned(),
             namespace: target.namespace.clone().unwrap_or_default(),
         }
+    }
+
+    /// Whether it is for a page of a list.
+    pub fn is_list(&self) -> bool {
+        self.method == Method::GET && self.name.is_empty()
     }
 
     /// Whether it changes something.

@@ -28,6 +28,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "a test may panic, also in its helpers"
 )]
 

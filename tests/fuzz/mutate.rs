@@ -11,7 +11,10 @@ use crate::harness::Input;
 type Edit = (u8, u32, u32);
 
 /// What may stand anywhere in a text and mean something.
-const TOKENS: [&str; 56] = [
+const TOKENS: [&str; 59] = [
+    "'yes'",
+    "\"no\"",
+    "'0x1F'",
     "",
     " ",
     "\n",
@@ -222,6 +225,8 @@ fn reshape(root: &mut Value, (what, at, by): Edit) {
         (1, Value::Object(fields)) => drop(take(fields, by)),
         (2, Value::Array(items)) => items.push(other),
         (2, Value::Object(fields)) => drop(fields.insert((*chosen(&WORDS, by)).to_owned(), other)),
+        (1 | 2, node) if node.is_number() => *node = number(by),
+        (1 | 2, Value::String(text)) => text.push_str(TOKENS[by as usize % TOKENS.len()]),
         (3, Value::Object(fields)) => {
             if let (Some((_, value)), Some((key, _))) = (take(fields, by), take(fields, by / 8)) {
                 fields.insert(key, value);
@@ -231,7 +236,7 @@ fn reshape(root: &mut Value, (what, at, by): Edit) {
         (5, node) => *node = (0..by % 60).fold(node.take(), |inner, _| json!({"a": [inner]})),
         (6, Value::String(text)) if text.len() < LARGE => *text = text.repeat(by as usize % 200),
         (6, Value::Array(items)) if items.len() < 8 => {
-            *items = vec![items.clone(); by as usize % 40].concat()
+            *items = vec![items.clone(); by as usize % 40].concat();
         }
         (_, node) => *node = other,
     }
@@ -243,11 +248,15 @@ fn take(fields: &mut Map<String, Value>, number: u32) -> Option<(String, Value)>
     fields.remove_entry(&key)
 }
 
-fn odd(number: u32) -> Value {
-    let place = number as usize / 4;
-    match number % 4 {
+fn number(by: u32) -> Value {
+    serde_json::from_str(NUMBERS[by as usize % NUMBERS.len()]).unwrap_or_default()
+}
+
+fn odd(by: u32) -> Value {
+    let place = by as usize / 4;
+    match by % 4 {
         0 => json!(WORDS[place % WORDS.len()]),
-        1 => serde_json::from_str(NUMBERS[place % NUMBERS.len()]).unwrap_or_default(),
+        1 => number(by),
         2 => json!("x".repeat(place % 5_000)),
         _ => [
             json!(null),

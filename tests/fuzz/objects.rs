@@ -109,7 +109,9 @@ pub fn managed_fields(input: &[u8]) -> bool {
     let read = entries(Some(&text));
     let again = RawValue::from_string(to_string(&read).expect("entries can be written")).unwrap();
     assert_eq!(Verdict::of(&entries(Some(&again))), Verdict::of(&read));
-    if let Some(taken) = taken_over(&read) {
+    let taken = taken_over(&read);
+    assert!(taken.is_some() || !Verdict::of(&read).tampered, "what is tampered with cannot be taken over");
+    if let Some(taken) = taken {
         assert!(taken_over(&taken).is_none());
         assert!(!Verdict::of(&taken).tampered);
     }
