@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use chain::{Chain, Meddling, Step, Wait};
-use faults::{Faults, WriteFault};
+use faults::{Faults, ReadFault, WriteFault};
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 
@@ -83,6 +83,27 @@ fn every_write_may_go_wrong_in_every_way() {
         .filter_map(|fault| {
             let faults = Faults { writes: vec![fault], ..Faults::default() };
             let chain = Chain { faults, ..calm.clone() };
+            chain.run().err().map(|error| format!("{error}\n{chain:#?}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} fail; the first one:\n{}", failures.len(), failures[0]);
+}
+
+#[test]
+fn every_read_may_go_wrong_in_every_way() {
+    let faults = [
+        ReadFault::Reset,
+        ReadFault::Hangs,
+        ReadFault::Refused(429),
+        ReadFault::Refused(503),
+        ReadFault::Stale(9),
+    ];
+    // Those of the start, and what is asked on the way.
+    let each = (0..50).flat_map(|number| faults.map(|fault| (number, fault)));
+    let failures: Vec<String> = each
+        .filter_map(|fault| {
+            let faults = Faults { reads: vec![fault], ..Faults::default() };
+            let chain = Chain { faults, ..scenario() };
             chain.run().err().map(|error| format!("{error}\n{chain:#?}"))
         })
         .collect();

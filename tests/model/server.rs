@@ -90,6 +90,22 @@ impl Life {
     }
 }
 
+/// Something of which the operator hears later, until it is dropped.
+struct UnderWay(Arc<Server>);
+
+impl UnderWay {
+    fn begin(server: &Arc<Server>) -> Self {
+        server.state().pending += 1;
+        Self(Arc::clone(server))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.state().pending -= 1;
+    }
+}
+
 /// The server.
 #[derive(Debug)]
 pub struct Server {
@@ -227,6 +243,8 @@ impl Server {
         let ago = match fault {
             Some(ReadFault::Reset) => return Err(broken()),
             Some(ReadFault::Hangs) => {
+                // What it would have told is news when it is asked for again.
+                let _under_way = UnderWay::begin(&self);
                 sleep(SILENCE).await;
                 return Err(broken());
             }
@@ -310,12 +328,10 @@ impl Server {
     }
 
     fn carry_out_later(self: &Arc<Self>, call: Call, seconds: u8) {
-        self.state().pending += 1;
-        let this = Arc::clone(self);
+        let under_way = UnderWay::begin(self);
         tokio::spawn(async move {
             sleep(Duration::from_secs(seconds.into())).await;
-            this.carry_out(&call);
-            this.state().pending -= 1;
+            under_way.0.carry_out(&call);
         });
     }
 
