@@ -2,32 +2,34 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::floor::Floor;
-use crate::phases::Burst;
 use crate::process;
+use crate::times::Rounds;
 
 /// Everything that was measured.
 pub struct Report {
+    /// What was asked for, as the name of the file.
+    name: String,
+    objects: usize,
+    load: String,
+    /// The part that runs now.
     part: &'static str,
-    /// What is counted by `number`.
-    unit: &'static str,
-    number: usize,
-    load_before: String,
-    load_after: String,
     rows: Vec<Row>,
     floors: Vec<Value>,
 }
 
 struct Row {
+    part: &'static str,
     id: &'static str,
     metric: String,
     /// Most that is allowed.
     bar: Option<f64>,
     value: f64,
+    /// The smallest and the largest of several rounds, of which `value` is the median.
+    range: Option<(f64, f64)>,
     /// Counts do not depend on the machine: missing one fails the run.
     exact: bool,
 }
@@ -49,70 +51,55 @@ impl Row {
 }
 
 impl Report {
-    /// What a part of the bench does with so many of these.
-    pub fn new(part: &'static str, number: usize, unit: &'static str) -> Self {
+    /// Of these parts with so many objects.
+    pub fn new(name: String, objects: usize) -> Self {
         let load = process::load();
-        Self {
-            part,
-            unit,
-            number,
-            load_before: load,
-            load_after: String::new(),
-            rows: Vec::new(),
-            floors: Vec::new(),
-        }
+        Self { name, objects, load, part: "", rows: Vec::new(), floors: Vec::new() }
+    }
+
+    /// All that follows belongs to this part.
+    pub fn begin(&mut self, part: &'static str, what: &str) {
+        eprintln!("{part}: {what}");
+        self.part = part;
     }
 
     /// A count: missing its bar fails the run.
     pub fn count(&mut self, id: &'static str, metric: &str, bar: f64, value: f64) {
-        self.add(Row { id, metric: metric.to_owned(), bar: Some(bar), value, exact: true });
+        self.add(id, metric, Some(bar), value, None, true);
     }
 
     /// A time, CPU or memory: it depends on the machine.
     pub fn measure(&mut self, id: &'static str, metric: &str, bar: Option<f64>, value: f64) {
-        self.add(Row { id, metric: metric.to_owned(), bar, value, exact: false });
+        self.add(id, metric, bar, value, None, false);
     }
 
-    fn add(&mut self, row: Row) {
-        eprintln!("  {:<48} {:.2}", row.metric, row.value);
-        self.rows.push(row);
+    /// The median of several rounds, with the smallest and the largest.
+    pub fn rounds(&mut self, id: &'static str, metric: &str, bar: Option<f64>, values: &Rounds) {
+        self.add(id, metric, bar, values.median(), values.range(), false);
     }
 
-    /// The burst against the floors before and after it. The bar is the faster number of requests in
-    /// flight, each the mean of both runs.
-    pub fn walls(&mut self, burst: &Burst, before: &[Floor], after: &[Floor], whole: &Floor) {
-        let mean = |(a, b): (&Floor, &Floor)| (a.wall + b.wall) / 2;
-        let best = before.iter().zip(after).map(mean).min().unwrap_or_default();
-        for floor in before.iter().chain(after).chain([whole]) {
-            let (p50, p99) = (floor.percentile(50), floor.percentile(99));
-            self.measure("B1", &format!("floor, {} [s]", floor.name), None, floor.wall.as_secs_f64());
-            self.floors.push(json!({
-                "name": floor.name, "seconds": floor.wall.as_secs_f64(), "requests_per_second": floor.rate(),
-                "p50_seconds": p50.as_secs_f64(), "p99_seconds": p99.as_secs_f64(),
-            }));
-        }
-        let ratio = |wall: Duration, floor: Duration| wall.as_secs_f64() / floor.as_secs_f64();
-        self.measure("M5", "burst to the last child [s]", None, burst.children.as_secs_f64());
-        self.measure("M5", "burst until all are Applied [s]", None, burst.applied.as_secs_f64());
-        // The floor of the job holds everything that has to be sent for it. The children alone cost the
-        // server about half of that: no operator that tells of its progress reaches their floor.
-        self.measure("M5", "last child / floor of the children alone", None, ratio(burst.children, best));
-        self.measure(
-            "M5",
-            "last child / floor of the whole job",
-            Some(1.5),
-            ratio(burst.children, whole.wall),
-        );
-        self.measure(
-            "M5",
-            "all Applied / floor of the whole job",
-            Some(1.5),
-            ratio(burst.applied, whole.wall),
-        );
+    fn add(
+        &mut self,
+        id: &'static str,
+        metric: &str,
+        bar: Option<f64>,
+        value: f64,
+        range: Option<(f64, f64)>,
+        exact: bool,
+    ) {
+        eprintln!("  {metric:<60} {value:.2}");
+        self.rows.push(Row { part: self.part, id, metric: metric.to_owned(), bar, value, range, exact });
     }
 
-    pub fn finish(&mut self) {
-        self.load_after = process::load();
+    /// A run of a floor; the table has the whole, the file more of it.
+    pub fn floor(&mut self, id: &'static str, floor: &Floor) {
+        let (p50, p99) = (floor.times.percentile(50), floor.times.percentile(99));
+        let seconds = floor.wall.as_secs_f64();
+        self.measure(id, &format!("floor, {} [s]", floor.name), None, seconds);
+        self.floors.push(json!({
+            "part": self.part, "name": floor.name, "seconds": seconds, "requests_per_second": floor.rate(),
+            "p50_seconds": p50, "p99_seconds": p99,
+        }));
     }
 
     /// Whether every count is within its bar.
@@ -122,40 +109,34 @@ impl Report {
 
     /// Prints the table and writes the JSON file.
     pub fn print(&self) {
-        println!(
-            "\n{} {}, commit {}, load {} to {}",
-            self.number,
-            self.unit,
-            commit(),
-            self.load_before,
-            self.load_after
-        );
-        println!("{:<4} {:<48} {:>10} {:>8}  verdict", "", "metric", "value", "bar");
+        let load = process::load();
+        println!("\n{} objects, commit {}, load {} to {load}", self.objects, commit(), self.load);
+        println!("{:<4} {:<4} {:<60} {:>10} {:>8}  verdict", "part", "", "metric", "value", "bar");
         for row in &self.rows {
-            let bar = row.bar.map(|bar| format!("{bar:.1}")).unwrap_or_default();
-            println!("{:<4} {:<48} {:>10.2} {bar:>8}  {}", row.id, row.metric, row.value, row.verdict());
+            let bar = row.bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();
+            let Row { part, id, metric, value, .. } = row;
+            let verdict = row.verdict();
+            let range =
+                row.range.map(|(least, most)| format!("  {least:.2} to {most:.2}")).unwrap_or_default();
+            println!("{part:<4} {id:<4} {metric:<60} {value:>10.2} {bar:>8}  {verdict:<7}{range}");
         }
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         std::fs::create_dir_all(&path).expect("the target directory is writable");
-        let path = path.join(format!("{}-{}.json", self.part, self.number));
-        std::fs::write(&path, format!("{:#}\n", self.json())).expect("the report can be written");
+        let path = path.join(format!("{}-{}.json", self.name, self.objects));
+        std::fs::write(&path, format!("{:#}\n", self.json(&load))).expect("the report can be written");
         println!("{}", path.display());
     }
 
-    fn json(&self) -> Value {
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "id": row.id, "metric": row.metric.trim(), "bar": row.bar, "value": row.value,
-                    "exact": row.exact, "met": row.met(),
-                })
+    fn json(&self, load: &str) -> Value {
+        let row = |row: &Row| {
+            json!({
+                "part": row.part, "id": row.id, "metric": row.metric.trim(), "bar": row.bar, "value": row.value,
+                "range": row.range, "exact": row.exact, "met": row.met(),
             })
-            .collect();
+        };
         json!({
-            self.unit: self.number, "commit": commit(), "passed": self.passed(),
-            "load": [self.load_before, self.load_after], "rows": rows, "floors": self.floors,
+            "objects": self.objects, "commit": commit(), "passed": self.passed(), "load": [self.load, load],
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(), "floors": self.floors,
         })
     }
 }
