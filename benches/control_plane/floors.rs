@@ -1,6 +1,6 @@
 //! B0 and B1: what the control plane takes at most, with a plain client and without an operator.
 
-use crate::floor::{self, Floor, Order};
+use crate::floor::{self, Order};
 use crate::ground::Ground;
 use crate::report::Report;
 
@@ -14,9 +14,6 @@ pub async fn kinds(ground: &mut Ground, report: &mut Report) {
     let objects = ground.settings.objects.min(EACH);
     for floor in floor::kinds(ground.cluster, objects, &IN_FLIGHT).await {
         report.floor("", &floor);
-        report.measure("", &format!("  {} [requests/s]", floor.name), None, floor.rate());
-        report.measure("", &format!("  {}, p50 [ms]", floor.name), None, floor.times.percentile(50) * 1000.0);
-        report.measure("", &format!("  {}, p99 [ms]", floor.name), None, floor.times.percentile(99) * 1000.0);
     }
 }
 
@@ -24,16 +21,12 @@ pub async fn kinds(ground: &mut Ground, report: &mut Report) {
 pub async fn job(ground: &mut Ground, report: &mut Report) {
     let (cluster, objects) = (ground.cluster, ground.settings.objects);
     let fleet = ground.filled(report).await;
-    let tell = |report: &mut Report, floor: &Floor| {
-        report.floor("", floor);
-        report.measure("", &format!("  {} [requests/s]", floor.name), None, floor.rate());
-    };
     for floor in floor::children(cluster, objects, &IN_FLIGHT).await {
-        tell(report, &floor);
+        report.floor("", &floor);
     }
     for (in_flight, order) in
         [(1, Order::Series), (1, Order::Together), (64, Order::Series), (8, Order::Together)]
     {
-        tell(report, &floor::whole(cluster, objects, in_flight, order, &fleet.namespace).await);
+        report.floor("", &floor::whole(cluster, objects, in_flight, order, &fleet.namespace).await);
     }
 }

@@ -30,6 +30,8 @@ struct Row {
     value: f64,
     /// The smallest and the largest of several rounds, of which `value` is the median.
     range: Option<(f64, f64)>,
+    /// What is told beside it.
+    note: String,
     /// Counts do not depend on the machine: missing one fails the run.
     exact: bool,
 }
@@ -88,14 +90,19 @@ impl Report {
         exact: bool,
     ) {
         eprintln!("  {metric:<60} {value:.2}");
-        self.rows.push(Row { part: self.part, id, metric: metric.to_owned(), bar, value, range, exact });
+        let note = range.map(|(least, most)| format!("{least:.2} to {most:.2}")).unwrap_or_default();
+        let (part, metric) = (self.part, metric.to_owned());
+        self.rows.push(Row { part, id, metric, bar, value, range, note, exact });
     }
 
-    /// A run of a floor; the table has the whole, the file more of it.
+    /// A run of a floor.
     pub fn floor(&mut self, id: &'static str, floor: &Floor) {
         let (p50, p99) = (floor.times.percentile(50), floor.times.percentile(99));
         let seconds = floor.wall.as_secs_f64();
-        self.measure(id, &format!("floor, {} [s]", floor.name), None, seconds);
+        self.measure(id, &format!("floor, {} [requests/s]", floor.name), None, floor.rate());
+        if let Some(row) = self.rows.last_mut() {
+            row.note = format!("{seconds:.2} s, p50 {:.1} ms, p99 {:.1} ms", p50 * 1000.0, p99 * 1000.0);
+        }
         self.floors.push(json!({
             "part": self.part, "name": floor.name, "seconds": seconds, "requests_per_second": floor.rate(),
             "p50_seconds": p50, "p99_seconds": p99,
@@ -114,11 +121,9 @@ impl Report {
         println!("{:<4} {:<4} {:<60} {:>10} {:>8}  verdict", "part", "", "metric", "value", "bar");
         for row in &self.rows {
             let bar = row.bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();
-            let Row { part, id, metric, value, .. } = row;
+            let Row { part, id, metric, value, note, .. } = row;
             let verdict = row.verdict();
-            let range =
-                row.range.map(|(least, most)| format!("  {least:.2} to {most:.2}")).unwrap_or_default();
-            println!("{part:<4} {id:<4} {metric:<60} {value:>10.2} {bar:>8}  {verdict:<7}{range}");
+            println!("{part:<4} {id:<4} {metric:<60} {value:>10.2} {bar:>8}  {verdict:<8}{note}");
         }
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         std::fs::create_dir_all(&path).expect("the target directory is writable");

@@ -75,9 +75,8 @@ async fn change(fleet: &mut Fleet, random: &mut StdRng, guests: &mut Guests, num
     let service = name(random.random_range(0..fleet.settings.objects));
     match random.random_range(0..10) {
         0 => {
-            fleet
-                .change(&service, json!({"env": [{"name": "REGION", "value": format!("region-{number}")}]}))
-                .await
+            let env = json!([{"name": "REGION", "value": format!("region-{number}")}]);
+            fleet.change(&service, json!({"env": env})).await;
         }
         1 => fleet.change(&service, json!({"autoscaling": {"maxReplicas": 7 + number % 500}})).await,
         2 => {
