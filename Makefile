@@ -79,13 +79,13 @@ test-keda: ## KEDA itself scales by the lag on a real broker; not part of `make 
 	@scripts/test.sh keda
 
 .PHONY: bench
-bench: $(CLUSTER) $(if $(filter topics,$(ONLY)),$(KAFKA)) ## Burst, rest and restart with N=1000 services against the floor of the same run; ONLY=topics: Kafka
+bench: $(if $(LIST),,$(CLUSTER) $(if $(findstring B12,$(ONLY))$(filter all,$(ONLY)),$(KAFKA))) ## Measure: ONLY=B2,B6 chooses (LIST=1 says what there is), N=1000 services, REST, ROUNDS, SECONDS, OUTAGE, MINUTES
 	@scripts/toolchain.sh cargo
-	@N=$(or $(N),1000) cargo bench --quiet --locked --bench control_plane
+	@cargo bench --quiet --locked $(if $(LIST),--profile dev) --bench control_plane
 
 .PHONY: bench-quick
-bench-quick: ## The same with 200 services
-	@$(MAKE) --no-print-directory bench N=200
+bench-quick: ## What `make test` measures: it fails on counts only
+	@$(MAKE) --no-print-directory bench ONLY=quick N=200
 
 .PHONY: bench-scale
 bench-scale: $(CLUSTER) ## One operator with N=100000 services, against a stub of an API server: memory, start, queue

@@ -102,6 +102,11 @@ policies() { step "network policies" cargo test --quiet --locked --test policies
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
 faults() { step "faults" cargo test --quiet --locked --test faults -- "${arguments[@]}"; }
+# Counts decide, so a build without the optimizations of a release will do. It stops and restarts parts of the
+# control plane, so it never uses one that somebody offers.
+bench() {
+  step "bench" env -u TEST_KUBECONFIG ONLY=quick N=200 cargo bench --quiet --locked --profile dev --bench control_plane
+}
 # Each broker is a Java process; on two cores more than four tests at once only wait for each other.
 kafka() {
   step "Kafka tests" cargo test --quiet --locked --no-fail-fast --test kafka -- --test-threads 4
@@ -179,6 +184,7 @@ case $what in
     rules_of_dependencies
     behaviour
     faults
+    bench
     kafka
     ;;
   *)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::KubeConfigOptions;
@@ -12,7 +12,9 @@ use microservice_operator::engine::client::{Options, connect};
 use microservice_operator::engine::watch::api_resource;
 use serde_json::json;
 
+use crate::report::Report;
 use crate::support::{Cluster, Namespace};
+use crate::times::Times;
 use crate::workload::{Body, children as bodies, is_hand_over, microservice, name};
 
 /// One run of a floor.
@@ -21,20 +23,46 @@ pub struct Floor {
     pub name: String,
     /// From the first request to the last answer.
     pub wall: Duration,
-    /// Time of each request, sorted.
-    times: Vec<Duration>,
+    /// Of each request.
+    pub times: Times,
 }
 
 impl Floor {
     /// Requests per second.
     pub fn rate(&self) -> f64 {
-        self.times.len() as f64 / self.wall.as_secs_f64()
+        self.times.count() as f64 / self.wall.as_secs_f64()
     }
 
-    /// A percentile of the time of one request.
-    pub fn percentile(&self, percent: usize) -> Duration {
-        self.times.get(self.times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
+    /// Puts it into the report.
+    pub fn tell(&self, report: &mut Report, id: &'static str) {
+        let (p50, p99) = (self.times.percentile(50), self.times.percentile(99));
+        let (name, seconds, rate) = (&self.name, self.wall.as_secs_f64(), self.rate());
+        let note = format!("{seconds:.2} s, p50 {:.1} ms, p99 {:.1} ms", p50 * 1000.0, p99 * 1000.0);
+        let details = json!({
+            "name": name, "seconds": seconds, "requests_per_second": rate, "p50_seconds": p50, "p99_seconds": p99,
+        });
+        report.rate(id, &format!("floor, {name} [requests/s]"), rate, note, details);
     }
+}
+
+/// New objects of each kind of child, for each number of requests in flight.
+pub async fn kinds(cluster: &'static Cluster, objects: usize, in_flight: &[usize]) -> Vec<Floor> {
+    let mut floors = Vec::new();
+    let client = client(cluster).await;
+    for &in_flight in in_flight {
+        let namespace = Namespace::new(cluster, "floor").await;
+        let (client, space) = (&client, namespace.name());
+        let all = (0..objects).flat_map(|number| bodies(space, number));
+        let mut all: Vec<Body> = all.filter(|body| !is_hand_over(body)).collect();
+        all.sort_by_key(|body| body.kind);
+        for same in all.chunk_by(|a, b| a.kind == b.kind) {
+            let kind = same.first().map(|body| body.kind.kind).unwrap_or_default();
+            let send = |body| async move { vec![apply(client, space, body).await] };
+            let sent = stream::iter(same).map(send).buffer_unordered(in_flight);
+            floors.push(measure(format!("{kind}, {in_flight} in flight"), sent).await);
+        }
+    }
+    floors
 }
 
 /// The children alone, once for each number of requests in flight: all that can be sent at once first,
@@ -55,9 +83,33 @@ pub async fn children(cluster: &'static Cluster, objects: usize, in_flight: &[us
     floors
 }
 
+/// How the children of one object follow each other.
+#[derive(Clone, Copy)]
+pub enum Order {
+    /// One after the other.
+    Series,
+    /// All at once, and the hand-over of the replica count after them.
+    Together,
+}
+
+impl Order {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Series => "in series",
+            Self::Together => "together",
+        }
+    }
+}
+
 /// The whole job: the objects themselves, their children, the status and the Events, as a finished
-/// namespace shows them. The requests for one object follow each other.
-pub async fn whole(cluster: &'static Cluster, objects: usize, in_flight: usize, done: &Namespace) -> Floor {
+/// namespace shows them.
+pub async fn whole(
+    cluster: &'static Cluster,
+    objects: usize,
+    in_flight: usize,
+    order: Order,
+    done: &Namespace,
+) -> Floor {
     let namespace = Namespace::new(cluster, "floor").await;
     let (client, space) = (client(cluster).await, namespace.name());
     let services = Api::<Microservice>::namespaced(client.clone(), space);
@@ -76,8 +128,13 @@ pub async fn whole(cluster: &'static Cluster, objects: usize, in_flight: usize, 
         };
         services.create(&PostParams::default(), &microservice(space, number)).await.expect("it is created");
         lap(&mut times);
-        for body in bodies(space, number) {
-            times.push(apply(&client, space, &body).await);
+        match order {
+            Order::Series => {
+                for body in bodies(space, number) {
+                    times.push(apply(&client, space, &body).await);
+                }
+            }
+            Order::Together => times.extend(children_of(&client, space, number).await),
         }
         lap(&mut Vec::new());
         write_status(&services, number, &status).await;
@@ -98,19 +155,27 @@ pub async fn whole(cluster: &'static Cluster, objects: usize, in_flight: usize, 
         times
     };
     let sent = stream::iter(0..objects).map(job).buffer_unordered(in_flight);
-    measure(format!("whole job, {in_flight} objects in flight"), sent).await
+    measure(format!("whole job, {in_flight} objects in flight, children {}", order.text()), sent).await
 }
 
 async fn measure(name: String, sent: impl stream::Stream<Item = Vec<Duration>>) -> Floor {
     let start = Instant::now();
-    let mut times: Vec<Duration> = sent.concat().await;
-    let wall = start.elapsed();
-    times.sort();
-    Floor { name, wall, times }
+    let times: Vec<Duration> = sent.concat().await;
+    Floor { name, wall: start.elapsed(), times: times.into_iter().collect() }
+}
+
+/// All children of one object as soon as they can be sent: the hand-over after the others.
+pub async fn children_of(client: &Client, namespace: &str, number: usize) -> Vec<Duration> {
+    let mut times = Vec::new();
+    let (last, first): (Vec<Body>, Vec<Body>) = bodies(namespace, number).into_iter().partition(is_hand_over);
+    for together in [first, last] {
+        times.extend(future::join_all(together.iter().map(|body| apply(client, namespace, body))).await);
+    }
+    times
 }
 
 /// As the operator applies a child.
-async fn apply(client: &Client, namespace: &str, body: &Body) -> Duration {
+pub async fn apply(client: &Client, namespace: &str, body: &Body) -> Duration {
     let start = Instant::now();
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &api_resource(&body.kind));
     let params = PatchParams::apply(body.manager).force().validation_strict();
@@ -132,7 +197,7 @@ async fn write_status(services: &Api<Microservice>, number: usize, status: &serd
 }
 
 /// The operator's own client, with all rights and more patience: a slow floor is a result too.
-async fn client(cluster: &Cluster) -> Client {
+pub async fn client(cluster: &Cluster) -> Client {
     let config = Config::from_custom_kubeconfig(cluster.kubeconfig(), &KubeConfigOptions::default())
         .await
         .expect("the kubeconfig is complete");

@@ -28,6 +28,11 @@ pub fn peak(pid: u32) -> f64 {
     field(&format!("/proc/{pid}/status"), "VmHWM:")
 }
 
+/// Forgets the peak so far: the next is that of what follows.
+pub fn reset_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the operator runs");
+}
+
 /// Load averages of the machine.
 pub fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

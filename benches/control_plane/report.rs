@@ -6,25 +6,31 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::process;
+use crate::times::Rounds;
 
 /// Everything that was measured.
 pub struct Report {
+    /// What was asked for, as the name of the file.
+    name: String,
+    objects: usize,
+    load: String,
+    /// The part that runs now.
     part: &'static str,
-    /// What is counted by `number`.
-    unit: &'static str,
-    number: usize,
-    load_before: String,
-    load_after: String,
     rows: Vec<Row>,
     floors: Vec<Value>,
 }
 
 struct Row {
+    part: &'static str,
     id: &'static str,
     metric: String,
     /// Most that is allowed.
     bar: Option<f64>,
     value: f64,
+    /// The smallest and the largest of several rounds, of which `value` is the median.
+    range: Option<(f64, f64)>,
+    /// What is told beside it.
+    note: String,
     /// Counts do not depend on the machine: missing one fails the run.
     exact: bool,
 }
@@ -46,42 +52,56 @@ impl Row {
 }
 
 impl Report {
-    /// What a part of the bench does with so many of these.
-    pub fn new(part: &'static str, number: usize, unit: &'static str) -> Self {
+    /// Of these parts with so many objects.
+    pub fn new(name: String, objects: usize) -> Self {
         let load = process::load();
-        Self {
-            part,
-            unit,
-            number,
-            load_before: load,
-            load_after: String::new(),
-            rows: Vec::new(),
-            floors: Vec::new(),
-        }
+        Self { name, objects, load, part: "", rows: Vec::new(), floors: Vec::new() }
+    }
+
+    /// All that follows belongs to this part.
+    pub fn begin(&mut self, part: &'static str, what: &str) {
+        eprintln!("{part}: {what}");
+        self.part = part;
     }
 
     /// A count: missing its bar fails the run.
     pub fn count(&mut self, id: &'static str, metric: &str, bar: f64, value: f64) {
-        self.add(Row { id, metric: metric.to_owned(), bar: Some(bar), value, exact: true });
+        self.add(id, metric, Some(bar), value, None, true);
     }
 
     /// A time, CPU or memory: it depends on the machine.
     pub fn measure(&mut self, id: &'static str, metric: &str, bar: Option<f64>, value: f64) {
-        self.add(Row { id, metric: metric.to_owned(), bar, value, exact: false });
+        self.add(id, metric, bar, value, None, false);
     }
 
-    fn add(&mut self, row: Row) {
-        eprintln!("  {:<48} {:.2}", row.metric, row.value);
-        self.rows.push(row);
+    /// The median of several rounds, with the smallest and the largest.
+    pub fn rounds(&mut self, id: &'static str, metric: &str, bar: Option<f64>, values: &Rounds) {
+        self.add(id, metric, bar, values.median(), values.range(), false);
     }
 
-    /// A run of a floor, of which the file has more than the table.
-    pub fn floor(&mut self, floor: Value) {
-        self.floors.push(floor);
+    fn add(
+        &mut self,
+        id: &'static str,
+        metric: &str,
+        bar: Option<f64>,
+        value: f64,
+        range: Option<(f64, f64)>,
+        exact: bool,
+    ) {
+        eprintln!("  {metric:<60} {value:.2}");
+        let note = range.map(|(least, most)| format!("{least:.2} to {most:.2}")).unwrap_or_default();
+        let (part, metric) = (self.part, metric.to_owned());
+        self.rows.push(Row { part, id, metric, bar, value, range, note, exact });
     }
 
-    pub fn finish(&mut self) {
-        self.load_after = process::load();
+    /// A rate, with what is told beside it; the details are in the file only.
+    pub fn rate(&mut self, id: &'static str, metric: &str, value: f64, note: String, mut details: Value) {
+        self.measure(id, metric, None, value);
+        if let Some(row) = self.rows.last_mut() {
+            row.note = note;
+        }
+        details["part"] = json!(self.part);
+        self.floors.push(details);
     }
 
     /// Whether every count is within its bar.
@@ -91,40 +111,32 @@ impl Report {
 
     /// Prints the table and writes the JSON file.
     pub fn print(&self) {
-        println!(
-            "\n{} {}, commit {}, load {} to {}",
-            self.number,
-            self.unit,
-            commit(),
-            self.load_before,
-            self.load_after
-        );
-        println!("{:<4} {:<48} {:>10} {:>8}  verdict", "", "metric", "value", "bar");
+        let load = process::load();
+        println!("\n{} objects, commit {}, load {} to {load}", self.objects, commit(), self.load);
+        println!("{:<4} {:<4} {:<60} {:>10} {:>8}  verdict", "part", "", "metric", "value", "bar");
         for row in &self.rows {
-            let bar = row.bar.map(|bar| format!("{bar:.1}")).unwrap_or_default();
-            println!("{:<4} {:<48} {:>10.2} {bar:>8}  {}", row.id, row.metric, row.value, row.verdict());
+            let bar = row.bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();
+            let Row { part, id, metric, value, note, .. } = row;
+            let verdict = row.verdict();
+            println!("{part:<4} {id:<4} {metric:<60} {value:>10.2} {bar:>8}  {verdict:<8}{note}");
         }
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
         std::fs::create_dir_all(&path).expect("the target directory is writable");
-        let path = path.join(format!("{}-{}.json", self.part, self.number));
-        std::fs::write(&path, format!("{:#}\n", self.json())).expect("the report can be written");
+        let path = path.join(format!("{}-{}.json", self.name, self.objects));
+        std::fs::write(&path, format!("{:#}\n", self.json(&load))).expect("the report can be written");
         println!("{}", path.display());
     }
 
-    fn json(&self) -> Value {
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "id": row.id, "metric": row.metric.trim(), "bar": row.bar, "value": row.value,
-                    "exact": row.exact, "met": row.met(),
-                })
+    fn json(&self, load: &str) -> Value {
+        let row = |row: &Row| {
+            json!({
+                "part": row.part, "id": row.id, "metric": row.metric.trim(), "bar": row.bar, "value": row.value,
+                "range": row.range, "exact": row.exact, "met": row.met(),
             })
-            .collect();
+        };
         json!({
-            self.unit: self.number, "commit": commit(), "passed": self.passed(),
-            "load": [self.load_before, self.load_after], "rows": rows, "floors": self.floors,
+            "objects": self.objects, "commit": commit(), "passed": self.passed(), "load": [self.load, load],
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(), "floors": self.floors,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `ONLY=topics`: N topics of N/10 objects on a real broker against a plain admin client that creates as
+//! B12: N topics of N/10 objects on a real broker against a plain admin client that creates as
 //! many in the same run; rest; and the broker out of reach for `OUTAGE` seconds while objects are created.
 //!
 //! Broker, API server and operator share the cores of one machine, and the children of N/10 objects are
@@ -13,8 +13,9 @@ use microservice_operator::engine::kafka::{Broker, BrokerError, Direct};
 use microservice_operator::kafka::model::NewTopic;
 use serde_json::{Value, json};
 
-use crate::Size;
+use crate::ground::Ground;
 use crate::report::Report;
+use crate::settings::Settings;
 use crate::support::{
     ADMIN, Cluster, Kafka, Namespace, Operator, OperatorOptions, Proxy, Weather, api, apply_as_given,
     eventually,
@@ -32,7 +33,7 @@ const SWEEP: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_mins(10);
 
 struct Bench {
-    size: Size,
+    settings: Settings,
     kafka: Kafka,
     proxy: Proxy,
     broker: Direct,
@@ -41,15 +42,15 @@ struct Bench {
     operator: Operator,
 }
 
-/// Measures all of it.
-pub async fn run(size: Size) -> Report {
-    let mut report = Report::new("topics", size.objects, "topics");
-    let cluster = Cluster::shared();
-    cluster.signal("kube-controller-manager", "STOP");
-    cluster.signal("kube-scheduler", "STOP");
+/// Without `OUTAGE`, in seconds.
+const OUTAGE: u64 = 60;
+
+/// B12.
+pub async fn run(ground: &mut Ground, report: &mut Report) {
+    let (cluster, settings) = (ground.cluster, ground.settings);
     let (kafka, proxy) = Kafka::proxied().await;
     let broker = Direct::new(kafka.settings());
-    let alone = floor(&broker, size.objects).await;
+    let alone = floor(&broker, settings.objects).await;
     report.measure("M16", "a plain admin client alone [s]", None, alone.as_secs_f64());
 
     let namespace = Namespace::new(cluster, "topics").await;
@@ -57,15 +58,13 @@ pub async fn run(size: Size) -> Report {
     options.log = "info".to_owned();
     options.arguments = vec![format!("--kafka-sweep={}s", SWEEP.as_secs())];
     let operator = Operator::start(cluster, options).await;
-    let bench = Bench { size, kafka, proxy, broker, cluster, namespace, operator };
+    let bench = Bench { settings, kafka, proxy, broker, cluster, namespace, operator };
     bench.describe_cluster().await;
     let floor = bench.floor_under_load().await;
     report.measure("M16", "floor: the same while objects are created [s]", None, floor.as_secs_f64());
-    bench.burst(&mut report, floor).await;
-    bench.rest(&mut report).await;
-    bench.outage(&mut report).await;
-    report.finish();
-    report
+    bench.burst(report, floor).await;
+    bench.rest(report).await;
+    bench.outage(report).await;
 }
 
 /// Creates as many topics and takes them away again.
@@ -162,12 +161,12 @@ impl Bench {
 
     /// The plain client again, while as many objects are created as own the topics later.
     async fn floor_under_load(&self) -> Duration {
-        let objects = self.create("plain", self.size.objects / TOPICS, 0);
-        let (floor, _) = tokio::join!(floor(&self.broker, self.size.objects), objects);
+        let objects = self.create("plain", self.settings.objects / TOPICS, 0);
+        let (floor, _) = tokio::join!(floor(&self.broker, self.settings.objects), objects);
         let deployments = self.namespace.api::<Deployment>();
         eventually(PATIENCE, "the objects without topics are done", || async {
             let made = deployments.list(&Default::default()).await.map_err(|error| error.to_string())?;
-            let left = self.size.objects / TOPICS - made.items.len();
+            let left = self.settings.objects / TOPICS - made.items.len();
             if left == 0 { Ok(()) } else { Err(format!("{left} are not")) }
         })
         .await;
@@ -200,7 +199,7 @@ impl Bench {
 
     async fn burst(&self, report: &mut Report, floor: Duration) {
         let start = Instant::now();
-        let names = self.create("shop", self.size.objects / TOPICS, TOPICS).await;
+        let names = self.create("shop", self.settings.objects / TOPICS, TOPICS).await;
         shows(&self.broker, &names).await;
         let wall = start.elapsed();
         self.told().await;
@@ -211,7 +210,7 @@ impl Bench {
         report.measure("M16", "topics exist / floor", Some(1.3), ratio);
         let requests = self.proxy.requests();
         let of = |api: i16| requests.get(&api).copied().unwrap_or_default() as f64;
-        let hundreds = self.size.objects as f64 / BATCH as f64;
+        let hundreds = self.settings.objects as f64 / BATCH as f64;
         // Objects come one by one, so that batches are not full.
         report.count("M16", "CreateTopics requests per 100 topics", 5.0, of(api::CREATE_TOPICS) / hundreds);
         let all: usize = requests.values().sum();
@@ -224,11 +223,11 @@ impl Bench {
         // What was told last is looked at once more by the next sweep.
         tokio::time::sleep(2 * SWEEP).await;
         let (mark, writes, all) = (audit.mark().await, self.proxy.writes(), self.requests());
-        tokio::time::sleep(self.size.rest).await;
+        tokio::time::sleep(self.settings.rest).await;
         let sent = audit.since(mark).await.of(&self.operator.user()).writes();
         report.count("M16", "admin writes at rest", 0.0, (self.proxy.writes() - writes) as f64);
         report.count("M16", "writes to the API server at rest", 0.0, sent.count() as f64);
-        let sweeps = self.size.rest.as_secs_f64() / SWEEP.as_secs_f64();
+        let sweeps = self.settings.rest.as_secs_f64() / SWEEP.as_secs_f64();
         let per_sweep = (self.requests() - all) as f64 / sweeps;
         report.measure("M16", "requests per sweep", None, per_sweep);
     }
@@ -242,7 +241,7 @@ impl Bench {
         let mark = audit.mark().await;
         self.proxy.set(Weather::BlackHole);
         let names = self.create("late", LATE, 2).await;
-        tokio::time::sleep(outage_time()).await;
+        tokio::time::sleep(self.settings.outage_or(OUTAGE)).await;
         self.proxy.set(Weather::Fair);
         let start = Instant::now();
         shows(&self.broker, &names).await;
@@ -263,12 +262,6 @@ impl Bench {
     async fn is_alive(&self) -> bool {
         self.operator.http("/livez").await.is_ok_and(|(code, _)| code == 200)
     }
-}
-
-/// `OUTAGE` seconds, 60.
-fn outage_time() -> Duration {
-    let text = std::env::var("OUTAGE").unwrap_or_else(|_| "60".to_owned());
-    Duration::from_secs(text.parse().unwrap_or_else(|_| panic!("OUTAGE={text} is not a number")))
 }
 
 fn is_ready(object: &Microservice) -> bool {

@@ -1,19 +1,26 @@
-//! The reference service: seven children, and the bodies that an operator has to send for it.
+//! The reference service: eight children, and the bodies that an operator has to send for it.
 
 use k8s_openapi::ByteString;
-use microservice_operator::api::{FIELD_MANAGER, Microservice, REPLICAS_MANAGER};
+use k8s_openapi::api::core::v1::Namespace as CoreNamespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use microservice_operator::api::network::PolicyMode;
+use microservice_operator::api::{FIELD_MANAGER, LABEL_NETWORK_POLICY, Microservice, REPLICAS_MANAGER};
 use microservice_operator::intent::{GeneratedValues, Intent, Observed};
 use microservice_operator::plan::{Kind, plan};
 use serde_json::{Value, json};
 
+use crate::support::{Cluster, Namespace};
+
 /// Children of one object: Deployment, Service, HorizontalPodAutoscaler, PodDisruptionBudget,
-/// ServiceAccount, ConfigMap, generated Secret.
-pub const CHILDREN: usize = 7;
+/// ServiceAccount, ConfigMap, generated Secret, NetworkPolicy.
+pub const CHILDREN: usize = 8;
 
 /// Fewest pods; the operator hands this count over to the autoscaler with a write of its own.
 const MIN_REPLICAS: i32 = 2;
 
 /// One request of a floor.
+#[derive(Clone)]
 pub struct Body {
     pub kind: Kind,
     pub name: String,
@@ -26,26 +33,41 @@ pub fn name(number: usize) -> String {
     format!("service-{number:05}")
 }
 
-/// One object, as a team would write it.
+/// One object, as a team would write it. Its namespace asks for network policies: see [`policed`].
 pub fn microservice(namespace: &str, number: usize) -> Microservice {
+    named(namespace, &name(number))
+}
+
+/// The same under another name.
+pub fn named(namespace: &str, name: &str) -> Microservice {
     let object = json!({
         "apiVersion": "microservice.dev/v1alpha1",
         "kind": "Microservice",
-        "metadata": {"name": name(number), "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "image": format!("registry.example.com/shop/{}:v1.2.0", name(number)),
+            "image": format!("registry.example.com/shop/{name}:v1.2.0"),
             "ports": [{"name": "http", "port": 80, "containerPort": 3000}, {"name": "grpc", "port": 9000}],
             "autoscaling": {"minReplicas": MIN_REPLICAS, "maxReplicas": 6, "targetCPUUtilizationPercentage": 70},
             "env": [{"name": "LOG_LEVEL", "value": "info"}, {"name": "REGION", "value": "eu-west-1"}],
             "config": {"DATABASE_HOST": "postgres", "DATABASE_PORT": "5432", "FEATURE_SEARCH": "true"},
             "secrets": [{
-                "name": format!("{}-keys", name(number)),
+                "name": format!("{name}-keys"),
                 "generate": [{"key": "token"}],
                 "env": [{"name": "TOKEN", "key": "token"}],
             }],
         },
     });
     serde_json::from_value(object).expect("the reference object is one")
+}
+
+/// A namespace whose services get network policies.
+pub async fn policed(cluster: &'static Cluster, prefix: &str) -> Namespace {
+    let namespace = Namespace::new(cluster, prefix).await;
+    let label = json!({"metadata": {"labels": {LABEL_NETWORK_POLICY: "Enforce"}}});
+    let namespaces = Api::<CoreNamespace>::all(namespace.client());
+    let labelled = namespaces.patch(namespace.name(), &PatchParams::default(), &Patch::Merge(&label)).await;
+    labelled.unwrap_or_else(|error| panic!("namespace {}: {error}", namespace.name()));
+    namespace
 }
 
 /// Everything that has to be sent for the children of one object. The last one, the hand-over of the
@@ -58,8 +80,8 @@ pub fn children(namespace: &str, number: usize) -> Vec<Body> {
         hash: "0123456789abcdef".to_owned(),
     };
     let generated = [(format!("{}-keys", name(number)), values)].into();
-    let intent = Intent::resolve(&object, None, &Observed { generated, ..Observed::default() })
-        .expect("the reference object is valid");
+    let observed = Observed { generated, network_mode: Some(PolicyMode::Enforce), ..Observed::default() };
+    let intent = Intent::resolve(&object, None, &observed).expect("the reference object is valid");
     let children = plan(&intent).children;
     assert_eq!(children.len(), CHILDREN, "the reference object has {CHILDREN} children");
     let deployment =

@@ -14,6 +14,9 @@ mod process;
 #[path = "../control_plane/report.rs"]
 #[allow(dead_code, reason = "the other bench tells more")]
 mod report;
+#[path = "../control_plane/times.rs"]
+#[allow(dead_code, reason = "the other bench takes times of many requests")]
+mod times;
 #[path = "../control_plane/workload.rs"]
 #[allow(dead_code, reason = "the other bench sends the children itself")]
 mod workload;
@@ -70,7 +73,7 @@ fn number() -> usize {
 async fn run(count: usize) -> Report {
     eprintln!("records one object");
     let recording = Recording::make();
-    let mut report = Report::new("scale", count, "objects");
+    let mut report = Report::new("scale".to_owned(), count);
     let empty = empty(&recording, &mut report).await;
 
     eprintln!("makes {count} copies");
@@ -80,7 +83,6 @@ async fn run(count: usize) -> Report {
     bench.change(&mut report).await;
     bench.at_rest(&mut report).await;
     bench.repair(&mut report).await;
-    report.finish();
     report
 }
 

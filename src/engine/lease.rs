@@ -170,7 +170,7 @@ impl Leadership {
         let leading = watch::Sender::new(false);
         let api = Api::namespaced(client, &options.namespace);
         let candidate =
-            Candidate { api, options, fence: fence.clone(), leading: leading.clone(), seen: None };
+            Candidate { api, options, fence: fence.clone(), leading: leading.clone(), seen: None, term: 0 };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(candidate.run(stopped));
         Ok(Self { fence, leading, election: Some((stop, task)) })
@@ -222,6 +222,8 @@ struct Candidate {
     fence: Fence,
     leading: watch::Sender<bool>,
     seen: Option<Seen>,
+    /// That of the fence which was announced last.
+    term: u64,
 }
 
 impl Candidate {
@@ -358,11 +360,18 @@ impl Candidate {
         left.min(self.options.retry_period)
     }
 
-    fn announce(&self, leading: bool) {
+    /// A lead that went on without a break for others may have had one for the fence: what was not written
+    /// then is due, so it is announced as a new one.
+    fn announce(&mut self, leading: bool) {
         if !leading {
             self.fence.close();
         }
-        let changed = self.leading.send_if_modified(|current| std::mem::replace(current, leading) != leading);
+        let term = self.fence.term();
+        let renewed = std::mem::replace(&mut self.term, term) != term;
+        let changed = self.leading.send_if_modified(|current| {
+            let before = std::mem::replace(current, leading);
+            before != leading || (leading && renewed)
+        });
         if changed && leading {
             tracing::info!(identity = %self.options.identity, "this replica leads");
         } else if changed {

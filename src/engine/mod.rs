@@ -18,6 +18,7 @@ pub mod memory;
 pub mod metadata;
 pub mod observe;
 mod optional;
+mod pace;
 pub mod pass;
 pub mod probes;
 pub mod project;

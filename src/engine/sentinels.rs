@@ -7,11 +7,11 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use tokio::task::JoinHandle;
 
 use super::live::Key;
+use super::pace::paced;
 use super::watch::Watches;
 use crate::plan::Kind;
 
@@ -72,7 +72,7 @@ impl Sentinels {
         let key = Key::new(&owner.namespace, name);
         Sentinel(tokio::spawn(async move {
             let (api, config) = watches.single(&kind, &key);
-            let mut events = pin!(watcher(api, config).default_backoff());
+            let mut events = pin!(paced(watcher(api, config)));
             let mut seen = false;
             while let Some(event) = events.next().await {
                 match event {

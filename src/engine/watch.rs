@@ -1,4 +1,4 @@
-//! The watches: one stream per kind and namespace, each with a backoff of its own, so that one missing
+//! The watches: one stream per kind and namespace, each with a pace of its own, so that one missing
 //! API or right never starves the others. They fill the caches and name the objects to reconcile.
 
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, ObjectMeta, PartialObjectMeta};
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, Status};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
@@ -19,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
+use super::pace::paced;
 use super::seen::{Root, Seen, View};
 use super::world::{NamespaceLabels, ServicePod, World, reference_kind};
 use crate::api::{LABEL_NAME, Microservice, MicroserviceClass};
@@ -359,7 +359,7 @@ impl Watches {
         let mut done = Some(done);
         let telemetry = Arc::clone(&self.telemetry);
         tasks.spawn(async move {
-            let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+            let mut events = std::pin::pin!(paced(watcher(api, config)));
             while let Some(event) = events.next().await {
                 let settled = match event {
                     Ok(event) => {
@@ -393,7 +393,7 @@ pub fn microservices<F: Fn(&ObjectMeta) -> Option<Microservice>>(
 ) -> impl Stream<Item = Event<Microservice>> + use<F> {
     let api: Api<Root> =
         if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) };
-    watcher(api, base()).default_backoff().filter_map(move |event| {
+    paced(watcher(api, base())).filter_map(move |event| {
         let event = match event {
             Ok(Event::Init) => Some(Event::Init),
             Ok(Event::InitDone) => Some(Event::InitDone),

@@ -28,7 +28,12 @@ enum Fault {
     LostReply,
     /// No answer to anything.
     Silent,
+    /// Every answer takes [`SLOW`].
+    Slow,
 }
+
+/// Less than the longest time that a request may take.
+const SLOW: Duration = Duration::from_secs(3);
 
 type Shared = Arc<Mutex<Server>>;
 
@@ -56,6 +61,9 @@ async fn serve(server: Shared, request: Request<Body>) -> Result<Response<Body>,
     let fault = server.lock().unwrap().fault;
     if fault == Fault::Silent {
         std::future::pending::<()>().await;
+    }
+    if fault == Fault::Slow {
+        sleep(SLOW).await;
     }
     let result = match method {
         _ if fault == Fault::Away => Err(StatusCode::INTERNAL_SERVER_ERROR),
@@ -184,6 +192,24 @@ async fn a_short_outage_changes_nothing_and_a_long_one_ends_the_lead() {
     server.lock().unwrap().fault = Fault::None;
     timeout(Duration::from_secs(3), leader.acquired()).await.unwrap();
     assert!(leader.fence().permit());
+}
+
+/// Whoever was turned away while the fence was closed waits for the next announcement.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_came_too_late_for_the_fence_is_announced_as_a_new_lead() {
+    let server = Shared::default();
+    let only = join(&server, "only");
+    only.acquired().await;
+    let (mut changes, fence) = (only.changes(), only.fence());
+    let term = fence.term();
+    server.lock().unwrap().fault = Fault::Silent;
+    sleep(Duration::from_secs(7)).await;
+    server.lock().unwrap().fault = Fault::Slow;
+    sleep(Duration::from_secs(6)).await;
+    assert!(!fence.permit() && *changes.borrow_and_update(), "closed, and nobody was told");
+    timeout(Duration::from_secs(20), changes.changed()).await.expect("a new lead is announced").unwrap();
+    assert!(*changes.borrow() && fence.permit());
+    assert_ne!(fence.term(), term);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::ResourceExt;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 
 use super::objects::{Object, Objects};
 use crate::engine::optional::serves;
+use crate::engine::pace::paced;
 use crate::engine::request::Failure;
 use crate::engine::watch::{is_forbidden, is_unknown};
 use crate::kafka::strimzi::{GROUP, LABEL_CLUSTER, TOPICS, TopicObject, USERS, UserObject, VERSIONS};
@@ -92,7 +92,7 @@ async fn watch<O: Object>(objects: &Objects, version: &str, pace: Duration) {
 async fn is_barred<O: Object>(objects: &Objects, version: &str) -> bool {
     let only = format!("{LABEL_CLUSTER}={}", objects.site().cluster);
     let config = watcher::Config::default().labels(&only);
-    let mut events = std::pin::pin!(watcher(objects.api::<O>(version), config).default_backoff());
+    let mut events = std::pin::pin!(paced(watcher(objects.api::<O>(version), config)));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => objects.begin::<O>(),

@@ -1,0 +1,244 @@
+//! B11: services that fail for ever, and one that never stops to change. What the others feel of it is a ratio
+//! to calm runs of the same load before and after.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use microservice_operator::api::Microservice;
+use serde_json::{Value, json};
+
+use crate::ground::{Fleet, Ground};
+use crate::load::arrivals;
+use crate::observer::Observer;
+use crate::report::Report;
+use crate::support::{Mark, apply_as_given, eventually};
+use crate::times::{Rounds, Times};
+use crate::workload::{name, named};
+
+/// New services a second beside the trouble.
+const RATE: u32 = 5;
+/// Without `SECONDS`.
+const LENGTH: u64 = 60;
+/// Changes a second of the storm.
+const STORM: u32 = 50;
+/// Changes of the storm that wait for an answer, at most: more of one object only stand in each other's way.
+const GUSTS: usize = 4;
+/// First wait of the operator after a child was refused; each later one is twice as long, up to five minutes.
+const FIRST_WAIT: u64 = 15;
+/// Characters of the longest message with which a child is refused.
+const LONG: usize = 200_000;
+/// What is wrong with a service.
+const ILLS: [&str; 3] = ["refused", "lengthy", "secretless"];
+
+/// B11.
+pub async fn run(ground: &mut Ground, report: &mut Report) {
+    let settings = ground.settings;
+    let length = settings.seconds_or(LENGTH);
+    let fleet = ground.filled(report).await;
+    let observer = Observer::of(fleet.cluster, fleet.namespace.name()).await;
+    let (mut poisoned, mut stormy) = (Rounds::default(), Rounds::default());
+    for round in 0..settings.rounds {
+        let calm = arrivals(fleet, &observer, RATE, length).await;
+        let poison = Poison::spread(fleet, round).await;
+        let beside_poison = arrivals(fleet, &observer, RATE, length).await;
+        if round == 0 {
+            poison.count(fleet, report).await;
+        }
+        poison.remove(fleet).await;
+        let calm = calm.and(arrivals(fleet, &observer, RATE, length).await);
+        let beside_storm = storm(fleet, &observer, length, (round == 0).then_some(&mut *report)).await;
+        let ratio = |times: &Times| times.percentile(99) / calm.percentile(99);
+        poisoned.push(ratio(&beside_poison));
+        stormy.push(ratio(&beside_storm));
+    }
+    report.rounds("M12", "p99 of the others beside poison / calm", Some(1.2), &poisoned);
+    report.rounds("M13", "p99 of the others beside a storm / calm", Some(1.3), &stormy);
+}
+
+/// Services that cannot be served: a twentieth of all.
+struct Poison {
+    names: Vec<String>,
+    mark: Mark,
+    since: Instant,
+    policy: String,
+}
+
+impl Poison {
+    async fn spread(fleet: &mut Fleet, round: usize) -> Self {
+        let policy = format!("poison.{}", fleet.namespace.name());
+        refuse(fleet, &policy).await;
+        let names = (0..(fleet.settings.objects / 20).max(ILLS.len()))
+            .map(|number| format!("poison-{}-{round}-{number:03}", ILLS[number % ILLS.len()]));
+        let poison =
+            Self { names: names.collect(), mark: fleet.audit.mark().await, since: Instant::now(), policy };
+        for name in &poison.names {
+            let mut object = named(fleet.namespace.name(), name);
+            if name.contains("secretless") {
+                let missing = json!([{"name": "nobody-has-it", "env": [{"name": "KEY", "key": "key"}]}]);
+                object.spec.secrets = serde_json::from_value(missing).expect("secrets of a service");
+            }
+            let services = fleet.namespace.api::<Microservice>();
+            services.create(&PostParams::default(), &object).await.expect("the object is created");
+        }
+        poison
+    }
+
+    /// Each tells what is wrong, is tried again ever more seldom, and nothing is written of it.
+    async fn count(&self, fleet: &Fleet, report: &mut Report) {
+        let services = fleet.namespace.api::<Microservice>();
+        eventually(Duration::from_mins(2), "every poisoned service tells what is wrong", || async {
+            for name in &self.names {
+                let status =
+                    services.get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+                let bad =
+                    |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "False");
+                if !bad("Applied") && !bad("SecretsReady") {
+                    return Err(format!("{name}: {:?}", status.conditions));
+                }
+            }
+            Ok(())
+        })
+        .await;
+        let told = fleet.audit.mark().await;
+        tokio::time::sleep(fleet.settings.rest).await;
+        let of_poison =
+            |mark| async move { fleet.sent(mark).await.only(|request| request.name.starts_with("poison-")) };
+        let later = of_poison(told).await;
+        let status = later.writes().resource("microservices/status").count();
+        report.count("M12", "status writes of poison with nothing new", 0.0, status as f64);
+        let attempts =
+            of_poison(self.mark).await.writes().resource("services").only(|request| request.code >= 400);
+        let most = self.names.iter().map(|name| attempts.only(|request| request.name == *name).count()).max();
+        let allowed = attempts_within(self.since.elapsed());
+        report.count(
+            "M12",
+            "attempts of a refused child, the most",
+            allowed as f64,
+            most.unwrap_or_default() as f64,
+        );
+        assert!(most > Some(0), "no child was refused: the policy {} is not in force", self.policy);
+    }
+
+    async fn remove(&self, fleet: &mut Fleet) {
+        for kind in ["ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"] {
+            let deleted = admission(fleet, kind).delete(&self.policy, &DeleteParams::default()).await;
+            deleted.unwrap_or_else(|error| panic!("{kind} {}: {error}", self.policy));
+        }
+        for name in &self.names {
+            fleet.delete_one(name).await;
+        }
+        fleet.known(fleet.objects).await;
+        fleet.collect(&self.names).await;
+        fleet.quiet().await;
+    }
+}
+
+/// How often something may be tried in that time: at once, and after each wait.
+fn attempts_within(time: Duration) -> usize {
+    let waits = (0..).map(|count: u32| (FIRST_WAIT << count.min(16)).min(300));
+    let at = waits.scan(0, |sum, wait| {
+        *sum += wait;
+        Some(*sum)
+    });
+    1 + at.take_while(|&at| at <= time.as_secs()).count()
+}
+
+/// Services of poisoned ones are refused, of some with a message that fills a status.
+async fn refuse(fleet: &Fleet, policy: &str) {
+    let client = fleet.namespace.client();
+    let spec = json!({
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace.name()}},
+            "resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["CREATE"],
+            }],
+        },
+        "validations": [
+            {"expression": "!object.metadata.name.startsWith('poison-refused')", "message": "no poison here"},
+            {"expression": "!object.metadata.name.startsWith('poison-lengthy')", "message": "long ".repeat(LONG / 5).trim_end()},
+        ],
+    });
+    let manifest = |kind: &str, spec: Value| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": policy},
+            "spec": spec,
+        })
+    };
+    apply_as_given(&client, &manifest("ValidatingAdmissionPolicy", spec)).await;
+    let binding = json!({"policyName": policy, "validationActions": ["Deny"]});
+    apply_as_given(&client, &manifest("ValidatingAdmissionPolicyBinding", binding)).await;
+    let probe: k8s_openapi::api::core::v1::Service = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "poison-refused"}, "spec": {"ports": [{"port": 80}]},
+    }))
+    .expect("a Service");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(Duration::from_secs(30), &format!("the policy {policy} is in force"), || async {
+        match fleet.namespace.api().create(&dry, &probe).await {
+            Err(error) if error.to_string().contains("no poison here") => Ok(()),
+            other => Err(format!("{:?}", other.map(drop))),
+        }
+    })
+    .await;
+}
+
+fn admission(fleet: &Fleet, kind: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+    Api::all_with(fleet.namespace.client(), &ApiResource::from_gvk(&kind))
+}
+
+/// One service whose configuration changes all the time, beside the usual load.
+async fn storm(
+    fleet: &mut Fleet,
+    observer: &Observer,
+    length: Duration,
+    report: Option<&mut Report>,
+) -> Times {
+    let stormy = fleet.fresh(1);
+    fleet.add(stormy.clone()).await;
+    let service = name(stormy.start);
+    let config = format!("{service}-config");
+    let mark = fleet.audit.mark().await;
+    let services = fleet.namespace.api::<Microservice>();
+    let change = async |number: String| {
+        let patch = Patch::Merge(json!({"spec": {"config": {"NUMBER": number}}}));
+        let changed = services.patch(&service, &PatchParams::default(), &patch).await;
+        changed.unwrap_or_else(|error| panic!("changing {service}: {error}"));
+    };
+    let begin = Instant::now();
+    let ticks = stream::unfold(0_u32, |number| async move {
+        tokio::time::sleep_until((begin + Duration::from_secs(1) / STORM * number).into()).await;
+        (begin.elapsed() < length).then_some((number, number + 1))
+    });
+    let changes = ticks.map(|number| change(number.to_string())).buffer_unordered(GUSTS).count();
+    let (beside, changes) = tokio::join!(arrivals(fleet, observer, RATE, length), changes);
+    let last = Instant::now();
+    change("last".to_owned()).await;
+    let configs = fleet.namespace.api::<ConfigMap>();
+    eventually(Duration::from_mins(1), &format!("ConfigMap {config} has the last change"), || async {
+        let data = configs.get(&config).await.map_err(|error| error.to_string())?.data.unwrap_or_default();
+        let number = data.get("NUMBER").cloned().unwrap_or_default();
+        if number == "last" { Ok(()) } else { Err(number) }
+    })
+    .await;
+    let right = last.elapsed();
+    fleet.quiet().await;
+    if let Some(report) = report {
+        let written =
+            fleet.sent(mark).await.writes().resource("configmaps").only(|request| request.name == config);
+        report.measure("M13", "changes of the storm", None, changes as f64);
+        report.measure("M13", "writes of its ConfigMap", None, written.count() as f64);
+        report.count(
+            "M13",
+            "storms without a write while they last",
+            0.0,
+            f64::from(u8::from(written.count() < 2)),
+        );
+        report.measure("M13", "right after the last change [s]", Some(1.0), right.as_secs_f64());
+    }
+    beside
+}
