@@ -11,7 +11,7 @@ use microservice_operator::engine::request::Failure;
 use microservice_operator::graph::Kind;
 use microservice_operator::intent::duration as durations;
 use microservice_operator::intent::quantity::Amount;
-use microservice_operator::kafka::names::{MAX_PRINCIPAL, Slot, Template, is_group, principal, secret};
+use microservice_operator::kafka::names::{MAX_PRINCIPAL, Slot, Template, fill, is_group, principal, secret};
 use microservice_operator::kafka::{config, strimzi};
 use microservice_operator::status::causes;
 use microservice_operator::status::views::{ContainerView, DeploymentCondition, DeploymentView, PodView};
@@ -79,7 +79,8 @@ pub fn template(input: &[u8]) -> bool {
         assert!(is_group(&template.topic("shop", "orders")));
         assert!(!template.begins_with_namespace() || template.topic("shop", "orders").starts_with("shop"));
     }
-    microservice_operator::kafka::names::fill(&text, &text, "orders").len() < usize::MAX
+    fill(&text, &text, "orders");
+    true
 }
 
 /// Each value is the same as itself, and as another one whichever comes first.
@@ -99,10 +100,9 @@ pub fn word(input: &[u8]) -> bool {
     assert_eq!(Id::from(&*text).to_string(), text);
     assert!(Reason::parse(&text).is_none_or(|reason| reason.as_str() == text));
     assert!(Kind::parse(&text).is_none_or(|kind| kind.as_str() == text));
-    assert!(
-        text.parse::<Endpoint>().is_ok_and(|to| to.to_string().starts_with("http"))
-            || !text.starts_with("http://otel-collector.monitoring:4318/")
-    );
+    if let Ok(endpoint) = text.parse::<Endpoint>() {
+        assert!(endpoint.to_string().ends_with("/v1/traces"));
+    }
     let _ = PolicyMode::parse(&text);
     true
 }
@@ -166,10 +166,7 @@ pub fn refusal(input: &[u8]) -> bool {
         let failure = Failure::from(kube::Error::Api(status)).of_child("ScaledObject", "web");
         let problem = failure.problem("Deployment", "orders");
         assert!(problem.message.chars().count() <= LONGEST_MESSAGE);
-        assert_eq!(
-            (failure.reason(), failure.is_gone() && failure.is_lasting() && code != 404),
-            (problem.reason, false)
-        );
+        assert_eq!(failure.reason(), problem.reason);
     }
     true
 }
