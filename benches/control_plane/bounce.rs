@@ -44,9 +44,10 @@ pub async fn away(ground: &mut Ground, report: &mut Report) {
     let (landed, ()) = tokio::join!(wanted, back);
     let first = landed.iter().min().copied().expect("there are changes");
     fleet.applied().await;
-    let lists = all_listed(fleet, mark).await;
+    all_listed(fleet, mark).await;
     fleet.quiet().await;
 
+    let lists = all_listed(fleet, mark).await;
     let sent = fleet.sent(mark).await;
     let late = applied_after(&sent, changes, first);
     assert_eq!(late.count(), changes, "every change was written by the operator\n{}", sent.writes());
@@ -112,7 +113,7 @@ pub async fn expired(ground: &mut Ground, report: &mut Report) {
     fleet.cluster.restart("kube-apiserver");
     let mark = fleet.audit.mark().await;
     fleet.operator.signal("CONT");
-    let lists = all_listed(fleet, mark).await;
+    all_listed(fleet, mark).await;
     fleet.known(fleet.objects).await;
     fleet.collect(&[name(victim.start)]).await;
     eventually(PATIENCE, "both ConfigMaps are as they were", || async {
@@ -126,6 +127,7 @@ pub async fn expired(ground: &mut Ground, report: &mut Report) {
     })
     .await;
     fleet.quiet().await;
+    let lists = all_listed(fleet, mark).await;
     let sent = fleet.sent(mark).await.writes().without("events").without("microservices/status");
     report.count(
         "M14",

@@ -23,6 +23,8 @@ const RATES: [u32; 3] = [1, 5, 10];
 const JUDGED: u32 = 5;
 /// Changes a second of B4.
 const MIXED: u32 = 10;
+/// Changes between two of the same service, at least.
+const APART: usize = 20;
 /// What a service may ask for.
 const MOST_REPLICAS: usize = 1000;
 /// Without `SECONDS`.
@@ -168,6 +170,10 @@ impl Done {
 pub async fn mixed(ground: &mut Ground, report: &mut Report) {
     let (cluster, settings) = (ground.cluster, ground.settings);
     let length = settings.seconds_or(LENGTH);
+    assert!(
+        settings.objects >= APART,
+        "B4 needs N={APART} at least: changes of one service would overtake each other"
+    );
     let client = floor::client(cluster).await;
     let fleet = ground.filled(report).await;
     let observer = Observer::of(cluster, fleet.namespace.name()).await;

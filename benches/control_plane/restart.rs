@@ -32,7 +32,7 @@ async fn at_rest(fleet: &mut Fleet, report: &mut Report) {
     report.count("M4", "writes on restart, but the lease", 0.0, sent.writes().count() as f64);
     let pages = fleet.objects.div_ceil(PAGE as usize);
     // The Microservices and eight kinds of children in pages; the pods, the namespaces, the classes and the
-    // key of the hashes.
+    // ledgers of Kafka.
     let reads = ((CHILDREN + 1) * pages + 4) as f64;
     report.count("M4", "GET and LIST on restart", reads, sent.reads().count() as f64);
     report.measure("M4", "requests on restart", None, sent.count() as f64);
