@@ -24,8 +24,8 @@ case $what in e2e* | availability) real_node || exit 1 ;; esac
 scripts/toolchain.sh cargo || exit 1
 case $what in unit | model | fuzz) ;; *) scripts/toolchain.sh go || exit 1 ;; esac
 case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
-log=$(mktemp) tools_log=$(mktemp)
-trap 'rm -f "$log" "$tools_log"' EXIT
+log=$(mktemp) tools_log=$(mktemp) waiting_log=$(mktemp)
+trap 'rm -f "$log" "$tools_log" "$waiting_log"' EXIT
 failed=()
 
 # step NAME COMMAND...: shows the output and remembers it for the counts.
@@ -101,11 +101,32 @@ rules_of_dependencies() { step "licences, bans, sources" "$TOOLS/bin/cargo-deny"
 policies() { step "network policies" cargo test --quiet --locked --test policies; }
 docs() { RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --quiet --locked --no-deps; }
 behaviour() { step "behaviour tests" cargo test --quiet --locked --no-fail-fast --test behaviour; }
-faults() { step "faults" cargo test --quiet --locked --test faults -- "${arguments[@]}"; }
+run_faults() { cargo test --quiet --locked --test faults -- ${arguments[@]+"${arguments[@]}"}; }
+faults() { step "faults" run_faults; }
 # Counts decide, so a build without the optimizations of a release will do. It stops and restarts parts of the
 # control plane, so it never uses one that somebody offers.
 bench() {
-  step "bench" env -u TEST_KUBECONFIG ONLY=quick N=200 cargo bench --quiet --locked --profile dev --bench control_plane
+  env -u TEST_KUBECONFIG ONLY=quick N=200 cargo bench --quiet --locked --profile dev --bench control_plane
+}
+# What mostly waits, for silence above all, runs beside what only computes.
+waiting_pid=
+start_waiting() {
+  {
+    code=0
+    run_faults || code=1
+    bench || code=1
+    exit "$code"
+  } >"$waiting_log" 2>&1 </dev/null &
+  waiting_pid=$!
+}
+await_waiting() {
+  wait "$waiting_pid"
+  waiting_code=$?
+  step "faults, and the counts of the bench" report_waiting
+}
+report_waiting() {
+  cat "$waiting_log"
+  return "$waiting_code"
 }
 # Each broker is a Java process; on two cores more than four tests at once only wait for each other.
 kafka() {
@@ -172,19 +193,19 @@ case $what in
     build_tools cluster-tools kafka-tools chart-tools "$TOOLS/health" "$TOOLS/policies" "$TOOLS/score" "$TOOLS/bin/cargo-deny"
     lint
     unit
-    model
-    fuzz
     docs
     await_tools
+    start_waiting
+    model
+    fuzz
     step "go" go_checks
     scan
     health
     alerts
     policies
     rules_of_dependencies
+    await_waiting
     behaviour
-    faults
-    bench
     kafka
     ;;
   *)
