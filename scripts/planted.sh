@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves that the harness sees: plants each bug of tests/planted/ into a copy of the sources, runs the model
-# tests and then the selection of `make faults` until one of them fails, and says which did. $1: a part of a
+# Proves that the harness sees: plants each bug of tests/planted/ into a copy of the sources, runs the chains and
+# the sweeps of the model tests and then the selection of `make faults` until one of them fails, and says which did. $1: a part of a
 # name, for some of them only. Two hours for all on two cores; the copy is below the target directory.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -36,14 +36,16 @@ for patch in tests/planted/*"$only"*.patch; do
   bug=$(basename "$patch" .patch)
   patched "$root/$patch" || { echo "$patch does not fit the sources any more" >&2; exit 1; }
   all=$((all + 1)) by=nobody start=$SECONDS
-  if detect model cargo test --quiet --locked --test model; then
-    by="the model tests"
+  if detect chains cargo test --quiet --locked --test model every_chain; then
+    by="chains"
+  elif detect sweeps cargo test --quiet --locked --test model -- --skip every_chain; then
+    by="sweeps"
   elif detect faults cargo test --quiet --locked --test faults; then
     by="faults"
   fi
   patched --reverse "$root/$patch" || exit 1
   [ "$by" = nobody ] || found=$((found + 1))
-  printf '%-36s %-16s %4d s  %s\n' "$bug" "$by" $((SECONDS - start)) "$(head -n 1 "$patch")"
+  printf '%-36s %-8s %4d s  %s\n' "$bug" "$by" $((SECONDS - start)) "$(head -n 1 "$patch")"
 done
 echo "$found of $all planted bugs were detected"
 [ "$found" -ge $((all - all / 20)) ]
