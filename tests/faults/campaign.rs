@@ -34,6 +34,10 @@ pub async fn run(arguments: &Arguments) -> bool {
     println!("learning {} scenarios, two calm runs each", wanted.len());
     let learned = learn(arguments, wanted).await;
     let plans = plans(arguments, &learned);
+    if plans.is_empty() {
+        println!("no plan is like this; `--all --list` prints those that there are");
+        return false;
+    }
     if arguments.list {
         plans.iter().for_each(|(_, plan)| println!("{plan}"));
         return true;
