@@ -44,8 +44,9 @@ struct Remembered {
     repairs: HashMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
     status_written: Option<Instant>,
-    /// The last status may be stored or not: its answer did not come.
-    status_unknown: bool,
+    /// The last status may be stored or not: its answer did not come. This is the version that it was to
+    /// replace.
+    status_unknown: Option<u64>,
     /// This process has found its children as planned, or was allowed to change them.
     met: bool,
 }
@@ -108,19 +109,21 @@ impl Memory {
         self.with(key, |memory| {
             memory.newest = object.filter(|object| version(object) > memory.watched);
             memory.status_written = Some(Instant::now());
-            memory.status_unknown = false;
+            memory.status_unknown = None;
         });
     }
 
-    /// A status could not be written, as far as is known: it may be stored all the same, and no cached object
-    /// tells until the watch does.
-    pub fn status_failed(&self, key: &Key) {
-        self.with(key, |memory| memory.status_unknown = true);
+    /// A status for this object could not be written, as far as is known: it may be stored all the same, and
+    /// the cached object does not tell until the watch delivers a newer one.
+    pub fn status_failed(&self, key: &Key, object: &Microservice) {
+        self.with(key, |memory| {
+            memory.status_unknown = Some(version(object)).filter(|version| *version >= memory.watched);
+        });
     }
 
     /// Whether the last status that was sent may be stored or not.
     pub fn is_status_unknown(&self, key: &Key) -> bool {
-        self.with(key, |memory| memory.status_unknown)
+        self.with(key, |memory| memory.status_unknown.is_some())
     }
 
     /// The watch delivered this object: the cache is at least as new.
@@ -128,6 +131,7 @@ impl Memory {
         let watched = version(object);
         self.with(key, |memory| {
             memory.watched = watched;
+            memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
             memory.newest = memory.newest.take().filter(|written| version(written) > watched);
         });
     }

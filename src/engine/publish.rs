@@ -94,7 +94,7 @@ impl Publisher {
         }
         if only_progress(old, &status) {
             let wait = memory.since_status(key).and_then(|since| PROGRESS.checked_sub(since));
-            if let Some(wait) = wait {
+            if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
                 return Ok(Published::Later(wait));
             }
         }
@@ -102,7 +102,7 @@ impl Publisher {
         let metadata = match self.write(object, &status).await {
             Ok(metadata) => metadata,
             Err(failure) => {
-                memory.status_failed(key);
+                memory.status_failed(key, object);
                 return Err(failure);
             }
         };

@@ -1,7 +1,7 @@
 //! All services with the edges between them. Everything is in the order of names, so that the same
 //! services give the same answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -167,9 +167,7 @@ fn find(services: &[Service], key: &Key) -> Option<Node> {
 }
 
 fn callees(services: &[Service]) -> Vec<Vec<Option<Node>>> {
-    let positions: HashMap<&Key, Node> =
-        services.iter().enumerate().map(|(at, service)| (&service.key, Node::new(at))).collect();
-    let callee = |call: &Call| call.callee().and_then(|key| positions.get(key).copied());
+    let callee = |call: &Call| call.callee().and_then(|key| find(services, key));
     services.iter().map(|service| service.calls.iter().map(callee).collect()).collect()
 }
 

@@ -207,7 +207,9 @@ impl<'c> Run<'c> {
             pause = (pause * 2).min(PATIENCE / 10);
             let trouble = match oracle::difference(&self.server) {
                 _ if self.progress() != before => "it goes on writing".to_owned(),
-                _ if self.server.state().pending > 0 => "a request is still under way".to_owned(),
+                _ if self.server.has_more_to_tell() => {
+                    "a request or a dead watch is still under way".to_owned()
+                }
                 None => return Ok(()),
                 Some(difference) => difference,
             };

@@ -1,7 +1,7 @@
 //! The model of the API server, as far as the operator asks for one: what a request does, and what a fault
 //! makes of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,8 +60,6 @@ pub struct State {
     pub journal: Vec<String>,
     /// Step of the chain.
     pub step: usize,
-    /// Requests that only the server knows of.
-    pub pending: usize,
     writes: u16,
     reads: u16,
     told: Vec<(String, u16)>,
@@ -91,18 +89,18 @@ impl Life {
 }
 
 /// Something of which the operator hears later, until it is dropped.
-struct UnderWay(Arc<Server>);
+pub struct UnderWay(Arc<Server>);
 
 impl UnderWay {
-    fn begin(server: &Arc<Server>) -> Self {
-        server.state().pending += 1;
+    pub fn begin(server: &Arc<Server>) -> Self {
+        server.pending.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(server))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.state().pending -= 1;
+        self.0.pending.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -110,6 +108,8 @@ impl Drop for UnderWay {
 #[derive(Debug)]
 pub struct Server {
     state: Mutex<State>,
+    /// What is under way: see [`UnderWay`].
+    pending: AtomicUsize,
     /// Version of the store, for those who wait for a change.
     pub changed: watch::Sender<u64>,
     /// Told at a crash of the operator.
@@ -125,6 +125,7 @@ impl Server {
         let state = State { faults, ..State::default() };
         Arc::new(Self {
             state: Mutex::new(state),
+            pending: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
             crashed: Notify::new(),
             start: Instant::now(),
@@ -134,6 +135,11 @@ impl Server {
     /// What can change. Nobody waits while holding it.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the operator will hear of something later, whatever happens.
+    pub fn has_more_to_tell(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) > 0
     }
 
     /// Time since the start.

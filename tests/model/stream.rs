@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::faults::WatchFault;
 use crate::request::Call;
-use crate::server::{Server, answer, status};
+use crate::server::{Server, UnderWay, answer, status};
 use crate::store::{Change, Key, Object};
 
 /// What a list or watch takes.
@@ -150,7 +150,11 @@ impl Watch {
                 self.over = true;
                 Some(Ok(Self::event("ERROR", &status(410, "too old resource version"))))
             }
-            Some(WatchFault::Silent) => std::future::pending().await,
+            Some(WatchFault::Silent) => {
+                // Until whoever watches gives it up.
+                let _under_way = UnderWay::begin(&self.server);
+                std::future::pending().await
+            }
         }
     }
 
