@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
                 self.settle().await?;
             }
         }
-        self.calm_down().await;
+        self.arrive().await?;
         let state = self.converge(calm).await?;
         self.calm_down().await;
         self.rest().await?;
@@ -179,6 +179,28 @@ impl<'a> Run<'a> {
                     return Err(format!("another state than in the calm run:\n    {differences}"));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    /// Waits until no service says any more that work is under way: others, such as the garbage collector, may
+    /// take their time.
+    async fn arrive(&self) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            self.calm_down().await;
+            let services = self.namespace.api::<Microservice>().list(&ListParams::default()).await;
+            let under_way =
+                services.expect("Microservices can be listed").items.into_iter().find(|service| {
+                    let conditions = service.status.iter().flat_map(|status| &status.conditions);
+                    conditions.into_iter().any(|one| one.type_ == "Reconciling" && one.status == "True")
+                });
+            match under_way {
+                None => return Ok(()),
+                Some(service) if start.elapsed() > self.patience() => {
+                    return Err(format!("work goes on for {}: {:?}", service.name_any(), service.status));
+                }
+                Some(_) => {}
             }
         }
     }
