@@ -39,7 +39,7 @@ test-unit: ## Tests that need no cluster: unit, golden, property, documentation 
 	@scripts/test.sh unit
 
 .PHONY: test-model
-test-model: ## Generated chains of specs under generated faults, against a model of the API server (MODEL_CHAINS=6000)
+test-model: ## Generated chains of specs under generated faults, against a model of the API server (MODEL_CHAINS=4000)
 	@scripts/test.sh model
 
 .PHONY: fuzz

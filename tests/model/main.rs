@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 
 /// Chains in one run, if `MODEL_CHAINS` does not say how many: what two cores do in four minutes, at 70 ms of CPU
 /// each without optimization.
-const CHAINS: u64 = 6_000;
+const CHAINS: u64 = 4_000;
 /// Parts that they are split into, each with a seed of its own: the same chains on any number of cores.
 const PARTS: u64 = 16;
 
