@@ -316,7 +316,7 @@ impl Server {
             Some(WriteFault::Hangs) => {
                 self.carry_out(&call);
                 // Until the operator gives it up, and looks again.
-                let _under_way = UnderWay::begin(&self);
+                let _under_way = UnderWay::begin(self);
                 std::future::pending::<()>().await;
             }
             Some(WriteFault::Late(seconds)) => self.carry_out_later(call, seconds),
