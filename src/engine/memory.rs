@@ -166,7 +166,7 @@ impl Memory {
     pub fn postponed(&self, key: &Key, child: &ChildKey, fingerprint: &str) -> Option<Postponed> {
         self.with(key, |memory| {
             let attempt = memory.attempts.get(child)?;
-            let wait = attempt.until.checked_duration_since(Instant::now())?;
+            let wait = left(attempt.until, Instant::now())?;
             (attempt.fingerprint == fingerprint).then(|| Postponed { problem: attempt.problem.clone(), wait })
         })
     }
@@ -212,7 +212,7 @@ impl Memory {
             }
             memory.repairs.retain(|_, times| !times.is_empty());
             let times = memory.repairs.get(&(child.clone(), trace.to_owned()))?;
-            due(times)?.checked_duration_since(now)
+            left(due(times)?, now)
         })
     }
 
@@ -229,7 +229,7 @@ impl Memory {
             let now = Instant::now();
             let attempts = memory.attempts.values().map(|attempt| attempt.until);
             let repairs = memory.repairs.values().filter_map(|times| due(times));
-            attempts.chain(repairs).filter_map(|due| due.checked_duration_since(now)).min()
+            attempts.chain(repairs).filter_map(|due| left(due, now)).min()
         })
     }
 
@@ -246,6 +246,11 @@ impl Memory {
     pub fn pass_succeeded(&self, key: &Key) {
         self.with(key, |memory| memory.failures = 0);
     }
+}
+
+/// How long until this time; `None` = it has come.
+fn left(until: Instant, now: Instant) -> Option<Duration> {
+    until.checked_duration_since(now).filter(|left| !left.is_zero())
 }
 
 /// When the same thing may be repaired again after these repairs; `None` = at once.
@@ -269,6 +274,17 @@ mod tests {
 
     fn problem() -> Problem {
         Problem { reason: Reason::Rejected, message: "no".to_owned() }
+    }
+
+    /// Or a look that is due at once asks for another that is due at once, for as long as the clock stands.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_now_does_not_wait() {
+        let (memory, (key, child)) = (Memory::default(), names());
+        let wait = memory.failed(&key, &child, "a", &problem(), true);
+        assert_eq!(memory.next_attempt(&key), Some(wait));
+        tokio::time::advance(wait).await;
+        assert_eq!(memory.postponed(&key, &child, "a"), None);
+        assert_eq!(memory.next_attempt(&key), None);
     }
 
     #[test]
