@@ -357,7 +357,10 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     let traced = traces::name(&span);
     let started = Instant::now();
     let _working = context.telemetry.working();
-    let result = Look { context: &context, key }.take(object).instrument(span.clone()).await;
+    let result = Look { context: &context, key, began: tokio::time::Instant::now() }
+        .take(object)
+        .instrument(span.clone())
+        .await;
     let reason = match &result {
         Ok(look) => look.reason,
         Err(error) => error.reason(),

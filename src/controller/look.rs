@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
+use tokio::time::Instant;
 
 use super::{Context, Error};
 use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
@@ -41,6 +42,7 @@ pub(super) struct Looked {
 pub(super) struct Look<'a> {
     pub(super) context: &'a Context,
     pub(super) key: Key,
+    pub(super) began: Instant,
 }
 
 /// What a look knows when it tells.
@@ -337,7 +339,7 @@ impl Look<'_> {
                 Duration::try_from(next.0.duration_since(now)).unwrap_or_default() + Duration::from_secs(1)
             })
             .min();
-        let attempt = self.context.memory.next_attempt(&self.key);
+        let attempt = self.context.memory.next_attempt(&self.key, self.began);
         let outcome = outcomes.iter().filter_map(|outcome| outcome.problem.as_ref()).filter_map(|problem| {
             (problem.reason == Reason::WaitingForDeletion).then_some(Duration::from_secs(5))
         });

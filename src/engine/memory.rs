@@ -223,13 +223,15 @@ impl Memory {
         });
     }
 
-    /// When the next attempt or repair of any child of this object is due; `None` = nothing waits.
-    pub fn next_attempt(&self, key: &Key) -> Option<Duration> {
+    /// When the next attempt or repair of any child of this object is due, for a look that began at this time;
+    /// `None` = nothing waits. What has become due since then may have been turned away by that look.
+    pub fn next_attempt(&self, key: &Key, began: Instant) -> Option<Duration> {
         self.with(key, |memory| {
             let now = Instant::now();
             let attempts = memory.attempts.values().map(|attempt| attempt.until);
             let repairs = memory.repairs.values().filter_map(|times| due(times));
-            attempts.chain(repairs).filter_map(|due| left(due, now)).min()
+            let waiting = attempts.chain(repairs).filter(|due| *due > began);
+            waiting.map(|due| due.saturating_duration_since(now)).min()
         })
     }
 
@@ -281,10 +283,20 @@ mod tests {
     async fn what_is_due_now_does_not_wait() {
         let (memory, (key, child)) = (Memory::default(), names());
         let wait = memory.failed(&key, &child, "a", &problem(), true);
-        assert_eq!(memory.next_attempt(&key), Some(wait));
+        assert_eq!(memory.next_attempt(&key, Instant::now()), Some(wait));
         tokio::time::advance(wait).await;
         assert_eq!(memory.postponed(&key, &child, "a"), None);
-        assert_eq!(memory.next_attempt(&key), None);
+        assert_eq!(memory.next_attempt(&key, Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_became_due_during_a_look_that_turned_it_away_is_looked_at_again() {
+        let (memory, (key, child)) = (Memory::default(), names());
+        let wait = memory.failed(&key, &child, "a", &problem(), true);
+        let began = Instant::now();
+        assert!(memory.postponed(&key, &child, "a").is_some());
+        tokio::time::advance(wait * 2).await;
+        assert_eq!(memory.next_attempt(&key, began), Some(Duration::ZERO));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::oracle::{self, Snapshot};
 use crate::server::{Life, Server};
 use crate::store::Key;
 use crate::trouble;
+use crate::watchdog::Watched;
 
 /// Namespace of the Microservice.
 pub const NAMESPACE: &str = "shop";
@@ -99,6 +100,7 @@ impl Chain {
     /// # Errors
     /// What is not as it must be, with all that the operator wrote.
     pub fn run(&self) -> Result<u16, String> {
+        let _watched = Watched::begin(self);
         trouble::forget();
         RUNS.fetch_add(1, Ordering::Relaxed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

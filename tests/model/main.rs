@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::indexing_slicing,
     reason = "a test may panic, also in its helpers"
 )]
@@ -23,6 +24,7 @@ mod specs;
 mod store;
 mod stream;
 mod trouble;
+mod watchdog;
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
