@@ -227,7 +227,8 @@ impl Fleet {
     /// Waits until the operator counts so many services.
     pub async fn known(&self, objects: usize) {
         eventually(PATIENCE, &format!("the operator knows {objects} Microservices"), || async {
-            let known = self.metric("microservice_operator_objects").await;
+            let known = self.operator.metric("microservice_operator_objects").await;
+            let known = known.map_err(|error| error.to_string())?;
             if known == objects { Ok(()) } else { Err(format!("it knows {known}")) }
         })
         .await;
@@ -235,14 +236,7 @@ impl Fleet {
 
     /// How often it has looked at an object since its start.
     pub async fn looks(&self) -> usize {
-        self.metric("microservice_operator_reconciles_total").await
-    }
-
-    /// The sum of a metric over its labels.
-    async fn metric(&self, metric: &str) -> usize {
-        let metrics = self.operator.http("/metrics").await.map(|(_, text)| text).unwrap_or_default();
-        let lines = metrics.lines().filter(|line| line.starts_with(metric));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+        self.operator.metric("microservice_operator_reconciles_total").await.unwrap_or_default()
     }
 }
 
@@ -268,6 +262,17 @@ async fn collect(namespace: &Namespace, selector: &str) {
         }
     };
     future::join_all(kinds.iter().map(delete)).await;
+}
+
+/// Waits until so many services of a namespace have their children stored.
+pub async fn wait_applied(namespace: &Namespace, services: usize) {
+    let api = namespace.api::<Microservice>();
+    eventually(PATIENCE, "every service is applied", || async {
+        let all = api.list(&Default::default()).await.map_err(|error| error.to_string())?.items;
+        let applied = all.iter().filter(|object| is_applied(object)).count();
+        if applied == services { Ok(()) } else { Err(format!("{applied} of {services}")) }
+    })
+    .await;
 }
 
 /// Whether the children of this generation are stored.

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use futures::future;
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
 use kube::api::PostParams;
 use microservice_operator::api::Microservice;
 
-use crate::ground::{Ground, PATIENCE, is_applied, shipped};
+use crate::ground::{Ground, shipped, wait_applied};
 use crate::load::open_loop;
 use crate::report::Report;
-use crate::support::{Audit, Cluster, Mark, Namespace, Operator, Requests, eventually};
+use crate::support::{Audit, Cluster, Mark, Namespace, Operator, Requests};
 use crate::workload::{microservice, policed};
 
 /// New services a second.
@@ -58,13 +56,7 @@ impl Pair {
         };
         let leader = Operator::start(cluster, options("first")).await;
         let installation = leader.installation();
-        let lease = Api::<Lease>::namespaced(namespace.client(), installation.namespace());
-        eventually(Duration::from_secs(30), "the first replica holds the lease", || async {
-            let lease = lease.get("microservice-operator").await.map_err(|error| error.to_string())?;
-            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-            if holder.starts_with("first_") { Ok(()) } else { Err(format!("{holder:?} holds it")) }
-        })
-        .await;
+        installation.wait_holder("first", Duration::from_secs(30)).await;
         let twin = installation.twin().await;
         let other = Operator::start_in(&twin, options("second")).await;
         let credentials = [installation.credential().await, twin.credential().await];
@@ -86,12 +78,7 @@ impl Pair {
             now
         };
         let (created, ended) = future::join(load, end).await;
-        eventually(PATIENCE, "every service is applied by the other replica", || async {
-            let all = services.list(&Default::default()).await.map_err(|error| error.to_string())?.items;
-            let applied = all.iter().filter(|object| is_applied(object)).count();
-            if applied == created.len() { Ok(()) } else { Err(format!("{applied} of {}", created.len())) }
-        })
-        .await;
+        wait_applied(namespace, created.len()).await;
         ended
     }
 

@@ -9,9 +9,9 @@ use kube::{Api, Client};
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, PATIENCE, is_applied, shipped};
+use crate::ground::{Ground, shipped, wait_applied};
 use crate::report::Report;
-use crate::support::{Cluster, History, Namespace, Operator, Requests, apply_as_given, eventually};
+use crate::support::{Cluster, History, Operator, Requests, apply_as_given};
 use crate::workload::{microservice, name, policed};
 
 /// Services of each burst at most: they take their time.
@@ -72,16 +72,6 @@ async fn burst(cluster: &'static Cluster, services: usize, starved: bool) -> Bur
         versions.iter().any(|version| complains(&version.object))
     };
     Burst { sent, complaints: (0..services).filter(complained).count(), seconds }
-}
-
-async fn wait_applied(namespace: &Namespace, services: usize) {
-    let api = namespace.api::<Microservice>();
-    eventually(PATIENCE, "every service is applied", || async {
-        let all = api.list(&Default::default()).await.map_err(|error| error.to_string())?.items;
-        let applied = all.iter().filter(|object| is_applied(object)).count();
-        if applied == services { Ok(()) } else { Err(format!("{applied} of {services}")) }
-    })
-    .await;
 }
 
 /// Whether a status says that something failed.

@@ -7,11 +7,9 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::process;
-use crate::support::{eventually, free_port, run_guarded, scratch};
+use crate::support::{eventually, free_port, metric, run_guarded, scratch};
 
 /// Namespace of the operator itself.
 pub const NAMESPACE: &str = "microservice-system";
@@ -61,9 +59,7 @@ impl Program {
 
     /// Looks at objects so far.
     pub async fn looks(&self) -> usize {
-        let metrics = self.get("/metrics").await.unwrap_or_default();
-        let looks = metrics.lines().filter(|line| line.starts_with("microservice_operator_reconciles_total"));
-        looks.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+        metric(self.port, "microservice_operator_reconciles_total").await.unwrap_or_default()
     }
 
     /// Waits for so many looks. Returns how long it took from this time on.
@@ -89,15 +85,6 @@ impl Program {
             if used < IDLE { Ok(()) } else { Err(format!("it used {used:?} of CPU in {REST:?}")) }
         })
         .await;
-    }
-
-    async fn get(&self, path: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
     }
 }
 

@@ -199,11 +199,9 @@ async fn expired_watches_list_once_per_kind_and_see_deletions() {
     .await;
     see_a_repair(&namespace, "kept").await;
     eventually(Duration::from_secs(30), "the deleted Microservice is forgotten", || async {
-        let (_, text) = operator.http("/metrics").await.map_err(|error| error.to_string())?;
-        let counts: Vec<_> =
-            text.lines().filter(|line| line.starts_with("microservice_operator_objects{")).collect();
-        let sum: u64 = counts.iter().filter_map(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).sum();
-        if sum == 1 { Ok(()) } else { Err(format!("{counts:?}")) }
+        let known = operator.metric("microservice_operator_objects{").await;
+        let known = known.map_err(|error| error.to_string())?;
+        if known == 1 { Ok(()) } else { Err(format!("it knows {known}")) }
     })
     .await;
 

@@ -1,10 +1,8 @@
 //! Two replicas of one installation: exactly one writes, and the other takes over. The audit log tells
 //! the two apart by their tokens.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
@@ -24,7 +22,6 @@ struct Replica {
 struct Pair {
     leader: Replica,
     other: Replica,
-    lease: Api<Lease>,
     audit: Audit,
     start: Mark,
 }
@@ -42,8 +39,7 @@ impl Pair {
         };
         let first = Operator::start(cluster, options("first")).await;
         let installation = first.installation().clone();
-        let lease = Api::namespaced(namespace.client(), installation.namespace());
-        wait_holder(&lease, "first", Duration::from_secs(30)).await;
+        installation.wait_holder("first", Duration::from_secs(30)).await;
         let twin = installation.twin().await;
         let second = Operator::start_in(&twin, options("second")).await;
         let credential = installation.credential().await;
@@ -51,7 +47,13 @@ impl Pair {
         let credential = twin.credential().await;
         assert_ne!(leader.credential, credential);
         let other = Replica { operator: second, credential, identity: "second".to_owned() };
-        Self { leader, other, lease, audit, start }
+        Self { leader, other, audit, start }
+    }
+
+    /// Waits until the other replica holds the lease, and says how long that took.
+    async fn change_hands(&self) -> Duration {
+        let installation = self.other.operator.installation();
+        installation.wait_holder(&self.other.identity, Duration::from_secs(20)).await
     }
 
     /// Everything that the two wrote but the lease, and who wrote what.
@@ -72,18 +74,6 @@ impl Pair {
         let next = second.0.iter().map(|request| request.at.as_str()).min();
         assert!(last < next, "two writers at the same time\n{all}");
     }
-}
-
-/// Waits until a replica of this name holds the lease, and says how long that took.
-async fn wait_holder(lease: &Api<Lease>, name: &str, timeout: Duration) -> Duration {
-    let start = Instant::now();
-    eventually(timeout, &format!("{name} holds the lease"), || async {
-        let lease = lease.get("microservice-operator").await.map_err(|error| error.to_string())?;
-        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
-        if holder.starts_with(&format!("{name}_")) { Ok(()) } else { Err(format!("{holder:?} holds it")) }
-    })
-    .await;
-    start.elapsed()
 }
 
 /// Two children and no pods each.
@@ -111,7 +101,7 @@ async fn a_killed_leader_is_followed_when_its_lease_runs_out() {
     namespace.wait_ready("service-0").await;
 
     pair.leader.operator.kill().await;
-    let took = wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    let took = pair.change_hands().await;
     println!("the lease changed hands {took:?} after a SIGKILL");
     assert!(took < Duration::from_secs(14), "lease 8 s + retry 0.5 s + margin, but {took:?}");
     for name in &names {
@@ -133,7 +123,7 @@ async fn sigterm_drains_releases_the_lease_and_exits_with_zero() {
     let (code, took) = pair.leader.operator.stop().await;
     assert_eq!(code, Some(0), "exit code after SIGTERM");
     assert!(took < Duration::from_secs(5), "SIGTERM took {took:?}");
-    let next = wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    let next = pair.change_hands().await;
     println!("SIGTERM took {took:?}, the next leader {next:?} more");
     assert!(next < Duration::from_secs(5), "the lease was not released: {next:?}");
     for name in &names {
@@ -157,7 +147,7 @@ async fn a_leader_stopped_beyond_its_lease_and_continued_sends_no_write() {
     })
     .await;
     pair.leader.operator.signal("STOP");
-    wait_holder(&pair.lease, &pair.other.identity, Duration::from_secs(20)).await;
+    pair.change_hands().await;
     burst(&namespace, &after).await;
     for name in before.iter().chain(&after) {
         namespace.wait_ready(name).await;

@@ -53,9 +53,8 @@ async fn wait_all_ready(namespace: &Namespace, size: usize) {
 /// Waits until the operator has looked at that many objects since its start.
 async fn wait_looks(operator: &Operator, looks: usize) {
     eventually(Duration::from_secs(60), "the operator has looked at every object", || async {
-        let (_, text) = operator.http("/metrics").await.map_err(|error| error.to_string())?;
-        let counts = text.lines().filter(|line| line.contains("reconciles_total{"));
-        let sum: usize = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
+        let sum = operator.metric("microservice_operator_reconciles_total{").await;
+        let sum = sum.map_err(|error| error.to_string())?;
         if sum >= looks { Ok(()) } else { Err(format!("{sum} of {looks}")) }
     })
     .await;

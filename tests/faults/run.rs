@@ -156,10 +156,14 @@ impl<'a> Run<'a> {
         }
     }
 
+    async fn services(&self) -> Vec<Microservice> {
+        let services = self.namespace.api::<Microservice>().list(&ListParams::default()).await;
+        services.expect("Microservices can be listed").items
+    }
+
     /// A service whose present generation nobody has answered for.
     async fn unobserved(&self) -> Option<String> {
-        let services = self.namespace.api::<Microservice>().list(&ListParams::default()).await;
-        let services = services.expect("Microservices can be listed").items;
+        let services = self.services().await;
         let waits = services.iter().find(|service| {
             let observed = service.status.as_ref().and_then(|status| status.observed_generation);
             observed != service.metadata.generation
@@ -189,12 +193,10 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         loop {
             self.calm_down().await;
-            let services = self.namespace.api::<Microservice>().list(&ListParams::default()).await;
-            let under_way =
-                services.expect("Microservices can be listed").items.into_iter().find(|service| {
-                    let conditions = service.status.iter().flat_map(|status| &status.conditions);
-                    conditions.into_iter().any(|one| one.type_ == "Reconciling" && one.status == "True")
-                });
+            let under_way = self.services().await.into_iter().find(|service| {
+                let conditions = service.status.iter().flat_map(|status| &status.conditions);
+                conditions.into_iter().any(|one| one.type_ == "Reconciling" && one.status == "True")
+            });
             match under_way {
                 None => return Ok(()),
                 Some(service) if start.elapsed() > self.patience() => {

@@ -33,7 +33,8 @@ pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{
-    Installation, Operator, OperatorOptions, documents, free_port, install_crds, manifests, run_guarded,
+    Installation, Operator, OperatorOptions, documents, free_port, install_crds, manifests, metric,
+    run_guarded,
 };
 
 /// Field manager of everything that a test applies.

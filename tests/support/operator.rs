@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::authentication::v1::{
     TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec, TokenReviewStatus,
 };
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
@@ -119,14 +120,12 @@ impl Operator {
 
     /// Any request without a body to one of its own paths: HTTP status and body.
     pub async fn request(&self, method: &str, path: &str) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-        status.zip(body).ok_or_else(|| std::io::Error::other(format!("not HTTP: {answer:?}")))
+        request(self.port, method, path).await
+    }
+
+    /// The sum of one of its metrics over all labels.
+    pub async fn metric(&self, name: &str) -> std::io::Result<usize> {
+        metric(self.port, name).await
     }
 
     /// Sends SIGTERM and waits for the end. Returns the exit code, `None` after a signal, and how long
@@ -295,6 +294,19 @@ impl Installation {
         Self { kubeconfig, ..self.clone() }
     }
 
+    /// Waits until a replica of this name holds the lease, and says how long that took.
+    pub async fn wait_holder(&self, name: &str, timeout: Duration) -> Duration {
+        let start = Instant::now();
+        let leases = Api::<Lease>::namespaced(self.client.clone(), &self.namespace);
+        eventually(timeout, &format!("{name} holds the lease"), || async {
+            let lease = leases.get("microservice-operator").await.map_err(|error| error.to_string())?;
+            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            if holder.starts_with(&format!("{name}_")) { Ok(()) } else { Err(format!("{holder:?} holds it")) }
+        })
+        .await;
+        start.elapsed()
+    }
+
     /// What the audit log calls the present token.
     pub async fn credential(&self) -> String {
         let user = self.review().await.user.expect("the token is valid");
@@ -431,6 +443,25 @@ pub fn documents(text: &str) -> Vec<Value> {
     let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
     let documents: Vec<Value> = documents.collect::<Result<_, _>>().expect("the output is YAML");
     documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+/// Any request without a body to an operator that listens on this port: HTTP status and body.
+async fn request(port: u16, method: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    status.zip(body).ok_or_else(|| std::io::Error::other(format!("not HTTP: {answer:?}")))
+}
+
+/// The sum of a metric over all labels, of the operator that listens on this port.
+pub async fn metric(port: u16, name: &str) -> std::io::Result<usize> {
+    let (_, metrics) = request(port, "GET", "/metrics").await?;
+    let lines = metrics.lines().filter(|line| line.starts_with(name));
+    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
 }
 
 /// A port that was free a moment ago, outside the range that outgoing connections use.

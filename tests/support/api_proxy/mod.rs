@@ -106,7 +106,6 @@ struct State {
     disturbance: Option<(String, usize, Disturbance)>,
     stale: Option<Stale>,
     writes: Vec<Sent>,
-    lists: BTreeMap<String, usize>,
     under_way: usize,
 }
 
@@ -161,11 +160,6 @@ impl ApiProxy {
     /// For each resource how many events of its watches were passed on.
     pub fn events(&self) -> BTreeMap<String, usize> {
         self.state().events.clone()
-    }
-
-    /// For each resource how often it was listed, further pages not counted.
-    pub fn lists(&self) -> BTreeMap<String, usize> {
-        self.state().lists.clone()
     }
 
     /// How long no request that changes something has begun or ended; nothing while one is under way.

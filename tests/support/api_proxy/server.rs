@@ -166,15 +166,8 @@ impl Shared {
     async fn ask(&self, call: &Call, request: Request<Bytes>) -> Result<(Response<Incoming>, Rule), Broken> {
         let asked = request.uri().query().unwrap_or_default().to_owned();
         let further = asked.contains("continue=");
-        let query = {
-            let mut state = self.state();
-            if call.verb == "list" && !further {
-                *state.lists.entry(call.resource.clone()).or_default() += 1;
-            }
-            let meant = |stale: &Stale| stale.resource == call.resource;
-            let past = state.stale.clone().filter(|stale| call.verb == "list" && !further && meant(stale));
-            past.map(|stale| as_of(&asked, &stale.revision))
-        };
+        let meant = |stale: &&Stale| stale.resource == call.resource && call.verb == "list" && !further;
+        let query = self.state().stale.as_ref().filter(meant).map(|stale| as_of(&asked, &stale.revision));
         let rule = if call.verb == "watch" { self.rule(call, &asked) } else { Rule::default() };
         Ok((self.upstream.pass(request, query).await?, rule))
     }
