@@ -79,7 +79,7 @@ test-keda: ## KEDA itself scales by the lag on a real broker; not part of `make 
 	@scripts/test.sh keda
 
 .PHONY: bench
-bench: $(if $(LIST),,$(CLUSTER) $(if $(findstring B12,$(ONLY))$(filter all,$(ONLY)),$(KAFKA))) ## Measure: ONLY=B2,B6 chooses (LIST=1 says what there is), N=1000 services, REST, ROUNDS, SECONDS, OUTAGE, MINUTES
+bench: $(if $(LIST),,$(CLUSTER) $(if $(findstring B12,$(ONLY))$(filter all,$(ONLY)),$(KAFKA))) ## Measure: ONLY=B2,B6 chooses (LIST=1 says what there is), N=1000 services, REST, ROUNDS, CALLS, SECONDS, OUTAGE, MINUTES
 	@scripts/toolchain.sh cargo
 	@cargo bench --quiet --locked $(if $(LIST),--profile dev) --bench control_plane
 

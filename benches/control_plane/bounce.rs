@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::ground::{Fleet, Ground};
 use crate::report::Report;
-use crate::rest::{all_listed, most_lists, repair_edit};
+use crate::rest::{all_listed, count_lists, repair_edit};
 use crate::support::{Requests, eventually};
 use crate::times::Times;
 use crate::workload::{CHILDREN, name};
@@ -53,12 +53,7 @@ pub async fn away(ground: &mut Ground, report: &mut Report) {
     assert_eq!(late.count(), changes, "every change was written by the operator\n{}", sent.writes());
     report.measure("M14", "away, then change applied, p50 [s]", None, late.percentile(50));
     report.measure("M14", "away, then change applied, p99 [s]", Some(3.0), late.percentile(99));
-    report.count(
-        "M14",
-        "lists of one kind, the most",
-        1.0,
-        most_lists(&lists, fleet.operator.installation().namespace()) as f64,
-    );
+    count_lists(fleet, report, &lists);
     let children = sent.writes().without("events").without("microservices/status");
     let beyond = children.only(|request| !(0..changes).any(|number| request.name.starts_with(&name(number))));
     report.count("M14", "writes of children that nobody changed", 0.0, beyond.count() as f64);
@@ -129,12 +124,7 @@ pub async fn expired(ground: &mut Ground, report: &mut Report) {
     fleet.quiet().await;
     let lists = all_listed(fleet, mark).await;
     let sent = fleet.sent(mark).await.writes().without("events").without("microservices/status");
-    report.count(
-        "M14",
-        "lists of one kind, the most",
-        1.0,
-        most_lists(&lists, fleet.operator.installation().namespace()) as f64,
-    );
+    count_lists(fleet, report, &lists);
     report.count("M14", "writes of children for two that were changed", 2.0, sent.count() as f64);
     let repaired = repair_edit(fleet, 0).await;
     report.measure("M7", "repair of an edit afterwards [s]", Some(1.0), repaired.as_secs_f64());

@@ -18,7 +18,7 @@ use crate::process;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::support::{Audit, Cluster, Mark, Namespace, Operator, OperatorOptions, Requests, eventually};
-use crate::workload::{microservice, name, policed};
+use crate::workload::{calling, name, policed};
 
 /// Objects that are created at the same time.
 const CREATORS: usize = 16;
@@ -48,6 +48,8 @@ pub struct Fleet {
     pub full: bool,
     /// The next number that no service has had.
     next: usize,
+    /// How many others of the N each of them calls.
+    pub calls: usize,
     /// Memory of the operator before the first service, MiB.
     pub empty: f64,
     /// Resources that it has listed when it started.
@@ -84,7 +86,8 @@ impl Ground {
 }
 
 impl Fleet {
-    async fn start(settings: Settings, cluster: &'static Cluster, report: &mut Report) -> Self {
+    /// A namespace and an operator that has seen a few services, so that it is warm.
+    pub async fn start(settings: Settings, cluster: &'static Cluster, report: &mut Report) -> Self {
         let audit = cluster.audit().await;
         let mark = audit.mark().await;
         let namespace = policed(cluster, "bench").await;
@@ -98,6 +101,7 @@ impl Fleet {
             objects: 0,
             full: false,
             next: settings.objects,
+            calls: 0,
             empty: 0.0,
             listed: BTreeSet::new(),
         };
@@ -141,7 +145,9 @@ impl Fleet {
 
     /// One service, which is not counted yet.
     pub async fn create_one(&self, number: usize) {
-        let object = microservice(self.namespace.name(), number);
+        let among = self.settings.objects;
+        let callees = (1..=self.calls).filter(|_| number < among).map(|step| (number + step) % among);
+        let object = calling(self.namespace.name(), number, callees);
         let created = self.namespace.api::<Microservice>().create(&PostParams::default(), &object).await;
         created.unwrap_or_else(|error| panic!("creating {}: {error}", name(number)));
     }

@@ -10,6 +10,7 @@ mod support;
 
 mod bounce;
 mod burst;
+mod calls;
 mod floor;
 mod floors;
 mod ground;

@@ -4,7 +4,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::ground::Ground;
 use crate::report::Report;
-use crate::{bounce, burst, floors, leader, load, rest, restart, soak, throttle, topics, trouble};
+use crate::{bounce, burst, calls, floors, leader, load, rest, restart, soak, throttle, topics, trouble};
 
 /// One part.
 pub struct Part {
@@ -24,7 +24,7 @@ const QUICK: [&str; 4] = ["B0", "B2", "B6", "B7"];
 
 /// In the order in which they run: what empties the namespace comes after what needs it full, and what
 /// has an operator of its own comes last.
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     Part {
         name: "B0",
         what: "floor of the box: each kind of child at 1, 4, 16 and 64 in flight",
@@ -128,6 +128,14 @@ const PARTS: [Part; 15] = [
         minutes: 3,
         alone: false,
         run: |ground, report| Box::pin(throttle::run(ground, report)),
+    },
+    Part {
+        name: "B15",
+        what: "N services at once, each of which calls CALLS=5 others; then the port of one changes",
+        metrics: "M1, M2, M3, M9",
+        minutes: 4,
+        alone: false,
+        run: |ground, report| Box::pin(calls::run(ground, report)),
     },
     Part {
         name: "B12",

@@ -48,12 +48,7 @@ async fn sweep(fleet: &Fleet, report: &mut Report) {
     let lists = all_listed(fleet, mark).await;
     let sent = fleet.sent(mark).await;
     report.count("M2", "writes in a forced sweep", 0.0, sent.writes().count() as f64);
-    report.count(
-        "M14",
-        "lists of one kind, the most",
-        1.0,
-        most_lists(&lists, fleet.operator.installation().namespace()) as f64,
-    );
+    count_lists(fleet, report, &lists);
     let per_thousand = 1000.0 / fleet.objects as f64;
     let cpu = (process::cpu(pid) - cpu).as_secs_f64();
     report.measure("M10", "CPU of a forced sweep, per 1,000 objects [s]", Some(1.0), cpu * per_thousand);
@@ -77,9 +72,11 @@ pub async fn all_listed(fleet: &Fleet, mark: Mark) -> Requests {
 
 /// How often the kind was listed that was listed most often. In its own namespace the operator lists for other
 /// reasons.
-pub fn most_lists(lists: &Requests, own: &str) -> usize {
+pub fn count_lists(fleet: &Fleet, report: &mut Report, lists: &Requests) {
+    let own = fleet.operator.installation().namespace();
     let watched = lists.only(|request| request.namespace != own);
-    watched.0.iter().map(|request| watched.resource(&request.resource).count()).max().unwrap_or_default()
+    let counts = watched.0.iter().map(|request| watched.resource(&request.resource).count());
+    report.count("M14", "lists of one kind, the most", 1.0, counts.max().unwrap_or_default() as f64);
 }
 
 /// It was quiet because all was well, not because it does not look.

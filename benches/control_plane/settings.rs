@@ -18,6 +18,8 @@ pub struct Settings {
     seconds: Option<u64>,
     /// `OUTAGE`: seconds that a server is away; without it the part decides.
     outage: Option<u64>,
+    /// `CALLS`: how many others each service calls where they call each other; 5.
+    pub calls: usize,
     /// `MINUTES` of the soak; 60.
     pub soak: Duration,
 }
@@ -29,6 +31,7 @@ impl Settings {
             objects: number("N").unwrap_or(1000),
             rest: Duration::from_secs(number("REST").unwrap_or(60)),
             rounds: number("ROUNDS").unwrap_or(1_usize).max(1),
+            calls: number("CALLS").unwrap_or(5),
             seconds: number("SECONDS"),
             outage: number("OUTAGE"),
             soak: Duration::from_mins(number("MINUTES").unwrap_or(60)),

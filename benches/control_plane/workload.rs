@@ -4,6 +4,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Namespace as CoreNamespace;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
+use microservice_operator::api::calls::Call;
 use microservice_operator::api::network::PolicyMode;
 use microservice_operator::api::{FIELD_MANAGER, LABEL_NETWORK_POLICY, Microservice, REPLICAS_MANAGER};
 use microservice_operator::intent::{GeneratedValues, Intent, Observed};
@@ -36,6 +37,14 @@ pub fn name(number: usize) -> String {
 /// One object, as a team would write it. Its namespace asks for network policies: see [`policed`].
 pub fn microservice(namespace: &str, number: usize) -> Microservice {
     named(namespace, &name(number))
+}
+
+/// The same, calling others of its namespace.
+pub fn calling(namespace: &str, number: usize, callees: impl Iterator<Item = usize>) -> Microservice {
+    let mut object = microservice(namespace, number);
+    let call = |callee| Call { name: Some(name(callee)), ..Call::default() };
+    object.spec.calls = Some(callees.map(call).collect::<Vec<_>>()).filter(|calls| !calls.is_empty());
+    object
 }
 
 /// The same under another name.

@@ -23,7 +23,6 @@ mod workload;
 
 mod fleet;
 mod objects;
-mod path;
 mod program;
 mod record;
 mod server;
@@ -146,7 +145,7 @@ impl Bench {
         let changed = self.server.fleet.len().min(CHANGES);
         let (pid, cpu) = (self.program.pid, process::cpu(self.program.pid));
         self.looks = self.program.looks().await;
-        self.program.reset_peak();
+        process::reset_peak(pid);
         let since = Instant::now();
         self.server.annotate(changed);
         let first = self.program.looked(since, self.looks + 1).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::path::Target;
+use crate::support::Target;
 
 const CREATED: &str = "2026-01-01T00:00:00Z";
 

@@ -52,11 +52,6 @@ impl Program {
         Self { guard, pid, port, log, started }
     }
 
-    /// Forgets the peak of its memory so far: the next is that of what follows.
-    pub fn reset_peak(&self) {
-        fs::write(format!("/proc/{}/clear_refs", self.pid), "5").expect("the operator runs");
-    }
-
     /// Looks at objects so far.
     pub async fn looks(&self) -> usize {
         metric(self.port, "microservice_operator_reconciles_total").await.unwrap_or_default()

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::fleet::{Fleet, last_version};
 use crate::objects::Objects;
-use crate::path::Target;
+use crate::support::Target;
 
 /// Plural of the Microservices.
 pub const ROOTS: &str = "microservices";
@@ -272,7 +272,10 @@ async fn answer(
     Query(asked): Query<BTreeMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let Some(target) = Target::of(uri.path()) else { return refused(StatusCode::NOT_FOUND) };
+    let target = Target::of(uri.path());
+    if target.plural.is_empty() {
+        return refused(StatusCode::NOT_FOUND);
+    }
     if method != Method::GET || target.name.is_some() {
         return server.single(&method, &target, &asked, &body);
     }

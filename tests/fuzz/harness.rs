@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, TestError, TestRunner};
 
 use crate::SHARES;
 use crate::mutate::Inputs;
+use crate::watchdog::Watchdog;
 
 /// Bytes that somebody sends.
 pub type Input = Vec<u8>;
@@ -22,10 +21,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a target. `check` panics when something is wrong, and says whether the input was read.
 pub fn run(name: &'static str, share: u64, inputs: &Inputs, check: fn(&[u8]) -> bool) {
-    let watchdog = Watchdog::start(name);
+    let watchdog = watchdog(name);
+    let check_one = |input: &Input| watchdog.guard(input.clone(), || check(input));
     for (path, input) in kept(name) {
         println!("{}", path.display());
-        watchdog.guard(&input, check);
+        check_one(&input);
     }
     for example in inputs.examples() {
         assert!(check(example), "{name}: an example is not read: {}", shown(example));
@@ -34,7 +34,7 @@ pub fn run(name: &'static str, share: u64, inputs: &Inputs, check: fn(&[u8]) -> 
     let (read, began) = (Mutex::new(0_u32), Instant::now());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     let result = TestRunner::new(config).run(&inputs.strategy(), |input| {
-        *read.lock().unwrap() += u32::from(watchdog.guard(&input, check));
+        *read.lock().unwrap() += u32::from(check_one(&input));
         Ok(())
     });
     match result {
@@ -85,42 +85,10 @@ fn keep(name: &str, input: &[u8]) -> PathBuf {
 }
 
 /// Ends the process when one input takes too long: that it has no end could not be told otherwise.
-struct Watchdog {
-    current: Arc<Mutex<Option<(Instant, Input)>>>,
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watchdog {
-    fn start(name: &'static str) -> Self {
-        let current = Arc::new(Mutex::new(None::<(Instant, Input)>));
-        let (end, ended) = channel::<()>();
-        let watched = current.clone();
-        let thread = std::thread::spawn(move || {
-            while ended.recv_timeout(LIMIT / 4) == Err(RecvTimeoutError::Timeout) {
-                let late = watched.lock().unwrap().take_if(|(since, _)| since.elapsed() > LIMIT);
-                if let Some((_, input)) = late {
-                    let path = keep(name, &input);
-                    eprintln!("{name}: no end after {LIMIT:?}; the input is kept in {}", path.display());
-                    std::process::abort();
-                }
-            }
-        });
-        Self { current, end: Some(end), thread: Some(thread) }
-    }
-
-    fn guard(&self, input: &[u8], check: fn(&[u8]) -> bool) -> bool {
-        *self.current.lock().unwrap() = Some((Instant::now(), input.to_vec()));
-        let read = check(input);
-        *self.current.lock().unwrap() = None;
-        read
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        // It only ends early by ending the process.
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+fn watchdog(name: &'static str) -> Watchdog<Input> {
+    Watchdog::start(LIMIT, move |input: Input| {
+        let path = keep(name, &input);
+        eprintln!("{name}: no end after {LIMIT:?}; the input is kept in {}", path.display());
+        std::process::abort();
+    })
 }

@@ -38,6 +38,8 @@ mod harness;
 mod mutate;
 mod objects;
 mod texts;
+#[path = "../support/watchdog.rs"]
+mod watchdog;
 
 use mutate::{documents, texts};
 

@@ -22,7 +22,7 @@ use crate::oracle::{self, Snapshot};
 use crate::server::{Life, Server};
 use crate::store::Key;
 use crate::trouble;
-use crate::watchdog::Watched;
+use crate::watchdog::Watchdog;
 
 /// Namespace of the Microservice.
 pub const NAMESPACE: &str = "shop";
@@ -39,6 +39,18 @@ const LOOK: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_mins(10);
 /// Until a killed operator runs again.
 const RESTART: Duration = Duration::from_millis(300);
+
+/// Longest time that a chain may take on a real clock; a usual one takes a tenth of a second. The clock of a
+/// chain stands still for as long as the operator has something to do at once, so one that always has would
+/// never end.
+const ENDLESS: Duration = Duration::from_mins(3);
+
+thread_local! {
+    static WATCHDOG: Watchdog<String> = Watchdog::start(ENDLESS, |chain| {
+        eprintln!("not ended within {ENDLESS:?}: the operator has something to do at once, again and again\n{chain}");
+        std::process::exit(101);
+    });
+}
 
 /// Chains that were run.
 pub static RUNS: AtomicU64 = AtomicU64::new(0);
@@ -100,7 +112,10 @@ impl Chain {
     /// # Errors
     /// What is not as it must be, with all that the operator wrote.
     pub fn run(&self) -> Result<u16, String> {
-        let _watched = Watched::begin(self);
+        WATCHDOG.with(|watchdog| watchdog.guard(format!("{self:#?}"), || self.run_unwatched()))
+    }
+
+    fn run_unwatched(&self) -> Result<u16, String> {
         trouble::forget();
         RUNS.fetch_add(1, Ordering::Relaxed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

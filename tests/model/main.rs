@@ -23,7 +23,10 @@ mod server;
 mod specs;
 mod store;
 mod stream;
+#[path = "../support/target.rs"]
+mod target;
 mod trouble;
+#[path = "../support/watchdog.rs"]
 mod watchdog;
 
 use std::num::NonZero;

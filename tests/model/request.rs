@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 
 use crate::store::Key;
+use crate::target::Target;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -61,19 +62,13 @@ impl Call {
     }
 }
 
-/// Key and subresource in `/api/v1/…` or `/apis/GROUP/VERSION/…`. Of a path that ends before the resource,
-/// which asks what is served, the key names none.
+/// Key and subresource of a path. Of one that ends before the resource, which asks what is served, the key
+/// names none.
 fn place(uri: &Uri) -> (Key, String) {
-    let mut parts = uri.path().trim_start_matches('/').split('/');
-    let group = if parts.next() == Some("apis") { parts.next().unwrap_or_default() } else { "" };
-    parts.next();
-    let rest: Vec<&str> = parts.collect();
-    let (namespace, rest) = match rest.as_slice() {
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
-        rest => ("", rest),
-    };
-    let at = |index: usize| rest.get(index).copied().unwrap_or_default();
-    (Key::new(&format!("{group}/{}", at(0)), namespace, at(1)), at(2).to_owned())
+    let Target { group, plural, namespace, name, subresource } = Target::of(uri.path());
+    let key =
+        Key::new(&format!("{group}/{plural}"), &namespace.unwrap_or_default(), &name.unwrap_or_default());
+    (key, subresource.unwrap_or_default())
 }
 
 #[cfg(test)]

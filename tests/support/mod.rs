@@ -17,6 +17,7 @@ mod kubectl;
 mod module;
 mod namespace;
 mod operator;
+mod target;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -36,6 +37,7 @@ pub use operator::{
     Installation, Operator, OperatorOptions, documents, free_port, install_crds, manifests, metric,
     run_guarded,
 };
+pub use target::Target;
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use http::{Method, Uri};
 
+use crate::support::Target;
+
 /// The how-many-th request of a verb about an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
@@ -24,21 +26,13 @@ pub const NONE: &str = "-";
 impl Call {
     /// What a request is about. Its occurrence is for whoever counts.
     pub(super) fn of(method: &Method, uri: &Uri) -> Self {
-        let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
-        // /api/v1/… and /apis/GROUP/VERSION/…
-        let group = if parts.first() == Some(&"api") { 2 } else { 3 };
-        let mut rest = parts.get(group..).unwrap_or_default();
-        if let ["namespaces", _, inner @ ..] = rest
-            && !inner.is_empty()
-        {
-            rest = inner;
-        }
-        let (resource, name) = match rest {
-            [] => (parts.join("/"), NONE.to_owned()),
-            [resource] => ((*resource).to_owned(), NONE.to_owned()),
-            [resource, name] => ((*resource).to_owned(), (*name).to_owned()),
-            [resource, name, sub @ ..] => (format!("{resource}/{}", sub.join("/")), (*name).to_owned()),
+        let Target { plural, name, subresource, .. } = Target::of(uri.path());
+        let resource = match subresource {
+            _ if plural.is_empty() => uri.path().trim_matches('/').to_owned(),
+            Some(subresource) => format!("{plural}/{subresource}"),
+            None => plural,
         };
+        let name = name.unwrap_or_else(|| NONE.to_owned());
         let watches =
             uri.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("watch=")));
         let verb = match *method {
