@@ -190,8 +190,14 @@ pub async fn run(
         .run(reconcile, retry, context)
         .for_each(move |result| {
             telemetry.beat();
-            if let Err(controller::Error::ReconcilerFailed(error, object)) = result {
-                tracing::warn!(%object, %error, "a look at this Microservice failed and will be repeated");
+            match result {
+                Err(controller::Error::ReconcilerFailed(Error::Status(Failure::Conflict(_)), object)) => {
+                    tracing::debug!(%object, "this Microservice has changed meanwhile and is looked at again");
+                }
+                Err(controller::Error::ReconcilerFailed(error, object)) => {
+                    tracing::warn!(%object, %error, "a look at this Microservice failed and will be repeated");
+                }
+                _ => {}
             }
             std::future::ready(())
         })

@@ -1,10 +1,16 @@
 //! B15: N services that call each other, and what one of them that changes costs the rest.
 
+use futures::{StreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use microservice_operator::api::Microservice;
 use serde_json::json;
 
-use crate::ground::{Fleet, Ground};
+use crate::ground::{Fleet, Ground, PATIENCE};
 use crate::process;
 use crate::report::Report;
+use crate::support::eventually;
 use crate::workload::name;
 
 /// B15: each service calls five others, so it has five callers.
@@ -27,11 +33,55 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     report.measure("M8", "looks per object", None, per_object(fleet.looks().await - began));
     let used = (process::cpu(pid) - cpu).as_secs_f64();
     report.measure("M8", "CPU per 1,000 objects [s]", None, used * per_object(1000));
-    let grown = process::resident(pid) - memory;
-    report.measure("M9", "RSS for the burst, per 1,000 objects [MiB]", Some(16.0), grown * per_object(1000));
+    let grown = || (process::resident(pid) - memory) * 1000.0 / fleet.settings.objects as f64;
+    report.measure("M9", "RSS while nobody serves, per 1,000 objects [MiB]", None, grown());
+    serve(&fleet).await;
+    report.measure("M9", "RSS when all serve, per 1,000 objects [MiB]", Some(16.0), grown());
     report.measure("M9", "RSS, peak / settled", Some(1.5), process::peak(pid) / process::resident(pid));
     rest(&fleet, report).await;
     neighbours(&fleet, report).await;
+}
+
+/// Says of all pods that they are ready, as the controllers would that sleep, and waits until nobody has anything to
+/// say of it any more.
+async fn serve(fleet: &Fleet) {
+    let deployments = fleet.namespace.api::<Deployment>();
+    let all = deployments.list(&ListParams::default()).await.expect("the Deployments can be listed").items;
+    stream::iter(&all)
+        .for_each_concurrent(16, |deployment| {
+            let (name, deployments) = (deployment.name_any(), &deployments);
+            let pods = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            let status = json!({"status": {
+                "observedGeneration": deployment.metadata.generation, "replicas": pods, "updatedReplicas": pods,
+                "readyReplicas": pods, "availableReplicas": pods,
+            }});
+            async move {
+                let told = deployments.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await;
+                told.unwrap_or_else(|error| panic!("status of Deployment {name}: {error}"));
+            }
+        })
+        .await;
+    let services = fleet.namespace.api::<Microservice>();
+    eventually(PATIENCE, "every service is Ready", || async {
+        let all = services.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let unready: Vec<String> =
+            all.iter().filter(|one| !is_ready(one)).map(ResourceExt::name_any).collect();
+        if unready.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} are not, {:?} first", unready.len(), unready.first()))
+        }
+    })
+    .await;
+    fleet.quiet().await;
+}
+
+/// Whether it is, and whom it calls too.
+fn is_ready(object: &Microservice) -> bool {
+    let mut conditions = object.status.iter().flat_map(|status| &status.conditions);
+    let is_bad = |kind: &str, status: &str| kind == "DependenciesReady" && status != "True";
+    let calm = !conditions.clone().any(|condition| is_bad(&condition.type_, &condition.status));
+    calm && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// All of them agree with each other, so there is nothing to write.

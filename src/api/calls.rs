@@ -19,10 +19,10 @@ pub struct Call {
     pub namespace: Option<String>,
     /// Pods of the cluster that are no Microservice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workload: Option<Workload>,
+    pub workload: Option<Box<Workload>>,
     /// Something outside of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external: Option<External>,
+    pub external: Option<Box<External>>,
     /// Name or number of the port of the Microservice that is called. Default: its main port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<IntOrString>,
@@ -44,7 +44,7 @@ pub struct Call {
     pub timeout: Option<String>,
     /// How often the caller tries again, as its client is configured. Default: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retries: Option<Retries>,
+    pub retries: Option<Box<Retries>>,
     /// The caller can serve without it. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,

@@ -14,15 +14,16 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use tower::buffer::BufferLayer;
-use tower::limit::ConcurrencyLimitLayer;
 use tower::retry::{Policy, RetryLayer};
 use tower::{BoxError, Layer, Service};
 use tracing::{Instrument, field};
 
 use self::transport::transport;
+use self::window::WindowLayer;
 use super::lease::Fence;
 
 mod transport;
+mod window;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A watch ends by itself after 290 s; silence for longer than this is a dead connection.
@@ -50,7 +51,7 @@ pub struct Options {
     /// below the lease duration, so that no write of a former leader is under way when the lease has run
     /// out. While the lease has longer to run, a slow answer gets longer, up to [`LONGEST_WRITE`].
     pub write_timeout: Duration,
-    /// Most requests that wait for an answer at the same time.
+    /// Most requests that wait for an answer at the same time; fewer while the server refuses some with 429.
     pub in_flight: usize,
     /// Told of each request.
     pub observe: Observer,
@@ -105,7 +106,7 @@ where
     let in_flight = options.in_flight;
     builder
         .with_layer(&GuardLayer(options))
-        .with_layer(&ConcurrencyLimitLayer::new(in_flight))
+        .with_layer(&WindowLayer::new(in_flight))
         .with_layer(&BufferLayer::new(in_flight))
         .with_layer(&RetryLayer::new(Patience::default()))
         .build()

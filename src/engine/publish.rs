@@ -26,8 +26,9 @@ const PROGRESS: Duration = Duration::from_secs(1);
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// The recorder keeps each Event for six minutes, to fold the same one into it, and looks through all
-/// of them for each new one. After this many it is replaced: a burst must not be kept in memory.
-const FOLDED: usize = 256;
+/// of them for each new one. After this many, two kilobytes each, it is replaced: a burst must not be kept in
+/// memory.
+const FOLDED: usize = 64;
 
 /// Writes status and Events.
 pub struct Publisher {

@@ -120,10 +120,14 @@ impl World {
         if object.metadata.deletion_timestamp.is_some() {
             return self.forget_service(&Key::of(&object.metadata));
         }
-        let outline = Outline::of(object, self.class_for(object).as_deref());
+        let class = self.class_for(object);
         let version = object.metadata.resource_version.as_deref().unwrap_or_default();
         let version = version.parse().unwrap_or_default();
-        let concerned = self.neighbours().put(outline, Standing::of(object.status.as_ref()), version);
+        let mut neighbours = self.neighbours();
+        let known = neighbours.outline(&(&Key::of(&object.metadata)).into());
+        let known = known.filter(|outline| outline.is_of(object, class.as_deref())).cloned();
+        let outline = known.unwrap_or_else(|| Arc::new(Outline::of(object, class.as_deref())));
+        let concerned = neighbours.put(outline, Standing::of(object.status.as_ref()), version);
         concerned.into_iter().map(Key::from).collect()
     }
 
@@ -363,11 +367,13 @@ impl Default for World {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use serde_json::value::RawValue;
 
     use super::*;
     use crate::engine::managed_fields::Verdict;
     use crate::engine::metadata::{Labels, Metadata};
+    use crate::kafka::consent::Consent;
 
     fn secret_kind() -> Kind {
         plan::kinds().into_iter().find(|kind| kind.kind == "Secret").unwrap()
@@ -446,5 +452,33 @@ mod tests {
         assert_eq!(world.readers(read.0, &read.1), vec![owner.clone()]);
         world.set_reads(&owner, HashSet::new());
         assert!(world.readers(read.0, &read.1).is_empty());
+    }
+    #[test]
+    fn an_outline_is_made_once_for_each_spec_and_each_word_of_the_class() {
+        let world = World::new();
+        let object = |generation: i64, version: &str, image: &str| -> Microservice {
+            serde_json::from_value(json!({
+                "metadata": {
+                    "name": "svc", "namespace": "ns", "uid": "u", "generation": generation, "resourceVersion": version,
+                },
+                "spec": {"image": image, "className": "bank"},
+            }))
+            .unwrap()
+        };
+        let outline = || Arc::clone(world.neighbours().outline(&calls::Key::new("ns", "svc")).unwrap());
+        world.observe_service(&object(1, "7", "a:1"));
+        let first = outline();
+        world.renew_service(&object(1, "7", "a:1"));
+        world.observe_service(&object(1, "8", "a:1"));
+        assert!(Arc::ptr_eq(&first, &outline()), "a look, and a status that was written");
+        world.observe_service(&object(2, "9", "a:2"));
+        let second = outline();
+        assert!(!Arc::ptr_eq(&first, &second), "another spec");
+        let class = json!({
+            "metadata": {"name": "bank", "resourceVersion": "1"}, "spec": {"sameNamespaceConsent": "Explicit"},
+        });
+        world.classes.observe("", Key::new("", "bank"), "1", serde_json::from_value(class).unwrap());
+        world.renew_service(&object(2, "9", "a:2"));
+        assert_eq!((&second.callers, &outline().callers), (&Consent::OwnNamespace, &Consent::Nobody));
     }
 }

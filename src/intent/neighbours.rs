@@ -22,6 +22,8 @@ const CHAIN: usize = 16;
 pub struct Outline {
     /// What it is called.
     pub key: Key,
+    /// What it was made from; `None` for an object that is in no cluster.
+    pub origin: Option<Origin>,
     /// Its ports, complete; the first one is the main port.
     pub ports: Vec<Port>,
     /// Whom it calls.
@@ -32,10 +34,28 @@ pub struct Outline {
     pub mentions: BTreeSet<Key>,
 }
 
+/// What an outline was made from. As long as this is the same, so is the outline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// UID of the object.
+    pub uid: SmolStr,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// What its class says of all that an outline depends on: the revision of the defaults,
+    pub defaults: i32,
+    /// and whom a service lets in that says nothing of it.
+    pub unsaid: Consent,
+}
+
 impl Outline {
     /// The outline of an object under its class.
     pub fn of(object: &Microservice, class: Option<&MicroserviceClass>) -> Self {
         super::resolve::calls::outline(object, class)
+    }
+
+    /// Whether [`Self::of`] would give this one again.
+    pub fn is_of(&self, object: &Microservice, class: Option<&MicroserviceClass>) -> bool {
+        self.origin.is_some() && self.origin == super::resolve::calls::origin(object, class)
     }
 
     /// What those see of it who call it.
@@ -232,14 +252,20 @@ impl Neighbours {
 
     /// Keeps what a version of an object says, unless a newer one is known. Returns whom that concerns
     /// beside the service itself.
-    pub fn put(&mut self, outline: Outline, standing: Standing, version: u64) -> BTreeSet<Key> {
+    pub fn put(
+        &mut self,
+        outline: impl Into<Arc<Outline>>,
+        standing: Standing,
+        version: u64,
+    ) -> BTreeSet<Key> {
+        let outline = outline.into();
         let before = self.services.get(&outline.key).cloned();
-        let same = |known: &Known| *known.outline == outline && known.standing == standing;
+        let same = |known: &Known| known.outline == outline && known.standing == standing;
         if before.as_ref().is_some_and(|known| known.version > version || same(known)) {
             return BTreeSet::new();
         }
         let key = outline.key.clone();
-        let now = Known { outline: Arc::new(outline), standing, version };
+        let now = Known { outline, standing, version };
         self.link(&key, before.as_ref(), Some(&now));
         self.services.insert(key.clone(), now.clone());
         self.concerned(&key, before.as_ref(), Some(&now))

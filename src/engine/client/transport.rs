@@ -22,6 +22,10 @@ use crate::engine::lease::Fence;
 
 mod stream;
 
+/// Most bytes that a connection reads at once, and keeps room for as long as it lives: that is as long as a
+/// watch. The library's own limit is 400 KiB; no head of an answer is longer than this.
+const READ_BUFFER: usize = 32 << 10;
+
 /// What sends a request and brings the answer.
 pub(super) type Transport = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
@@ -59,7 +63,8 @@ fn pool(config: &Config, fence: Fence) -> kube::Result<impl Fn(Request<Body>) ->
     connector.set_write_timeout(Some(SOCKET_WRITE_TIMEOUT));
     // Otherwise the time a pooled connection was idle counts against the next answer.
     connector.set_reset_reader_on_write(true);
-    let connections = legacy::Builder::new(TokioExecutor::new()).build(connector);
+    let connections =
+        legacy::Builder::new(TokioExecutor::new()).http1_max_buf_size(READ_BUFFER).build(connector);
     Ok(move |request| {
         let answer = connections.request(request);
         let boxed = |body| Box::new(BodyExt::map_err(body, BoxError::from)) as Box<DynBody>;

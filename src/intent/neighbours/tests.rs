@@ -20,6 +20,7 @@ fn service(name: &str, calls: &[&str]) -> Outline {
         calls: calls.iter().map(|name| Call::to(key(name))).collect(),
         callers: Consent::OwnNamespace,
         mentions: BTreeSet::new(),
+        origin: None,
     }
 }
 
@@ -300,4 +301,36 @@ fn granted_calls_open_the_ports_of_the_pods() {
     );
     assert_eq!(neighbours.granted(&key("b")).callers, [(http, vec![key("a")])].into());
     assert_eq!(neighbours.granted(&key("c")), Granted::default());
+}
+
+#[test]
+fn what_an_outline_is_made_from_decides_what_it_is() {
+    let class = |spec: serde_json::Value| -> MicroserviceClass {
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "c"}, "spec": spec})).unwrap()
+    };
+    let classes = [
+        None,
+        Some(class(serde_json::json!({}))),
+        Some(class(serde_json::json!({"sameNamespaceConsent": "Explicit"}))),
+        Some(class(serde_json::json!({"defaultsRevision": 1}))),
+        Some(class(serde_json::json!({"network": {"mode": "Enforce"}, "defaults": {"replicas": 5}}))),
+    ];
+    let object: Microservice = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "a", "namespace": "shop", "uid": "u", "generation": 3},
+        "spec": {"image": "a:1", "env": [{"name": "B", "value": "http://b/"}], "calls": [{"name": "c"}]},
+    }))
+    .unwrap();
+    let outlines: Vec<Outline> = classes.iter().map(|class| Outline::of(&object, class.as_ref())).collect();
+    for (outline, class) in outlines.iter().zip(&classes) {
+        assert!(outline.is_of(&object, class.as_ref()));
+        for other in outlines.iter().filter(|other| other.origin == outline.origin) {
+            assert_eq!(outline, other);
+        }
+    }
+    assert_ne!(outlines[1].origin, outlines[2].origin);
+    let mut anew = object.clone();
+    anew.metadata.uid = Some("v".to_owned());
+    assert!(!outlines[0].is_of(&anew, None), "another object of the same name");
+    anew.metadata.generation = None;
+    assert!(!Outline::of(&anew, None).is_of(&anew, None), "a file says nothing of changes");
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use smol_str::SmolStr;
 
+use super::class::wanted_defaults;
 use super::{Inputs, network, ports, unsaid};
 use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Workload};
 use crate::api::defaults::{DEFAULT_REVISION, revision};
@@ -12,7 +13,7 @@ use crate::api::microservice::MicroserviceSpec;
 use crate::api::{Microservice, MicroserviceClass, names};
 use crate::intent::calls::{Address, Call, Key, PortName, Target};
 use crate::intent::duration;
-use crate::intent::neighbours::Outline;
+use crate::intent::neighbours::{Origin, Outline};
 use crate::kafka::consent::Consent;
 
 /// Most host names of one service that are looked for.
@@ -30,11 +31,11 @@ pub(in crate::intent) fn target(line: &Line, namespace: &str) -> Option<Target> 
     if let Some(name) = &line.name {
         return Some(Target::Service(Key::new(of(line.namespace.as_ref()), name.as_str())));
     }
-    if let Some(Workload { namespace, pod_selector, ports }) = &line.workload {
+    if let Some(Workload { namespace, pod_selector, ports }) = line.workload.as_deref() {
         let text = format!("{} in {}:{}", labels(pod_selector), of(namespace.as_ref()), numbers(ports));
         return Some(Target::Workload(text.into()));
     }
-    let External { host, cidr, ports } = line.external.as_ref()?;
+    let External { host, cidr, ports } = line.external.as_deref()?;
     let host = host.as_ref().or(cidr.as_ref())?;
     Some(Target::External(format!("{host}:{}", numbers(ports)).into()))
 }
@@ -125,15 +126,25 @@ pub(in crate::intent) fn prefix(line: &Line, key: &Key) -> String {
 pub(in crate::intent) fn outline(object: &Microservice, class: Option<&MicroserviceClass>) -> Outline {
     let key = Key::of(object);
     let namespace = key.namespace.as_str();
-    let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
-    let defaults = revision(wanted).or_else(|| revision(DEFAULT_REVISION));
+    let defaults = revision(wanted_defaults(class)).or_else(|| revision(DEFAULT_REVISION));
     Outline {
+        origin: origin(object, class),
         ports: defaults.map(|defaults| ports::ports(&object.spec, defaults)).unwrap_or_default(),
         calls: calls(&object.spec, namespace),
         callers: callers(&object.spec, namespace, &unsaid(class)),
         mentions: mentions(&object.spec, namespace),
         key,
     }
+}
+
+/// What the outline of an object is made from; `None` for one that is in no cluster.
+pub(in crate::intent) fn origin(object: &Microservice, class: Option<&MicroserviceClass>) -> Option<Origin> {
+    Some(Origin {
+        uid: object.metadata.uid.as_deref()?.into(),
+        generation: object.metadata.generation?,
+        defaults: wanted_defaults(class),
+        unsaid: unsaid(class),
+    })
 }
 
 /// Services that stand where host names do in environment, configuration and arguments.

@@ -32,7 +32,7 @@ pub(super) fn applicable(
         );
         return Err(not_found("metadata.namespace", message));
     }
-    let wanted = class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION);
+    let wanted = wanted_defaults(class);
     defaults_of(wanted).ok_or_else(|| Violation {
         reason: Reason::InvalidSpec,
         field: "spec.className".to_owned(),
@@ -42,6 +42,11 @@ pub(super) fn applicable(
             found.unwrap_or_default()
         ),
     })
+}
+
+/// The revision of the defaults that a class asks for, whether or not this release knows it.
+pub(super) fn wanted_defaults(class: Option<&MicroserviceClass>) -> i32 {
+    class.and_then(|class| class.spec.defaults_revision).unwrap_or(DEFAULT_REVISION)
 }
 
 fn not_found(field: &str, message: String) -> Violation {
