@@ -42,12 +42,31 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     neighbours(&fleet, report).await;
 }
 
-/// Says of all pods that they are ready, as the controllers would that sleep, and waits until nobody has anything to
-/// say of it any more.
+/// Says of all pods that they are ready, as the controllers would that sleep, and does so again for each service that
+/// rolls because of it, until every service is Ready and nobody writes any more.
 async fn serve(fleet: &Fleet) {
+    let services = fleet.namespace.api::<Microservice>();
+    eventually(PATIENCE, "every service is Ready", || async {
+        roll_out(fleet).await;
+        let all = services.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+        let unready: Vec<String> =
+            all.iter().filter(|one| !is_ready(one)).map(ResourceExt::name_any).collect();
+        if unready.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} are not, among them {}", unready.len(), unready[0]))
+        }
+    })
+    .await;
+    fleet.quiet().await;
+}
+
+/// What the controllers would say of each Deployment that has changed.
+async fn roll_out(fleet: &Fleet) {
     let deployments = fleet.namespace.api::<Deployment>();
     let all = deployments.list(&ListParams::default()).await.expect("the Deployments can be listed").items;
-    stream::iter(&all)
+    let observed = |one: &&Deployment| one.status.as_ref().and_then(|status| status.observed_generation);
+    stream::iter(all.iter().filter(|one| observed(one) != one.metadata.generation))
         .for_each_concurrent(16, |deployment| {
             let (name, deployments) = (deployment.name_any(), &deployments);
             let pods = deployment.spec.as_ref().and_then(|spec| spec.replicas);
@@ -61,19 +80,6 @@ async fn serve(fleet: &Fleet) {
             }
         })
         .await;
-    let services = fleet.namespace.api::<Microservice>();
-    eventually(PATIENCE, "every service is Ready", || async {
-        let all = services.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
-        let unready: Vec<String> =
-            all.iter().filter(|one| !is_ready(one)).map(ResourceExt::name_any).collect();
-        if unready.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} are not, {:?} first", unready.len(), unready.first()))
-        }
-    })
-    .await;
-    fleet.quiet().await;
 }
 
 /// Whether it is, and whom it calls too.
@@ -100,7 +106,7 @@ async fn neighbours(fleet: &Fleet, report: &mut Report) {
     let ports = json!([{"name": "http", "port": 81, "containerPort": 3000}, {"name": "grpc", "port": 9000}]);
     fleet.change(&service, json!({"ports": ports})).await;
     fleet.applied().await;
-    fleet.quiet().await;
+    serve(fleet).await;
     let mut written = fleet.sent(mark).await.writes().without("events").0;
     written.retain(|request| request.resource == "deployments");
     written.sort_by(|a, b| a.name.cmp(&b.name));

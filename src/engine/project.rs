@@ -1,6 +1,6 @@
 //! From whole objects to the few fields that status needs. Pure.
 
-use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::apps::v1::{DeploymentCondition as ObservedCondition, DeploymentStatus};
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -24,6 +24,16 @@ pub fn deployment(
     replicas: Option<i32>,
     status: DeploymentStatus,
 ) -> DeploymentView {
+    let condition = |condition: ObservedCondition| DeploymentCondition {
+        kind: condition.type_,
+        status: condition.status == "True",
+        reason: cut(condition.reason.as_deref()),
+        message: cut(condition.message.as_deref()),
+    };
+    let mut conditions: Vec<DeploymentCondition> =
+        status.conditions.unwrap_or_default().into_iter().map(condition).collect();
+    // They are made in the place of the larger ones that they come from, which would be kept.
+    conditions.shrink_to_fit();
     DeploymentView {
         uid: metadata.uid.clone(),
         generation: metadata.generation,
@@ -33,17 +43,7 @@ pub fn deployment(
         updated: status.updated_replicas.unwrap_or_default(),
         ready: status.ready_replicas.unwrap_or_default(),
         available: status.available_replicas.unwrap_or_default(),
-        conditions: status
-            .conditions
-            .unwrap_or_default()
-            .into_iter()
-            .map(|condition| DeploymentCondition {
-                kind: condition.type_,
-                status: condition.status == "True",
-                reason: cut(condition.reason.as_deref()),
-                message: cut(condition.message.as_deref()),
-            })
-            .collect(),
+        conditions,
     }
 }
 

@@ -163,16 +163,10 @@ impl Root {
             .and_then(|spec| Ok((spec, serde_json::from_str(text(self.status.as_deref()))?)));
         let metadata = self.metadata;
         match decoded {
-            Ok((spec, status)) => Ok(compact(&Microservice { metadata, spec, status })),
+            Ok((spec, status)) => Ok(Microservice { metadata, spec, status }),
             Err(error) => Err(Box::new(InvalidObject { error: error.to_string(), metadata })),
         }
     }
-}
-
-/// The same with no room for more: a list that was read keeps what it has grown to, a copy does not. That is a third
-/// of an object that is kept for as long as its service lives.
-fn compact(object: &Microservice) -> Microservice {
-    object.clone()
 }
 
 impl<'de> Deserialize<'de> for Root {

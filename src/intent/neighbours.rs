@@ -30,8 +30,8 @@ pub struct Outline {
     pub calls: Vec<Call>,
     /// Which services may call it.
     pub callers: Consent,
-    /// Services that its environment, configuration or arguments may mean.
-    pub mentions: BTreeSet<Key>,
+    /// Services that its environment, configuration or arguments may mean, by name.
+    pub mentions: Box<[Key]>,
 }
 
 /// What an outline was made from. As long as this is the same, so is the outline.

@@ -19,7 +19,7 @@ fn service(name: &str, calls: &[&str]) -> Outline {
         ports: vec![port("http", 3000)],
         calls: calls.iter().map(|name| Call::to(key(name))).collect(),
         callers: Consent::OwnNamespace,
-        mentions: BTreeSet::new(),
+        mentions: Box::default(),
         origin: None,
     }
 }

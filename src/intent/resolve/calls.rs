@@ -22,7 +22,10 @@ const MENTIONS: usize = 64;
 /// Lines that name nobody are left out; a rule reports them.
 pub(super) fn calls(spec: &MicroserviceSpec, namespace: &str) -> Vec<Call> {
     let lines = spec.calls.iter().flatten();
-    lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect()
+    let mut calls: Vec<Call> = lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect();
+    // They are kept for as long as the service lives.
+    calls.shrink_to_fit();
+    calls
 }
 
 /// What a line calls.
@@ -148,13 +151,13 @@ pub(in crate::intent) fn origin(object: &Microservice, class: Option<&Microservi
 }
 
 /// Services that stand where host names do in environment, configuration and arguments.
-fn mentions(spec: &MicroserviceSpec, namespace: &str) -> BTreeSet<Key> {
+fn mentions(spec: &MicroserviceSpec, namespace: &str) -> Box<[Key]> {
     let env = spec.env.iter().flatten().filter_map(|entry| entry.value.as_ref());
     let config = spec.config.iter().flat_map(|config| config.values());
     let arguments = spec.args.iter().chain(&spec.command).flatten();
     let texts = env.chain(config).chain(arguments);
     let keys = texts.flat_map(|text| network::mentions(text)).filter_map(|host| mentioned(host, namespace));
-    keys.take(MENTIONS).collect()
+    keys.take(MENTIONS).collect::<BTreeSet<Key>>().into_iter().collect()
 }
 
 /// `inventory`, `inventory.bank` or `inventory.bank.svc.cluster.local`.
