@@ -2,6 +2,7 @@
 
 mod departures;
 mod look;
+mod ripples;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,9 +40,11 @@ use crate::engine::sentinels::Sentinels;
 use crate::engine::survey::Survey;
 use crate::engine::watch::{Watches, microservices};
 use crate::engine::world::World;
+use crate::intent::neighbours::Concerned;
 use crate::status::deleted_while_called;
 use crate::telemetry::{Telemetry, traces};
 use look::{Look, is_true};
+use ripples::Ripples;
 
 /// Between two counts of the objects.
 const CENSUS: Duration = Duration::from_secs(5);
@@ -106,6 +109,7 @@ struct Context {
     publisher: Publisher,
     probes: ProbeMessages,
     turns: Turns,
+    ripples: Ripples,
     survey: Arc<Survey>,
     sentinels: Sentinels,
     clusters: Clusters,
@@ -148,6 +152,7 @@ pub async fn run(
         clusters: Clusters::new(hub(&options, watches.clone()), Arc::clone(&watches.world)),
         sentinels: Sentinels::new(watches.clone()),
         turns: Turns::new(options.class_rate, options.max_rolling),
+        ripples: Ripples::default(),
         survey: Arc::default(),
         telemetry: Arc::clone(&options.telemetry),
         fence: options.fence.clone(),
@@ -173,6 +178,7 @@ pub async fn run(
     ));
     let objects = roots(&watches, writer, Arc::clone(&context));
     spawn_survey(&mut tasks, Arc::clone(&context));
+    spawn_ripples(&mut tasks, Arc::clone(&context));
     if options.namespaces.is_empty() {
         // Several installations that are limited to namespaces would fight over it.
         spawn_class_status(&mut tasks, Arc::clone(&context), store.clone());
@@ -252,7 +258,7 @@ fn roots(
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => {
                         context.memory.watched(&Key::of(&object.metadata), &object);
-                        context.concern(&context.world.observe_service(&object));
+                        context.concern(context.world.observe_service(&object));
                         touched.push(Ok(object));
                     }
                     Event::Delete(object) => context.forget(object),
@@ -346,6 +352,15 @@ fn spawn_survey(tasks: &mut JoinSet<()>, context: Arc<Context>) {
     });
 }
 
+/// Has those looked at who reach over others what has changed.
+fn spawn_ripples(tasks: &mut JoinSet<()>, context: Arc<Context>) {
+    tasks.spawn(async move {
+        loop {
+            context.ripples.next().await.iter().for_each(|key| context.watches.enqueue(key));
+        }
+    });
+}
+
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.memory.pass_failed(&Key::of(&object.metadata)))
@@ -391,15 +406,16 @@ impl Context {
     }
 
     /// Has those looked at whose calls a change concerns. Before every Microservice is known, each will be.
-    fn concern(&self, neighbours: &[Key]) {
+    fn concern(&self, concerned: Concerned) {
         if *self.listed.borrow() {
-            neighbours.iter().for_each(|key| self.watches.enqueue(key));
+            concerned.near.into_iter().for_each(|key| self.watches.enqueue(&key.into()));
+            self.ripples.add(concerned.far.into_iter().map(Key::from));
         }
     }
 
     fn forget(self: &Arc<Self>, object: Microservice) {
         let key = Key::of(&object.metadata);
-        self.concern(&self.world.forget_service(&key));
+        self.concern(self.world.forget_service(&key));
         self.memory.forget(&key);
         self.turns.settled(&key);
         self.survey.forget(&key);

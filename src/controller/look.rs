@@ -67,7 +67,7 @@ impl Look<'_> {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
         }
-        self.context.concern(&self.context.world.renew_service(&object));
+        self.context.concern(self.context.world.renew_service(&object));
         let class = self.context.world.class_for(&object);
         let observation = match self.observe(&object, class.as_deref()).await {
             Ok(observation) => observation,

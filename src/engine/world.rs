@@ -13,7 +13,7 @@ use crate::api::status::ChildStatus;
 use crate::api::{LABEL_CLASS, LABEL_NETWORK_POLICY, Microservice, MicroserviceClass};
 use crate::intent::ReferenceKind;
 use crate::intent::calls::{self, Address};
-use crate::intent::neighbours::{self, Neighbours, Outline, Standing};
+use crate::intent::neighbours::{self, Concerned, Neighbours, Outline, Standing};
 use crate::intent::network::Granted;
 use crate::plan::{self, Kind};
 use crate::status::views::{DeploymentView, PodView};
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// A watch saw a Microservice. Returns whose calls that concerns.
-    pub fn observe_service(&self, object: &Microservice) -> Vec<Key> {
+    pub fn observe_service(&self, object: &Microservice) -> Concerned {
         if object.metadata.deletion_timestamp.is_some() {
             return self.forget_service(&Key::of(&object.metadata));
         }
@@ -127,19 +127,18 @@ impl World {
         let known = neighbours.outline(&(&Key::of(&object.metadata)).into());
         let known = known.filter(|outline| outline.is_of(object, class.as_deref())).cloned();
         let outline = known.unwrap_or_else(|| Arc::new(Outline::of(object, class.as_deref())));
-        let concerned = neighbours.put(outline, Standing::of(object.status.as_ref()), version);
-        concerned.into_iter().map(Key::from).collect()
+        neighbours.put(outline, Standing::of(object.status.as_ref()), version)
     }
 
     /// The class of a Microservice may say something else of it now. Returns whose calls that concerns.
-    pub fn renew_service(&self, object: &Microservice) -> Vec<Key> {
+    pub fn renew_service(&self, object: &Microservice) -> Concerned {
         let known = self.neighbours().outline(&(&Key::of(&object.metadata)).into()).is_some();
-        if known { self.observe_service(object) } else { Vec::new() }
+        if known { self.observe_service(object) } else { Concerned::default() }
     }
 
     /// A Microservice is gone. Returns whose calls that concerns.
-    pub fn forget_service(&self, key: &Key) -> Vec<Key> {
-        self.neighbours().remove(&key.into()).into_iter().map(Key::from).collect()
+    pub fn forget_service(&self, key: &Key) -> Concerned {
+        self.neighbours().remove(&key.into())
     }
 
     /// All Microservices that are known and not being deleted.

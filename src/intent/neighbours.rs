@@ -232,6 +232,15 @@ struct Known {
     version: u64,
 }
 
+/// Whom a change concerns beside the service itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// Its neighbours: what they are given may be another now.
+    pub near: BTreeSet<Key>,
+    /// Those who reach it over others that do not serve either: they tell of it.
+    pub far: BTreeSet<Key>,
+}
+
 /// All services that are known.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbours {
@@ -252,17 +261,12 @@ impl Neighbours {
 
     /// Keeps what a version of an object says, unless a newer one is known. Returns whom that concerns
     /// beside the service itself.
-    pub fn put(
-        &mut self,
-        outline: impl Into<Arc<Outline>>,
-        standing: Standing,
-        version: u64,
-    ) -> BTreeSet<Key> {
+    pub fn put(&mut self, outline: impl Into<Arc<Outline>>, standing: Standing, version: u64) -> Concerned {
         let outline = outline.into();
         let before = self.services.get(&outline.key).cloned();
         let same = |known: &Known| known.outline == outline && known.standing == standing;
         if before.as_ref().is_some_and(|known| known.version > version || same(known)) {
-            return BTreeSet::new();
+            return Concerned::default();
         }
         let key = outline.key.clone();
         let now = Known { outline, standing, version };
@@ -272,10 +276,10 @@ impl Neighbours {
     }
 
     /// The service is gone. Returns whom that concerns.
-    pub fn remove(&mut self, key: &Key) -> BTreeSet<Key> {
+    pub fn remove(&mut self, key: &Key) -> Concerned {
         let before = self.services.remove(key);
         if before.is_none() {
-            return BTreeSet::new();
+            return Concerned::default();
         }
         self.link(key, before.as_ref(), None);
         self.concerned(key, before.as_ref(), None)
@@ -294,8 +298,8 @@ impl Neighbours {
 
     /// Those who call it, if it looks different to them, and those whom it calls differently. What is
     /// broken is told up the chain, as far as that does not serve either.
-    fn concerned(&self, key: &Key, before: Option<&Known>, now: Option<&Known>) -> BTreeSet<Key> {
-        let mut found = BTreeSet::new();
+    fn concerned(&self, key: &Key, before: Option<&Known>, now: Option<&Known>) -> Concerned {
+        let (mut found, mut far) = (BTreeSet::new(), BTreeSet::new());
         let outlines = (before.map(|known| &known.outline), now.map(|known| &known.outline));
         let standings = (before.map(|known| &known.standing), now.map(|known| &known.standing));
         let old = outlines.0.map_or(&[][..], |outline| &outline.calls);
@@ -307,7 +311,7 @@ impl Neighbours {
             found.extend(self.callers_of(key).cloned());
         }
         if moved && broken {
-            self.climb(key, &mut found);
+            self.climb(key, &mut far);
         }
         if before.is_none() != now.is_none() {
             found.extend(self.mentioned.get(key).into_iter().flatten().cloned());
@@ -317,7 +321,8 @@ impl Neighbours {
         let changed = changed.chain(new.iter().filter(|call| differs(call, old)));
         found.extend(changed.filter_map(Call::callee).cloned());
         found.remove(key);
-        found
+        far.retain(|other| other != key && !found.contains(other));
+        Concerned { near: found, far }
     }
 
     fn climb(&self, key: &Key, found: &mut BTreeSet<Key>) {

@@ -41,6 +41,12 @@ fn names(keys: impl IntoIterator<Item = Key>) -> Vec<String> {
     keys.into_iter().map(|key| key.to_string()).collect()
 }
 
+/// Near and far.
+fn all_of(Concerned { near, far }: Concerned) -> BTreeSet<Key> {
+    assert!(near.is_disjoint(&far), "{near:?} {far:?}");
+    near.into_iter().chain(far).collect()
+}
+
 /// All of these, each serving.
 fn all(services: impl IntoIterator<Item = Outline>) -> Neighbours {
     let mut neighbours = Neighbours::default();
@@ -97,7 +103,7 @@ fn who_calls_with_consent_is_known_to_the_callee() {
     let mut neighbours = all([service("a", &["b"]), service("c", &["b"]), callee]);
     let callers = |neighbours: &Neighbours| names(neighbours.view(&key("b")).callers);
     assert_eq!(callers(&neighbours), ["shop/a"]);
-    assert_eq!(names(neighbours.put(service("a", &[]), serving(), 2)), ["shop/b"]);
+    assert_eq!(names(all_of(neighbours.put(service("a", &[]), serving(), 2))), ["shop/b"]);
     assert_eq!(callers(&neighbours), [""; 0]);
 }
 
@@ -133,7 +139,7 @@ fn a_change_concerns_the_neighbours_and_nobody_else() {
     let mut version = 1;
     let mut put = |neighbours: &mut Neighbours, outline: Outline, standing: Standing| {
         version += 1;
-        names(neighbours.put(outline, standing, version))
+        names(all_of(neighbours.put(outline, standing, version)))
     };
     assert_eq!(put(&mut neighbours, service("c", &["d"]), serving()), [""; 0], "nothing has changed");
     let moved = Outline { ports: vec![port("http", 8080)], ..service("c", &["d"]) };
@@ -142,8 +148,8 @@ fn a_change_concerns_the_neighbours_and_nobody_else() {
     assert_eq!(put(&mut neighbours, service("c", &[]), serving()), ["shop/d"], "whom it called");
     assert_eq!(put(&mut neighbours, service("c", &["d", "x"]), serving()), ["shop/d", "shop/x"]);
     assert_eq!(put(&mut neighbours, service("x", &[]), serving()), ["shop/c"], "it has appeared");
-    assert_eq!(names(neighbours.remove(&key("x"))), ["shop/c"], "it is gone");
-    assert_eq!(names(neighbours.remove(&key("x"))), [""; 0]);
+    assert_eq!(names(all_of(neighbours.remove(&key("x")))), ["shop/c"], "it is gone");
+    assert_eq!(names(all_of(neighbours.remove(&key("x")))), [""; 0]);
 }
 
 #[test]
@@ -151,11 +157,15 @@ fn what_is_broken_is_told_up_the_chain_as_far_as_nothing_serves() {
     let mut neighbours =
         all([service("a", &["b"]), service("b", &["c"]), service("c", &["d"]), service("d", &[])]);
     let mut put = |name: &str, calls: &[&str], standing: Standing, version| {
-        names(neighbours.put(service(name, calls), standing, version))
+        let Concerned { near, far } = neighbours.put(service(name, calls), standing, version);
+        (names(near).join(" "), names(far).join(" "))
     };
-    assert_eq!(put("d", &[], down("CrashLooping"), 2), ["shop/c"], "c serves: nobody before it is concerned");
-    assert_eq!(put("c", &["d"], down("ProbeFailing"), 2), ["shop/b"]);
-    assert_eq!(put("d", &[], down("ImagePullFailed"), 3), ["shop/b", "shop/c"], "b tells of it through c");
+    let concerned = |near: &str, far: &str| (near.to_owned(), far.to_owned());
+    let serves = "c serves: nobody before it is concerned";
+    assert_eq!(put("d", &[], down("CrashLooping"), 2), concerned("shop/c", ""), "{serves}");
+    assert_eq!(put("c", &["d"], down("ProbeFailing"), 2), concerned("shop/b", ""));
+    let through = "b tells of it through c";
+    assert_eq!(put("d", &[], down("ImagePullFailed"), 3), concerned("shop/c", "shop/b"), "{through}");
     let (path, reason) = (vec![key("c"), key("d")], "ImagePullFailed".into());
     assert_eq!(states(&neighbours, "b"), [State::NotServing { path, reason }]);
     assert_eq!(states(&neighbours, "a"), [State::Granted], "b serves");
@@ -185,7 +195,7 @@ fn the_first_cause_may_be_a_service_that_does_not_exist() {
 fn an_older_version_changes_nothing() {
     let mut neighbours = Neighbours::default();
     neighbours.put(service("a", &["b"]), serving(), 7);
-    assert!(neighbours.put(service("a", &[]), serving(), 6).is_empty());
+    assert_eq!(neighbours.put(service("a", &[]), serving(), 6), Concerned::default());
     assert_eq!(states(&neighbours, "a"), [State::MissingPeer]);
 }
 
@@ -273,9 +283,13 @@ fn who_is_mentioned_and_not_called_is_suspected_once_it_exists() {
     };
     let mut neighbours = all([mention("a", &["a", "b", "c", "postgres"])]);
     assert_eq!(neighbours.view(&key("a")).suspected, []);
-    assert_eq!(names(neighbours.put(service("c", &[]), serving(), 1)), ["shop/a"], "who mentions it is told");
+    assert_eq!(
+        names(all_of(neighbours.put(service("c", &[]), serving(), 1))),
+        ["shop/a"],
+        "who mentions it is told"
+    );
     assert_eq!(neighbours.view(&key("a")).suspected, [key("c")]);
-    assert_eq!(names(neighbours.put(service("c", &[]), down("CrashLooping"), 2)), [""; 0]);
+    assert_eq!(names(all_of(neighbours.put(service("c", &[]), down("CrashLooping"), 2))), [""; 0]);
     neighbours.remove(&key("a"));
     assert!(neighbours.mentioned.is_empty());
 }
