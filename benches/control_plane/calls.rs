@@ -111,6 +111,6 @@ async fn neighbours(fleet: &Fleet, report: &mut Report) {
     written.retain(|request| request.resource == "deployments");
     written.sort_by(|a, b| a.name.cmp(&b.name));
     written.dedup_by(|a, b| a.name == b.name);
-    let concerned = (fleet.calls + 1) as f64;
+    let concerned = fleet.calls as f64;
     report.count("M7", "services that a changed port has rolled", concerned, written.len() as f64);
 }
