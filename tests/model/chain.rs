@@ -1,33 +1,25 @@
 //! A chain of specs of one Microservice, run against the whole controller, whose clock does not wait.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use microservice_operator::api::{Microservice, MicroserviceSpec};
 use microservice_operator::controller;
 use microservice_operator::engine::lease::Leadership;
-use microservice_operator::intent::ReferenceKind;
-use microservice_operator::intent::references::references;
 use microservice_operator::telemetry::Telemetry;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use proptest::prelude::*;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::faults::Faults;
+use crate::faults::{Faults, faults};
 use crate::kubernetes;
 use crate::oracle::{self, Snapshot};
 use crate::server::{Life, Server};
+use crate::specs::{self, Meddling, NAME, NAMESPACE, Step, Wait, references};
 use crate::store::Key;
 use crate::trouble;
 use crate::watchdog::Watchdog;
 
-/// Namespace of the Microservice.
-pub const NAMESPACE: &str = "shop";
-/// Its name.
-pub const NAME: &str = "web";
 /// Namespace of the operator.
 pub const OPERATOR: &str = "microservice-system";
 
@@ -55,46 +47,6 @@ thread_local! {
 /// Chains that were run.
 pub static RUNS: AtomicU64 = AtomicU64::new(0);
 
-/// How long a step lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Until all is as planned.
-    Settled,
-    /// So many milliseconds: the next step comes in between.
-    Millis(u16),
-}
-
-/// What somebody else does before a spec is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meddling {
-    /// Nothing.
-    Nothing,
-    /// Deletes the Microservice: the spec is that of a new one of its name.
-    Anew,
-    /// Deletes a child, counted from 0 and round and round.
-    Deletes(u8),
-}
-
-/// One spec of the chain.
-#[derive(Clone)]
-pub struct Step {
-    /// What happens before.
-    pub meddling: Meddling,
-    /// The spec.
-    pub spec: Map<String, Value>,
-    /// How long until the next one.
-    pub wait: Wait,
-}
-
-impl fmt::Debug for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.meddling != Meddling::Nothing {
-            write!(f, "{:?}, ", self.meddling)?;
-        }
-        write!(f, "{:?}: {}", self.wait, Value::Object(self.spec.clone()))
-    }
-}
-
 /// All that happens in one run.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -104,6 +56,15 @@ pub struct Chain {
     pub faults: Faults,
     /// Whether the Secrets and ConfigMaps that the specs name come after the last step.
     pub late_references: bool,
+}
+
+/// Two to six specs, and what goes wrong meanwhile.
+pub fn chains() -> impl Strategy<Value = Chain> {
+    (specs::steps(), faults(), prop::bool::weighted(0.2)).prop_map(|(steps, faults, late)| Chain {
+        steps,
+        faults,
+        late_references: late,
+    })
 }
 
 impl Chain {
@@ -254,9 +215,9 @@ impl<'c> Run<'c> {
 
     /// Makes every Secret and ConfigMap that a spec of the chain reads.
     fn make_references(&self) {
-        for (key, data) in wanted_references(&self.chain.steps) {
-            let kind = if key.resource == "/secrets" { "Secret" } else { "ConfigMap" };
-            let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {}, "data": data});
+        for object in references(&self.chain.steps) {
+            let kind = if object["kind"] == "Secret" { "/secrets" } else { "/configmaps" };
+            let key = Key::new(kind, NAMESPACE, object["metadata"]["name"].as_str().unwrap_or_default());
             self.server.change(|store| kubernetes::make(store, &key, &object));
         }
     }
@@ -269,39 +230,6 @@ impl<'c> Run<'c> {
 /// The key of the Microservice.
 pub fn root() -> Key {
     Key::new("microservice.dev/microservices", NAMESPACE, NAME)
-}
-
-/// Data by key, of all that the specs read and do not make.
-fn wanted_references(steps: &[Step]) -> BTreeMap<Key, BTreeMap<String, String>> {
-    let specs: Vec<MicroserviceSpec> = steps.iter().filter_map(|step| decoded(&step.spec)).collect();
-    let made = |name: &str| {
-        let secrets = specs.iter().flat_map(|spec| spec.secrets.iter().flatten());
-        secrets.filter(|secret| secret.generate.is_some()).any(|secret| secret.name == name)
-    };
-    let mut found: BTreeMap<Key, BTreeMap<String, String>> = BTreeMap::new();
-    for (reference, wanted) in specs.iter().flat_map(references) {
-        let (resource, value) = match reference.kind {
-            ReferenceKind::Secret => ("/secrets", "eA=="),
-            ReferenceKind::ConfigMap => ("/configmaps", "x"),
-        };
-        if made(&reference.name) || reference.name.starts_with(NAME) {
-            continue;
-        }
-        let keys = wanted.required.iter().chain(&wanted.optional).map(|key| (key.clone(), value.to_owned()));
-        found.entry(Key::new(resource, NAMESPACE, &reference.name)).or_default().extend(keys);
-    }
-    found
-}
-
-fn decoded(spec: &Map<String, Value>) -> Option<MicroserviceSpec> {
-    MicroserviceSpec::deserialize(Value::Object(spec.clone())).ok()
-}
-
-/// The Microservice with this spec.
-pub fn microservice(spec: &Map<String, Value>) -> Option<Microservice> {
-    let mut object = Microservice::new(NAME, decoded(spec)?);
-    object.metadata.namespace = Some(NAMESPACE.to_owned());
-    Some(object)
 }
 
 /// The operator, started again after each crash.

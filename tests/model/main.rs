@@ -20,6 +20,7 @@ mod kubernetes;
 mod oracle;
 mod request;
 mod server;
+#[path = "../support/specs.rs"]
 mod specs;
 mod store;
 mod stream;
@@ -29,14 +30,17 @@ mod trouble;
 #[path = "../support/watchdog.rs"]
 mod watchdog;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use chain::{Chain, Meddling, Step, Wait};
+use chain::Chain;
 use faults::{Faults, ReadFault, WriteFault};
+use microservice_operator::api::MicroserviceSpec;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestCaseError, TestRunner};
 use serde_json::{Value, json};
+use specs::{Meddling, Step, Wait};
 
 /// Chains in one run, if `MODEL_CHAINS` does not say how many: what two cores do in four minutes, at 70 ms of CPU
 /// each without optimization.
@@ -145,6 +149,16 @@ fn look_at(part: u64, count: u64) -> Option<String> {
         ..usual
     };
     let mut runner = TestRunner::new(config);
-    let result = runner.run(&specs::chains(), |chain| chain.run().map(drop).map_err(TestCaseError::fail));
+    let result = runner.run(&chain::chains(), |chain| chain.run().map(drop).map_err(TestCaseError::fail));
     result.err().map(|error| error.to_string())
+}
+
+#[test]
+fn every_property_is_set_and_most_examples_are_valid() {
+    let schema = serde_json::to_value(schemars::schema_for!(MicroserviceSpec)).unwrap();
+    let pool = specs::pool();
+    let known: BTreeSet<&str> = pool.values.iter().map(|(name, _)| name.as_str()).collect();
+    let all: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(known, all);
+    assert!(pool.bases.len() > 30 && pool.bases.iter().all(specs::is_known));
 }

@@ -9,8 +9,9 @@ use microservice_operator::plan::{Kind, Plan, Planned, plan};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::chain::{self, NAME, NAMESPACE, OPERATOR, Step, Wait, microservice};
+use crate::chain::{self, OPERATOR};
 use crate::server::{Server, State, Write};
+use crate::specs::{NAME, NAMESPACE, Step, Wait, microservice};
 use crate::store::{Key, Object};
 
 /// What the pure core makes of the Microservice.

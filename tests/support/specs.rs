@@ -1,18 +1,64 @@
-//! Generated chains of specs: what the examples use of each property, edges, and what the rules refuse.
+//! Generated chains of specs of one Microservice: what the examples use of each property, edges, and what the
+//! rules refuse.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use microservice_operator::api::MicroserviceSpec;
+use microservice_operator::api::{Microservice, MicroserviceSpec};
+use microservice_operator::intent::ReferenceKind;
+use microservice_operator::intent::references::{self, ReferenceKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::chain::{Chain, Meddling, Step, Wait};
-use crate::faults::faults;
+/// Namespace of the Microservice.
+pub const NAMESPACE: &str = "shop";
+/// Its name.
+pub const NAME: &str = "web";
+
+/// How long a step lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until all is as planned.
+    Settled,
+    /// So many milliseconds: the next step comes in between.
+    Millis(u16),
+}
+
+/// What somebody else does before a spec is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meddling {
+    /// Nothing.
+    Nothing,
+    /// Deletes the Microservice: the spec is that of a new one of its name.
+    Anew,
+    /// Deletes a child, counted from 0 and round and round.
+    Deletes(u8),
+}
+
+/// One spec of the chain.
+#[derive(Clone)]
+pub struct Step {
+    /// What happens before.
+    pub meddling: Meddling,
+    /// The spec.
+    pub spec: Map<String, Value>,
+    /// How long until the next one.
+    pub wait: Wait,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.meddling != Meddling::Nothing {
+            write!(f, "{:?}, ", self.meddling)?;
+        }
+        write!(f, "{:?}: {}", self.wait, Value::Object(self.spec.clone()))
+    }
+}
 
 /// Values at the edges of what is allowed, and beyond what the rules allow, that no example has.
 const EDGES: &str = "
@@ -34,11 +80,11 @@ discovery: [None, Environment]
 ";
 
 /// What is known of specs.
-struct Pool {
+pub struct Pool {
     /// Whole ones, all valid.
-    bases: Vec<Map<String, Value>>,
+    pub bases: Vec<Map<String, Value>>,
     /// Values by property.
-    values: Vec<(String, Vec<Value>)>,
+    pub values: Vec<(String, Vec<Value>)>,
 }
 
 fn documents(directory: &Path) -> Vec<Map<String, Value>> {
@@ -54,13 +100,14 @@ fn documents(directory: &Path) -> Vec<Map<String, Value>> {
 }
 
 /// Whether the schema knows and takes all of it.
-fn is_known(spec: &Map<String, Value>) -> bool {
+pub fn is_known(spec: &Map<String, Value>) -> bool {
     let decoded = MicroserviceSpec::deserialize(Value::Object(spec.clone()));
     let kept = decoded.map(|decoded| serde_json::to_value(decoded).unwrap_or_default());
     kept.is_ok_and(|kept| spec.keys().all(|property| kept.get(property).is_some()))
 }
 
-fn pool() -> &'static Pool {
+/// What the examples use, and the edges.
+pub fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -139,28 +186,52 @@ fn step() -> impl Strategy<Value = (Move, Wait, Meddling)> {
     (next, wait, meddling)
 }
 
-/// Two to six specs, and what goes wrong meanwhile.
-pub fn chains() -> impl Strategy<Value = Chain> {
-    let steps = prop::collection::vec(step(), 2..=6).prop_map(|moves| {
+/// Two to six specs.
+pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 2..=6).prop_map(|moves| {
         let mut specs = Vec::new();
         for (next, ..) in &moves {
             specs.push(next.from(&specs));
         }
         let steps = specs.into_iter().zip(moves);
         steps.map(|(spec, (_, wait, meddling))| Step { meddling, spec, wait }).collect()
-    });
-    (steps, faults(), prop::bool::weighted(0.2)).prop_map(|(steps, faults, late)| Chain {
-        steps,
-        faults,
-        late_references: late,
     })
 }
 
-#[test]
-fn every_property_is_set_and_most_examples_are_valid() {
-    let schema = serde_json::to_value(schemars::schema_for!(MicroserviceSpec)).unwrap();
-    let known: BTreeSet<&str> = pool().values.iter().map(|(name, _)| name.as_str()).collect();
-    let all: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(known, all);
-    assert!(pool().bases.len() > 30 && pool().bases.iter().all(is_known));
+fn decoded(spec: &Map<String, Value>) -> Option<MicroserviceSpec> {
+    MicroserviceSpec::deserialize(Value::Object(spec.clone())).ok()
+}
+
+/// The Microservice with this spec.
+pub fn microservice(spec: &Map<String, Value>) -> Option<Microservice> {
+    let mut object = Microservice::new(NAME, decoded(spec)?);
+    object.metadata.namespace = Some(NAMESPACE.to_owned());
+    Some(object)
+}
+
+/// The Secrets and ConfigMaps that the specs read and do not make.
+pub fn references(steps: &[Step]) -> Vec<Value> {
+    let specs: Vec<MicroserviceSpec> = steps.iter().filter_map(|step| decoded(&step.spec)).collect();
+    let made = |name: &str| {
+        let secrets = specs.iter().flat_map(|spec| spec.secrets.iter().flatten());
+        secrets.filter(|secret| secret.generate.is_some()).any(|secret| secret.name == name)
+    };
+    let mut found: BTreeMap<ReferenceKey, Map<String, Value>> = BTreeMap::new();
+    for (reference, wanted) in specs.iter().flat_map(references::references) {
+        if made(&reference.name) || reference.name.starts_with(NAME) {
+            continue;
+        }
+        let value = match reference.kind {
+            ReferenceKind::Secret => "eA==",
+            ReferenceKind::ConfigMap => "x",
+        };
+        let keys = wanted.required.iter().chain(&wanted.optional).map(|key| (key.clone(), value.into()));
+        found.entry(reference).or_default().extend(keys);
+    }
+    let object = |(reference, data): (ReferenceKey, Map<String, Value>)| {
+        json!({
+            "apiVersion": "v1", "kind": reference.kind.as_str(), "metadata": {"name": reference.name}, "data": data,
+        })
+    };
+    found.into_iter().map(object).collect()
 }
