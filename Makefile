@@ -51,8 +51,8 @@ test-cluster: ## Behaviour tests on a control plane of their own (or TEST_KUBECO
 	@scripts/test.sh cluster
 
 .PHONY: faults
-faults: ## The operator while requests, watches and itself fail; ALL=1: every plan, PLAN='…': one again, ONLY=text, REST=seconds
-	@scripts/test.sh faults $(if $(ALL),--all) $(if $(PLAN),--plan '$(PLAN)') $(if $(ONLY),--only '$(ONLY)') $(if $(REST),--rest $(REST)) $(if $(JOBS),--jobs $(JOBS))
+faults: ## The operator while requests, watches and itself fail; ALL=1: every plan, PLAN='…': one again, ONLY=text, REST=seconds, CHAOS=minutes, CHAINS=500, SEED
+	@scripts/test.sh faults $(if $(ALL),--all) $(if $(CHAOS),--chaos $(CHAOS)) $(if $(CHAINS),--chains $(CHAINS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan '$(PLAN)') $(if $(ONLY),--only '$(ONLY)') $(if $(REST),--rest $(REST)) $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: planted
 planted: $(CLUSTER) ## Plant twenty bugs, one after the other, and see that the tests of the model or of faults find them; ONLY=name

@@ -1,17 +1,17 @@
 //! Runs many plans at once, tells how far it is, and sums up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 
-use super::plan::Plan;
+use super::plan::{Plan, Trouble};
 use super::run::{self, Calm, Place};
 use super::scenario::{self, Scenario};
-use super::{Arguments, selection};
-use crate::support::{Cluster, install_crds};
+use super::{Arguments, chains, selection};
+use crate::support::{Cluster, Strike, install_crds};
 
 /// A scenario with what it does when nothing goes wrong.
 struct Learned {
@@ -28,11 +28,21 @@ struct Tally {
     failed: Vec<String>,
 }
 
+/// What became of one plan: what has gone wrong, or what was not as it must be.
+type Outcome = (Plan, Result<Vec<Strike>, String>);
+
 /// Runs what the arguments ask for. Whether all held.
 pub async fn run(arguments: &Arguments) -> bool {
-    let wanted = wanted(arguments);
-    println!("learning {} scenarios, two calm runs each", wanted.len());
-    let learned = learn(arguments, wanted).await;
+    match (arguments.chaos, arguments.chains) {
+        (Some(minutes), _) => chaos(arguments, minutes).await,
+        (_, Some(count)) => chains(arguments, count).await,
+        _ => points(arguments).await,
+    }
+}
+
+/// One plan after the other.
+async fn points(arguments: &Arguments) -> bool {
+    let learned = learn(arguments, wanted(arguments)).await;
     let plans = plans(arguments, &learned);
     if plans.is_empty() {
         println!("no plan is like this; `--all --list` prints those that there are");
@@ -42,26 +52,62 @@ pub async fn run(arguments: &Arguments) -> bool {
         plans.iter().for_each(|(_, plan)| println!("{plan}"));
         return true;
     }
-    let start = Instant::now();
-    let campaign = Campaign { start, done: AtomicUsize::new(0), all: plans.len() };
+    let campaign = Campaign::of(End::After(plans.len()));
     println!("{} plans, {} at a time", plans.len(), arguments.jobs);
-    let alone = learned.iter().filter(|learned| learned.place.whole).map(|one| {
-        let of_it = plans.iter().filter(|(learned, _)| learned.scenario.name == one.scenario.name).collect();
-        campaign.lane(of_it, 1)
+    let (whole, shared): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(learned, _)| learned.place.whole);
+    let mut alone: BTreeMap<String, Vec<(&Learned, Plan)>> = BTreeMap::new();
+    for one in whole {
+        alone.entry(one.1.scenario.clone()).or_default().push(one);
+    }
+    let lanes = alone.into_values().map(|plans| campaign.lane(plans, 1));
+    let lanes = lanes.chain([campaign.lane(shared, arguments.jobs)]);
+    sum_up(&join_all(lanes).await.concat())
+}
+
+/// Scenario after scenario with much that goes wrong, each time other things.
+async fn chaos(arguments: &Arguments, minutes: u64) -> bool {
+    let mut scenarios: Vec<Scenario> = scenario::all().into_values().collect();
+    let only = arguments.only.as_deref().unwrap_or_default();
+    scenarios.retain(|scenario| !scenario.has_class() && scenario.name.contains(only));
+    let learned = learn(arguments, scenarios).await;
+    let seed = arguments.seed();
+    println!("chaos for {minutes} min from seed {seed} on, {} runs at a time", arguments.jobs);
+    println!("without the scenarios with a class, which need a cluster each");
+    let end = Instant::now() + Duration::from_mins(minutes);
+    let campaign = Campaign::of(End::At(end));
+    let plans = (seed..).zip(learned.iter().cycle()).take_while(|_| Instant::now() < end);
+    let plans = plans.map(|(seed, learned)| {
+        (learned, Plan { scenario: learned.scenario.name.clone(), trouble: Trouble::Chaos(seed) })
     });
-    let shared = plans.iter().filter(|(learned, _)| !learned.place.whole).collect();
-    let lanes = alone.chain([campaign.lane(shared, arguments.jobs)]);
-    let results = join_all(lanes).await.into_iter().flatten().collect();
-    sum_up(results)
+    sum_up(&campaign.lane(plans, arguments.jobs).await)
+}
+
+/// Generated chains of specs; every second one in chaos.
+async fn chains(arguments: &Arguments, count: u64) -> bool {
+    let (shared, first) = (Cluster::shared(), arguments.seed());
+    install_crds(&shared.client().await, shared).await;
+    println!("{count} chains from number {first} on, {} at a time", arguments.jobs);
+    let campaign = &Campaign::of(End::After(usize::try_from(count).unwrap_or(usize::MAX)));
+    let one = |number: u64| async move {
+        let scenario = chains::chain(number);
+        let plan = Plan { scenario: scenario.name.clone(), trouble: chains::trouble(number) };
+        match Learned::of(arguments, scenario).await {
+            Ok(learned) => campaign.one(&learned, plan).await,
+            Err(error) => campaign.tell(plan, Err(format!("its last spec alone: {error}"))),
+        }
+    };
+    let runs = stream::iter((first..).take(usize::try_from(count).unwrap_or(usize::MAX)));
+    sum_up(&runs.map(one).buffer_unordered(arguments.jobs).collect::<Vec<_>>().await)
 }
 
 /// The scenarios that the plans are of.
 fn wanted(arguments: &Arguments) -> Vec<Scenario> {
-    let mut scenarios = scenario::all();
     if !arguments.plan.is_empty() {
-        let names: Vec<&str> = arguments.plan.iter().map(|plan| plan.scenario.as_str()).collect();
-        scenarios.retain(|name, _| names.contains(&name.as_str()));
-    } else if let Some(only) = arguments.only.as_deref().and_then(|only| only.split_once(':')) {
+        let names: BTreeSet<&str> = arguments.plan.iter().map(|plan| plan.scenario.as_str()).collect();
+        return names.into_iter().filter_map(scenario::named).collect();
+    }
+    let mut scenarios = scenario::all();
+    if let Some(only) = arguments.only.as_deref().and_then(|only| only.split_once(':')) {
         scenarios.retain(|name, _| name == only.0);
     } else if !arguments.all && arguments.only.is_none() {
         scenarios.retain(|name, _| selection::QUICK.contains(&name.as_str()));
@@ -69,23 +115,30 @@ fn wanted(arguments: &Arguments) -> Vec<Scenario> {
     scenarios.into_values().collect()
 }
 
+impl Learned {
+    async fn of(arguments: &Arguments, scenario: Scenario) -> Result<Self, String> {
+        let place = place(arguments, &scenario);
+        let calm = run::calm(place, &scenario).await?;
+        Ok(Self { scenario, place, calm })
+    }
+}
+
 async fn learn(arguments: &Arguments, scenarios: Vec<Scenario>) -> Vec<Learned> {
+    println!("learning {} scenarios, two calm runs each", scenarios.len());
     // Once for all that run there.
     let shared = Cluster::shared();
     install_crds(&shared.client().await, shared).await;
     stream::iter(scenarios)
         .map(|scenario| async move {
-            let place = place(arguments, &scenario);
-            let calm = run::calm(place, &scenario).await;
-            let calm = calm.unwrap_or_else(|error| panic!("{} without any trouble: {error}", scenario.name));
-            let (name, writes, values) = (&scenario.name, calm.seen.writes.len(), calm.seen.state.len());
-            println!(
-                "{name}: {writes} writes, {values} values, {} of them another each time",
-                calm.mask.len()
-            );
-            Learned { scenario, place, calm }
+            let name = scenario.name.clone();
+            let learned = Learned::of(arguments, scenario).await;
+            let learned = learned.unwrap_or_else(|error| panic!("{name} without any trouble: {error}"));
+            let (seen, masked) = (&learned.calm.seen, learned.calm.mask.len());
+            let (writes, values) = (seen.writes.len(), seen.state.len());
+            println!("{name}: {writes} writes, {values} values, {masked} of them another each time");
+            learned
         })
-        .buffer_unordered(arguments.jobs)
+        .buffered(arguments.jobs)
         .collect()
         .await
 }
@@ -117,48 +170,75 @@ fn plans<'a>(arguments: &Arguments, learned: &'a [Learned]) -> Vec<(&'a Learned,
     every.filter(|(_, plan)| chosen(plan)).collect()
 }
 
+/// When a campaign is over.
+enum End {
+    /// After so many plans.
+    After(usize),
+    /// When this moment has come.
+    At(Instant),
+}
+
 /// How far all plans are.
 struct Campaign {
     start: Instant,
     done: AtomicUsize,
-    all: usize,
+    end: End,
 }
 
 impl Campaign {
+    fn of(end: End) -> Self {
+        Self { start: Instant::now(), done: AtomicUsize::new(0), end }
+    }
+
     /// Runs plans, so many at a time.
     async fn lane<'a>(
         &self,
-        plans: Vec<&'a (&Learned, Plan)>,
+        plans: impl IntoIterator<Item = (&'a Learned, Plan)>,
         jobs: usize,
-    ) -> Vec<(&'a Plan, Result<bool, String>)> {
-        let one = async |(learned, plan): &'a (&Learned, Plan)| {
-            let result = run::troubled(learned.place, &learned.scenario, plan, &learned.calm).await;
-            if let Err(error) = &result {
-                println!("FAILED {plan}\n    {error}");
-            }
-            self.progress();
-            (plan, result)
-        };
-        stream::iter(plans).map(one).buffer_unordered(jobs).collect().await
+    ) -> Vec<Outcome> {
+        let runs = stream::iter(plans).map(|(learned, plan)| self.one(learned, plan));
+        runs.buffer_unordered(jobs).collect().await
     }
 
-    fn progress(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if done.is_multiple_of(10) || done == self.all {
-            let left = self.start.elapsed().mul_f64((self.all - done) as f64 / done as f64);
-            println!("{done} of {} plans, about {} min left", self.all, left.as_secs().div_ceil(60));
+    async fn one(&self, learned: &Learned, plan: Plan) -> Outcome {
+        let result = run::troubled(learned.place, &learned.scenario, &plan.trouble, &learned.calm).await;
+        self.tell(plan, result)
+    }
+
+    /// Says what failed at once, and how far all is now and then.
+    fn tell(&self, plan: Plan, result: Result<Vec<Strike>, String>) -> Outcome {
+        if let Err(error) = &result {
+            println!("FAILED {plan}\n    {error}");
         }
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let (all, left) = match self.end {
+            End::After(all) => (
+                format!(" of {all}"),
+                self.start.elapsed().mul_f64(all.saturating_sub(done) as f64 / done as f64),
+            ),
+            End::At(end) => (String::new(), end.saturating_duration_since(Instant::now())),
+        };
+        if done.is_multiple_of(10) || left.is_zero() {
+            println!("{done}{all} plans, about {} min left", left.as_secs().div_ceil(60));
+        }
+        (plan, result)
     }
 }
 
-/// A line for each class, and the failures again.
-fn sum_up(results: Vec<(&Plan, Result<bool, String>)>) -> bool {
+/// A line for each class, what went wrong in chaos, and the failures again.
+fn sum_up(outcomes: &[Outcome]) -> bool {
     let mut classes: BTreeMap<&str, Tally> = BTreeMap::new();
-    for (plan, result) in results {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for (plan, result) in outcomes {
         let tally = classes.entry(plan.class()).or_default();
         tally.runs += 1;
         match result {
-            Ok(struck) => tally.struck += usize::from(struck),
+            Ok(strikes) => {
+                tally.struck += usize::from(!strikes.is_empty());
+                for strike in strikes.iter().filter(|_| matches!(plan.trouble, Trouble::Chaos(_))) {
+                    *kinds.entry(strike.kind()).or_default() += 1;
+                }
+            }
             Err(_) => tally.failed.push(plan.to_string()),
         }
     }
@@ -166,11 +246,14 @@ fn sum_up(results: Vec<(&Plan, Result<bool, String>)>) -> bool {
         let (runs, struck, failed) = (tally.runs, tally.struck, tally.failed.len());
         println!("{class}: {runs} plans, {struck} came to their point, {failed} failed");
     }
+    if !kinds.is_empty() {
+        let each: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        println!("faults of chaos: {} ({})", kinds.values().sum::<usize>(), each.join(", "));
+    }
     let failed: Vec<&String> = classes.values().flat_map(|tally| &tally.failed).collect();
     for plan in &failed {
         println!("again: make faults PLAN='{plan}'");
     }
-    let runs: usize = classes.values().map(|tally| tally.runs).sum();
-    println!("test result: {} passed; {} failed", runs - failed.len(), failed.len());
-    runs > 0 && failed.is_empty()
+    println!("test result: {} passed; {} failed", outcomes.len() - failed.len(), failed.len());
+    !outcomes.is_empty() && failed.is_empty()
 }

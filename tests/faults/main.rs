@@ -3,10 +3,14 @@
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
+#[path = "../support/specs.rs"]
+mod specs;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod campaign;
+mod chains;
+mod chaos;
 mod plan;
 mod run;
 mod scenario;
@@ -29,6 +33,15 @@ pub struct Arguments {
     /// Repeats one plan, as it is printed for a failure
     #[arg(long, value_name = "PLAN", conflicts_with = "all")]
     plan: Vec<Plan>,
+    /// For so many minutes scenarios with many faults at once, by chance
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["all", "plan"])]
+    chaos: Option<u64>,
+    /// So many generated chains of specs, half of them in chaos; each ends as its last spec alone
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["all", "plan", "chaos"])]
+    chains: Option<u64>,
+    /// The first seed of chaos, and the number of the first chain. Default: of the clock
+    #[arg(long)]
+    seed: Option<u64>,
     /// Only plans whose text contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -47,6 +60,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// The seed of the first run; each further one has the next.
+    fn seed(&self) -> u64 {
+        let now = || jiff::Timestamp::now().as_second().unsigned_abs();
+        self.seed.unwrap_or_else(now)
+    }
+
     fn rest(&self) -> Duration {
         Duration::from_secs(self.rest)
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::support::{Call, Disturbance, Fault};
+use super::chaos;
+use crate::support::{Call, Disturbance, Fault, Policy, millis};
 
 /// One scenario, and what goes wrong in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,21 +26,53 @@ pub enum Trouble {
     /// The operator starts again after so many steps and is shown a resource as it was before the last of
     /// them; what happened since comes this much later.
     Past(usize, String, Duration),
+    /// Much at once, as this seed has it.
+    Chaos(u64),
+    /// Nothing.
+    Calm,
+}
+
+impl Trouble {
+    /// How long it may take in the worst case until the operator has come to the state of the calm run. That
+    /// a watch is dead shows by its silence: the server ends each after 290 s. Who has failed often waits for
+    /// up to 5 min and a quarter.
+    pub fn patience(&self) -> Duration {
+        Duration::from_mins(match self {
+            Self::Event(.., Disturbance::Silence) => 6,
+            Self::Chaos(_) => 8,
+            _ => 2,
+        })
+    }
+}
+
+impl Policy for Trouble {
+    fn at_call(&self, call: &Call) -> Option<Fault> {
+        match self {
+            Self::Request(meant, fault) => (meant == call).then_some(*fault),
+            Self::Chaos(seed) => chaos::at_call(*seed, call),
+            _ => None,
+        }
+    }
+
+    fn at_event(&self, resource: &str, number: usize) -> Option<Disturbance> {
+        match self {
+            Self::Event(meant, at, disturbance) => {
+                (meant == resource && *at == number).then_some(*disturbance)
+            }
+            Self::Chaos(seed) => chaos::at_event(*seed, resource, number),
+            _ => None,
+        }
+    }
 }
 
 impl Plan {
-    /// How long it may take in the worst case until the operator has come to the state of the calm run. That
-    /// a watch is dead shows by its silence: the server ends each after 290 s.
-    pub fn patience(&self) -> Duration {
-        let dead = matches!(self.trouble, Trouble::Event(.., Disturbance::Silence));
-        Duration::from_mins(if dead { 6 } else { 2 })
-    }
-
     /// The class of bugs that it is meant for, see docs/reliability.md.
     pub fn class(&self) -> &'static str {
         match &self.trouble {
             Trouble::Request(_, Fault::CrashBefore | Fault::CrashAfter) => "R1",
             Trouble::Past(..) => "R2",
+            Trouble::Chaos(_) => "chaos",
+            Trouble::Calm => "calm",
             Trouble::Event(.., Disturbance::Expire) | Trouble::Request(_, Fault::Refuse(410)) => "R6",
             Trouble::Event(.., Disturbance::Break | Disturbance::Silence) => "R8",
             Trouble::Event(..) => "R3",
@@ -54,42 +87,15 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.scenario)?;
         match &self.trouble {
-            Trouble::Request(call, fault) => write!(f, "{} at {call}", Word(fault)),
+            Trouble::Request(call, fault) => write!(f, "{fault} at {call}"),
             Trouble::Event(resource, number, disturbance) => {
-                write!(f, "{} at event {resource} {number}", Word(disturbance))
+                write!(f, "{disturbance} at event {resource} {number}")
             }
             Trouble::Past(steps, resource, lag) => {
                 write!(f, "past {resource} {}ms after step {steps}", lag.as_millis())
             }
-        }
-    }
-}
-
-struct Word<'a, T>(&'a T);
-
-impl fmt::Display for Word<'_, Fault> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Fault::CrashBefore => write!(f, "crash-before"),
-            Fault::CrashAfter => write!(f, "crash-after"),
-            Fault::LoseReply => write!(f, "lose-reply"),
-            Fault::Timeout => write!(f, "time-out"),
-            Fault::Lose => write!(f, "lose"),
-            Fault::Late(time) => write!(f, "late-{}ms", time.as_millis()),
-            Fault::Refuse(code) => write!(f, "refuse-{code}"),
-        }
-    }
-}
-
-impl fmt::Display for Word<'_, Disturbance> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Disturbance::Delay(time) => write!(f, "delay-{}ms", time.as_millis()),
-            Disturbance::Coalesce(time) => write!(f, "coalesce-{}ms", time.as_millis()),
-            Disturbance::Double => write!(f, "double"),
-            Disturbance::Break => write!(f, "break"),
-            Disturbance::Expire => write!(f, "expire"),
-            Disturbance::Silence => write!(f, "silence"),
+            Trouble::Chaos(seed) => write!(f, "chaos {seed}"),
+            Trouble::Calm => write!(f, "calm"),
         }
     }
 }
@@ -101,52 +107,20 @@ impl FromStr for Plan {
         let (scenario, rest) = line.split_once(": ").ok_or_else(|| format!("{line:?} names no scenario"))?;
         let trouble = match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["past", resource, lag, "after", "step", steps] => {
-                Trouble::Past(number(steps)?, (*resource).to_owned(), time(lag)?)
+                Trouble::Past(number(steps)?, (*resource).to_owned(), millis(lag)?)
             }
+            ["chaos", seed] => Trouble::Chaos(number(seed)?),
+            ["calm"] => Trouble::Calm,
             [word, "at", "event", resource, event] => {
-                Trouble::Event((*resource).to_owned(), number(event)?, disturbance(word)?)
+                Trouble::Event((*resource).to_owned(), number(event)?, word.parse()?)
             }
-            [word, "at", call @ ..] => Trouble::Request(call.join(" ").parse()?, fault(word)?),
+            [word, "at", call @ ..] => Trouble::Request(call.join(" ").parse()?, word.parse()?),
             _ => return Err(format!("{rest:?} is no plan; `--list` prints those that there are")),
         };
         Ok(Self { scenario: scenario.trim().to_owned(), trouble })
     }
 }
 
-fn fault(word: &str) -> Result<Fault, String> {
-    Ok(match word {
-        "crash-before" => Fault::CrashBefore,
-        "crash-after" => Fault::CrashAfter,
-        "lose-reply" => Fault::LoseReply,
-        "time-out" => Fault::Timeout,
-        "lose" => Fault::Lose,
-        _ => match word.split_once('-') {
-            Some(("late", rest)) => Fault::Late(time(rest)?),
-            Some(("refuse", code)) => Fault::Refuse(number(code)?),
-            _ => return Err(format!("{word} is no fault of a request")),
-        },
-    })
-}
-
-fn disturbance(word: &str) -> Result<Disturbance, String> {
-    Ok(match word {
-        "double" => Disturbance::Double,
-        "break" => Disturbance::Break,
-        "expire" => Disturbance::Expire,
-        "silence" => Disturbance::Silence,
-        _ => match word.split_once('-') {
-            Some(("delay", rest)) => Disturbance::Delay(time(rest)?),
-            Some(("coalesce", rest)) => Disturbance::Coalesce(time(rest)?),
-            _ => return Err(format!("{word} is no disturbance of an event")),
-        },
-    })
-}
-
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let millis = text.strip_suffix("ms").ok_or_else(|| format!("{text} is not a time in ms"))?;
-    number(millis).map(Duration::from_millis)
 }

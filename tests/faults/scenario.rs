@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::chains;
 use crate::support::{MANAGER, Namespace};
 
 /// In the files, stands for the namespace of the run.
@@ -17,6 +19,8 @@ pub const HERE: &str = "NAMESPACE";
 pub struct Scenario {
     pub name: String,
     pub steps: Vec<Step>,
+    /// Other steps that lead to the same state from nothing; none = its own are the shortest way.
+    pub scratch: Option<Vec<Step>>,
 }
 
 /// Something that a person, or another controller, does.
@@ -31,6 +35,9 @@ pub enum Step {
     Delete { kind: String, name: String },
     /// Deletes an object, and creates another one of its name as soon as the name is free.
     Replace(Value),
+    /// Does another step, and waits for so many milliseconds only until the next one.
+    #[serde(skip)]
+    Soon(Box<Step>, u64),
 }
 
 /// The kinds that steps and comparisons know.
@@ -50,7 +57,12 @@ pub const KINDS: [(&str, &str, &str); 10] = [
 /// The one of them that is in no namespace.
 pub const CLASS: &str = "MicroserviceClass";
 
-/// All scenarios, by name.
+/// One of the files, or a generated chain.
+pub fn named(name: &str) -> Option<Scenario> {
+    all().remove(name).or_else(|| Some(chains::chain(chains::number(name)?)))
+}
+
+/// All scenarios of the files, by name.
 pub fn all() -> BTreeMap<String, Scenario> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/scenarios");
     let files = std::fs::read_dir(&dir).expect("the scenarios are there").flatten();
@@ -61,12 +73,18 @@ pub fn all() -> BTreeMap<String, Scenario> {
         let read =
             serde_yaml::with::singleton_map_recursive::deserialize(serde_yaml::Deserializer::from_str(&text));
         let steps = read.unwrap_or_else(|error| panic!("{} is no list of steps: {error}", path.display()));
-        (name.clone(), Scenario { name, steps })
+        (name.clone(), Scenario { name, steps, scratch: None })
     });
     scenarios.collect()
 }
 
 impl Scenario {
+    /// What it is compared with.
+    pub fn reference(&self) -> Self {
+        let steps = self.scratch.as_ref().unwrap_or(&self.steps).clone();
+        Self { steps, scratch: None, ..self.clone() }
+    }
+
     /// Whether it is about a class.
     pub fn has_class(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Apply(object) if object["kind"] == CLASS))
@@ -74,39 +92,53 @@ impl Scenario {
 }
 
 impl Step {
-    /// Does it in this namespace.
-    pub async fn take(&self, namespace: &Namespace) {
+    /// How long to wait before the next step, if not until all has settled.
+    pub fn pause(&self) -> Option<Duration> {
         match self {
-            Self::Apply(object) => {
-                let object = here(object, namespace.name());
-                let params = PatchParams::apply(MANAGER).force();
-                let api = api(namespace, kind_of(&object));
-                let done = api.patch(&name_of(&object), &params, &Patch::Apply(&object)).await;
-                done.unwrap_or_else(|error| panic!("applying {object:#}: {error}"));
-            }
+            Self::Soon(_, millis) => Some(Duration::from_millis(*millis)),
+            _ => None,
+        }
+    }
+
+    /// Does it in this namespace.
+    ///
+    /// # Errors
+    /// What the API server says to it.
+    pub async fn take(&self, namespace: &Namespace) -> kube::Result<()> {
+        match self {
+            Self::Apply(object) => apply(namespace, &here(object, namespace.name())).await?,
             Self::Patch { kind, name, with } => {
                 let (name, with) = (name.replace(HERE, namespace.name()), here(with, namespace.name()));
                 let params =
                     PatchParams { field_manager: Some("kubectl-patch".to_owned()), ..Default::default() };
-                let done = api(namespace, kind).patch(&name, &params, &Patch::Merge(&with)).await;
-                done.unwrap_or_else(|error| panic!("patching {kind} {name} with {with}: {error}"));
+                api(namespace, kind).patch(&name, &params, &Patch::Merge(&with)).await?;
             }
             Self::Delete { kind, name } => {
                 let name = name.replace(HERE, namespace.name());
-                let done = api(namespace, kind).delete(&name, &DeleteParams::default()).await;
-                done.unwrap_or_else(|error| panic!("deleting {kind} {name}: {error}"));
+                api(namespace, kind).delete(&name, &DeleteParams::default()).await?;
             }
-            Self::Replace(object) => {
-                let object = here(object, namespace.name());
-                let (api, name) = (api(namespace, kind_of(&object)), name_of(&object));
-                api.delete(&name, &DeleteParams::default()).await.expect("there is one to be deleted");
-                let object: DynamicObject = serde_json::from_value(object).expect("an object has metadata");
-                while let Err(error) = api.create(&PostParams::default(), &object).await {
-                    assert!(error.to_string().contains("AlreadyExists"), "creating {name}: {error}");
-                }
-            }
+            Self::Replace(object) => replace(namespace, &here(object, namespace.name())).await?,
+            Self::Soon(step, _) => Box::pin(step.take(namespace)).await?,
         }
+        Ok(())
     }
+}
+
+async fn apply(namespace: &Namespace, object: &Value) -> kube::Result<()> {
+    let params = PatchParams::apply(MANAGER).force();
+    api(namespace, kind_of(object)).patch(&name_of(object), &params, &Patch::Apply(object)).await.map(drop)
+}
+
+async fn replace(namespace: &Namespace, object: &Value) -> kube::Result<()> {
+    let (api, name) = (api(namespace, kind_of(object)), name_of(object));
+    match api.delete(&name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => {}
+        other => drop(other?),
+    }
+    while api.get_opt(&name).await?.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    apply(namespace, object).await
 }
 
 /// The objects of one kind, of this namespace or of none.

@@ -16,6 +16,9 @@ pub struct State(BTreeMap<String, Value>);
 /// Paths whose values differ between calm runs.
 pub type Mask = BTreeSet<String>;
 
+/// In place of the UID of an object of the state.
+const IDENTITY: &str = "identity of ";
+
 impl State {
     /// What is stored now.
     pub async fn of(namespace: &Namespace) -> Self {
@@ -49,6 +52,27 @@ impl State {
     /// How many values are compared.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// A child whose owner is gone, and that will go too.
+    pub fn orphan(&self) -> Option<&str> {
+        let owners =
+            self.0.iter().filter(|(path, _)| path.contains(".ownerReferences[") && path.ends_with(".uid"));
+        let lost = |(_, owner): &(&String, &Value)| !text(owner).starts_with(IDENTITY);
+        owners.filter(lost).find_map(|(path, _)| path.split('.').next())
+    }
+
+    /// Paths that count how often something was changed: another way to the same state has other counts.
+    pub fn counts(&self) -> Mask {
+        self.0.keys().filter(|path| path.ends_with("eneration")).cloned().collect()
+    }
+
+    /// Paths that a chain of specs may leave otherwise than its last spec alone: counts, and what an autoscaler
+    /// has the say of.
+    pub fn left_by_others(&self) -> Mask {
+        let scaled = self.0.keys().any(|path| path.starts_with("HorizontalPodAutoscaler/"));
+        let counted = |path: &&String| scaled && path.to_ascii_lowercase().contains("replicas");
+        self.counts().into_iter().chain(self.0.keys().filter(counted).cloned()).collect()
     }
 
     /// Paths at which two states differ.
@@ -136,7 +160,7 @@ fn flatten(path: &str, value: &Value, tell: &mut impl FnMut(&str, &Value)) {
 fn plain(value: &Value, namespace: &str, names: &BTreeMap<String, String>) -> Value {
     let Value::String(text) = value else { return value.clone() };
     if let Some(name) = names.get(text) {
-        return json!(format!("identity of {name}").replace(namespace, HERE));
+        return json!(format!("{IDENTITY}{name}").replace(namespace, HERE));
     }
     if text.parse::<Timestamp>().is_ok() {
         return json!("TIME");

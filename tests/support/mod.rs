@@ -23,7 +23,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use api_proxy::{ApiProxy, Call, Crash, Disturbance, Fault, NONE, Sent, Stale};
+pub use api_proxy::{ApiProxy, Call, Crash, Disturbance, Fault, NONE, Policy, Sent, Stale, Strike, millis};
 pub use audit::{Audit, Mark, Request, Requests};
 pub use cluster::{Cluster, scratch, tool};
 pub use guarded::Guarded;

@@ -108,6 +108,11 @@ impl Operator {
         self.pid
     }
 
+    /// The file that it logs to.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -151,12 +156,17 @@ impl Operator {
         assert!(status.is_ok_and(|status| status.success()), "SIG{signal} could not be sent to {}", self.pid);
     }
 
-    /// Starts it again after it has ended, with the same installation and options.
+    /// Starts it again after it has ended, with the same installation and options, and waits until it is ready.
     pub async fn restart(&mut self) {
+        self.launch();
+        self.wait_up().await;
+    }
+
+    /// The same without waiting.
+    pub fn launch(&mut self) {
         assert!(self.ended.is_some(), "the operator is still running");
         (self.guard, self.pid) = spawn(&self.installation, &self.options, self.port, &self.log);
         self.ended = None;
-        self.wait_up().await;
     }
 
     /// Whether it is still running.
@@ -167,7 +177,8 @@ impl Operator {
         self.ended.is_none()
     }
 
-    async fn wait_up(&mut self) {
+    /// Waits until it is ready.
+    pub async fn wait_up(&mut self) {
         let start = Instant::now();
         loop {
             let said = match self.http("/readyz").await {

@@ -1,8 +1,9 @@
-//! Between one operator and the API server: passes on what they say, keeps a record of it, and fails at
-//! one chosen request or watch event in the ways in which servers, networks and processes fail. The
-//! operator runs unmodified; only the server in its kubeconfig is another.
+//! Between one operator and the API server: passes on what they say, keeps a record of it, and fails, at
+//! the requests and watch events that a policy chooses, in the ways in which servers, networks and processes
+//! fail. The operator runs unmodified; only the server in its kubeconfig is another.
 
 mod call;
+mod fault;
 mod server;
 mod watch;
 
@@ -21,53 +22,7 @@ use self::server::Upstream;
 use super::Cluster;
 
 pub use call::{Call, NONE};
-
-/// What happens to one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The operator is killed, and the request never arrives.
-    CrashBefore,
-    /// The request is carried out, and the operator is killed before it hears of it.
-    CrashAfter,
-    /// The request is carried out, and its connection is closed instead of an answer.
-    LoseReply,
-    /// The request is carried out, and 504 is answered.
-    Timeout,
-    /// The connection is closed before the request arrives.
-    Lose,
-    /// The request arrives this much later.
-    Late(Duration),
-    /// The request is refused with this code; 429 with a `Retry-After` of one second.
-    Refuse(u16),
-}
-
-/// What happens to one event of a watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disturbance {
-    /// It and all after it come this much later.
-    Delay(Duration),
-    /// It is held back, and what follows it within this time about the same object comes in its place.
-    Coalesce(Duration),
-    /// It comes twice.
-    Double,
-    /// The connection ends in the middle of it.
-    Break,
-    /// It is lost: in its place the watch ends with 410 Gone.
-    Expire,
-    /// From here on nothing comes, not even the end: the connection is dead and stays open.
-    Silence,
-}
-
-/// A list that shows the cluster as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stale {
-    /// The resource, for example `deployments`.
-    pub resource: String,
-    /// Revision of the cluster's data that is shown.
-    pub revision: String,
-    /// How much later the events after it come.
-    pub lag: Duration,
-}
+pub use fault::{Disturbance, Fault, Policy, Stale, Strike, millis};
 
 /// One request that changes something, as it was answered.
 #[derive(Clone, Debug)]
@@ -102,11 +57,14 @@ struct State {
     calls: BTreeMap<(String, String, String), usize>,
     /// How many events of each resource have been passed on.
     events: BTreeMap<String, usize>,
-    fault: Option<(Call, Fault)>,
-    disturbance: Option<(String, usize, Disturbance)>,
+    /// Without one nothing goes wrong.
+    policy: Option<Arc<dyn Policy>>,
     stale: Option<Stale>,
+    strikes: Vec<(Instant, Strike)>,
     writes: Vec<Sent>,
     under_way: usize,
+    /// How much is late on purpose now.
+    held: usize,
 }
 
 impl ApiProxy {
@@ -131,14 +89,9 @@ impl ApiProxy {
         format!("http://{}", self.address)
     }
 
-    /// Fails once, at this call.
-    pub fn fail(&self, call: Call, fault: Fault) {
-        self.state().fault = Some((call, fault));
-    }
-
-    /// Disturbs once, at the event of this number of a resource.
-    pub fn disturb(&self, resource: &str, number: usize, disturbance: Disturbance) {
-        self.state().disturbance = Some((resource.to_owned(), number, disturbance));
+    /// From now on goes wrong what this policy says.
+    pub fn follow(&self, policy: impl Policy + 'static) {
+        self.state().policy = Some(Arc::new(policy));
     }
 
     /// Answers the next list of a resource from the past.
@@ -146,10 +99,25 @@ impl ApiProxy {
         self.state().stale = Some(stale);
     }
 
-    /// Whether what was asked for has happened.
-    pub fn has_struck(&self) -> bool {
-        let state = self.state();
-        state.fault.is_none() && state.disturbance.is_none() && state.stale.is_none()
+    /// From now on nothing goes wrong any more, and everything that is late comes. A dead watch stays dead.
+    pub async fn calm(&self) {
+        {
+            let mut state = self.state();
+            (state.policy, state.stale) = (None, None);
+        }
+        while self.state().held > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What has gone wrong so far, and when.
+    pub fn strikes(&self) -> Vec<(Instant, Strike)> {
+        self.state().strikes.clone()
+    }
+
+    /// Records what somebody else did.
+    pub fn note(&self, strike: Strike) {
+        self.state().note(strike);
     }
 
     /// All requests so far that change something, in the order of their answers.
@@ -176,9 +144,37 @@ impl ApiProxy {
     }
 }
 
+impl State {
+    fn note(&mut self, strike: Strike) {
+        self.strikes.push((Instant::now(), strike));
+    }
+}
+
 impl Shared {
+    /// Lets a time go by in which something is late.
+    async fn hold<T>(&self, late: impl Future<Output = T>) -> T {
+        let _held = Held::of(self);
+        late.await
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts as something that is late until it is dropped.
+struct Held<'s>(&'s Shared);
+
+impl<'s> Held<'s> {
+    fn of(shared: &'s Shared) -> Self {
+        shared.state().held += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.state().held -= 1;
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::watch::{self, Rule};
-use super::{Call, Fault, Sent, Shared, Stale};
+use super::{Call, Fault, Sent, Shared, Stale, Strike};
 
 /// What comes back.
 pub(super) type Body = UnsyncBoxBody<Bytes, Broken>;
@@ -125,7 +125,7 @@ async fn carry_out(
         }
         Some(Fault::Lose) => return Err(Broken),
         Some(Fault::Refuse(code)) => return Ok((0, Ok(refusal(code)))),
-        Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Late(time)) => shared.hold(tokio::time::sleep(time)).await,
         Some(Fault::CrashAfter | Fault::LoseReply | Fault::Timeout) | None => {}
     }
     let (answer, rule) = shared.ask(call, request).await?;
@@ -148,7 +148,7 @@ async fn carry_out(
 }
 
 impl Shared {
-    /// Counts a call, and takes the fault that is meant for it.
+    /// Counts a call, and asks what goes wrong with it.
     fn begin(&self, call: &mut Call) -> Option<Fault> {
         let mut state = self.state();
         let key = (call.verb.clone(), call.resource.clone(), call.name.clone());
@@ -158,7 +158,11 @@ impl Shared {
         if call.writes() {
             state.under_way += 1;
         }
-        state.fault.take_if(|(meant, _)| *meant == *call).map(|(_, fault)| fault)
+        let fault = state.policy.as_ref().and_then(|policy| policy.at_call(call));
+        if let Some(fault) = fault {
+            state.note(Strike::Call(call.clone(), fault));
+        }
+        fault
     }
 
     /// Passes a request on; a list that is to show the past asks for it. What is to happen to the events of
@@ -179,7 +183,12 @@ impl Shared {
             stale.resource == call.resource
                 && asked.split('&').any(|p| p == format!("resourceVersion={}", stale.revision))
         };
-        Rule { lag: state.stale.take_if(goes_on).map(|stale| stale.lag) }
+        let stale = state.stale.take_if(goes_on);
+        let lag = stale.as_ref().map(|stale| stale.lag);
+        if let Some(stale) = stale {
+            state.note(Strike::Past(stale));
+        }
+        Rule { lag }
     }
 
     /// Has the operator ended, and waits until it is.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::server::{Body, Broken};
-use super::{Disturbance, Shared};
+use super::{Disturbance, Shared, Strike};
 
 /// What happens to a watch as a whole.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Rule {
     pub(super) lag: Option<Duration>,
 }
 
-/// The events of `from`, as this rule and a disturbance that is asked for have them.
+/// The events of `from`, as this rule and the policy have them.
 pub(super) fn pass(from: Incoming, shared: Arc<Shared>, resource: String, rule: Rule) -> Body {
     let (sender, mut events) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -46,7 +46,7 @@ impl Watch {
         loop {
             let line = self.next().await?;
             if let Some(lag) = lag.take_if(|_| is_news(&line)) {
-                tokio::time::sleep(lag).await;
+                self.shared.hold(tokio::time::sleep(lag)).await;
             }
             match self.count(&line) {
                 None => self.tell(line)?,
@@ -66,7 +66,7 @@ impl Watch {
         }
     }
 
-    /// Counts an event, and takes what is meant for it.
+    /// Counts an event, and asks what happens to it.
     fn count(&self, line: &[u8]) -> Option<Disturbance> {
         if !is_news(line) {
             return None;
@@ -75,23 +75,27 @@ impl Watch {
         let seen = state.events.entry(self.resource.clone()).or_default();
         *seen += 1;
         let number = *seen;
-        let meant = |(resource, wanted, _): &mut (String, usize, Disturbance)| {
-            *resource == self.resource && *wanted == number
-        };
-        state.disturbance.take_if(meant).map(|(.., disturbance)| disturbance)
+        let disturbance = state.policy.as_ref().and_then(|policy| policy.at_event(&self.resource, number));
+        if let Some(disturbance) = disturbance {
+            state.note(Strike::Event(self.resource.clone(), number, disturbance));
+        }
+        disturbance
     }
 
     async fn disturb(&mut self, line: Vec<u8>, disturbance: Disturbance) -> GoesOn {
         match disturbance {
             Disturbance::Delay(time) => {
-                tokio::time::sleep(time).await;
+                self.shared.hold(tokio::time::sleep(time)).await;
                 self.tell(line)
             }
             Disturbance::Double => {
                 self.tell(line.clone())?;
                 self.tell(line)
             }
-            Disturbance::Coalesce(time) => self.coalesce(line, time).await,
+            Disturbance::Coalesce(time) => {
+                let shared = Arc::clone(&self.shared);
+                shared.hold(self.coalesce(line, time)).await
+            }
             Disturbance::Silence => {
                 self.to.closed().await;
                 None
