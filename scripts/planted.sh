@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that the harness sees: plants each bug of tests/planted/ into a copy of the sources, runs the chains and
-# the sweeps of the model tests and then the selection of `make faults` until one of them fails, and says which did. $1: a part of a
-# name, for some of them only. Two hours for all on two cores; the copy is below the target directory.
+# the sweeps of the model tests, the selection of `make faults`, the unit tests and the behaviour tests until one of them fails, and
+# says which did. $1: a part of a name, for some of them only. Two hours for all on two cores that do nothing else; the copy is below
+# the target directory.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
@@ -39,6 +40,10 @@ look() {
     by="sweeps"
   elif detect faults cargo test --quiet --locked --test faults; then
     by="faults"
+  elif detect units cargo test --quiet --locked --lib; then
+    by="units"
+  elif detect behaviour cargo test --quiet --locked --test behaviour; then
+    by="behaviour"
   else
     by=nobody
   fi
@@ -57,7 +62,7 @@ for patch in tests/planted/*"$only"*.patch; do
   patched --reverse "$root/$patch" || exit 1
   all=$((all + 1))
   [ "$by" = nobody ] || found=$((found + 1))
-  printf '%-36s %-8s %4d s  %s\n' "$bug" "$by" $((SECONDS - start)) "$(head -n 1 "$patch")"
+  printf '%-36s %-9s %4d s  %s\n' "$bug" "$by" $((SECONDS - start)) "$(head -n 1 "$patch")"
 done
 echo "$found of $all planted bugs were detected"
 [ "$found" -ge $((all - all / 20)) ]
