@@ -67,9 +67,14 @@ fn decides(spec: &Map<String, Value>) -> bool {
     object.is_some_and(|object| Intent::resolve(&object, None, &observed).is_ok())
 }
 
+/// Keeps the pods few, and such as can run.
 fn few_pods(spec: &mut Map<String, Value>) {
     cap(spec.get_mut("replicas"));
     cap(spec.get_mut("autoscaling").and_then(|scaling| scaling.get_mut("minReplicas")));
+    // There is no such class: pods from before would serve on where from scratch there are none.
+    if let Some(pod) = spec.get_mut("pod").and_then(Value::as_object_mut) {
+        pod.remove("priorityClassName");
+    }
 }
 
 fn cap(count: Option<&mut Value>) {
