@@ -18,6 +18,7 @@ use microservice_operator::cli::{Error, check, crd, diff, graph, rbac, render};
 use microservice_operator::graph::Severity;
 
 /// The allocator of the static binary: that of musl has one lock for all threads.
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
