@@ -55,7 +55,7 @@ faults: ## The operator while requests, watches and itself fail; ALL=1: every pl
 	@scripts/test.sh faults $(if $(ALL),--all) $(if $(CHAOS),--chaos $(CHAOS)) $(if $(CHAINS),--chains $(CHAINS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan '$(PLAN)') $(if $(ONLY),--only '$(ONLY)') $(if $(REST),--rest $(REST)) $(if $(JOBS),--jobs $(JOBS))
 
 .PHONY: planted
-planted: $(CLUSTER) ## Plant twenty bugs, one after the other, and see that the tests of the model or of faults find them; ONLY=name
+planted: $(CLUSTER) ## Plant twenty bugs, one after the other, and see which tests find them; ONLY=name
 	@scripts/planted.sh $(ONLY)
 
 .PHONY: test-kafka

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::ground::{Fleet, Ground, PATIENCE};
 use crate::process;
 use crate::report::Report;
+use crate::rest::rest;
 use crate::support::eventually;
 use crate::workload::name;
 
@@ -38,6 +39,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     serve(&fleet).await;
     report.measure("M9", "RSS when all serve, per 1,000 objects [MiB]", Some(16.0), grown());
     report.measure("M9", "RSS, peak / settled", Some(1.5), process::peak(pid) / process::resident(pid));
+    // All of them agree with each other, so there is nothing to write.
     rest(&fleet, report).await;
     neighbours(&fleet, report).await;
 }
@@ -88,16 +90,6 @@ fn is_ready(object: &Microservice) -> bool {
     let is_bad = |kind: &str, status: &str| kind == "DependenciesReady" && status != "True";
     let calm = !conditions.clone().any(|condition| is_bad(&condition.type_, &condition.status));
     calm && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// All of them agree with each other, so there is nothing to write.
-async fn rest(fleet: &Fleet, report: &mut Report) {
-    let (pid, rest) = (fleet.operator.pid(), fleet.settings.rest);
-    let (cpu, mark) = (process::cpu(pid), fleet.audit.mark().await);
-    tokio::time::sleep(rest).await;
-    let used = (process::cpu(pid) - cpu).as_secs_f64();
-    report.count("M2", "writes at rest, but the lease", 0.0, fleet.sent(mark).await.writes().count() as f64);
-    report.measure("M10", "CPU at rest [% of a core]", Some(0.5), used / rest.as_secs_f64() * 100.0);
 }
 
 /// A port that moves concerns those that call it, and nobody else.

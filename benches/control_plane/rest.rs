@@ -21,7 +21,8 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     repair(fleet, report).await;
 }
 
-async fn rest(fleet: &Fleet, report: &mut Report) {
+/// Counts what the operator does for as long as `REST` says, while nobody changes anything.
+pub async fn rest(fleet: &Fleet, report: &mut Report) {
     let (pid, rest) = (fleet.operator.pid(), fleet.settings.rest);
     fleet.quiet().await;
     let (cpu, mark) = (process::cpu(pid), fleet.audit.mark().await);

@@ -67,8 +67,8 @@ impl Look<'_> {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
         }
-        self.context.concern(self.context.world.renew_service(&object));
         let class = self.context.world.class_for(&object);
+        self.context.concern(self.context.world.renew_service(&object, class.as_deref()));
         let observation = match self.observe(&object, class.as_deref()).await {
             Ok(observation) => observation,
             Err(failure) => return self.blind(&object, &failure).await,

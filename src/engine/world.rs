@@ -86,6 +86,17 @@ pub fn reference_kind(kind: &Kind) -> Option<ReferenceKind> {
     }
 }
 
+/// Keeps what an object says to its neighbours under its class; the outline is made anew only for another spec or
+/// another word of the class.
+fn put(neighbours: &mut Neighbours, object: &Microservice, class: Option<&MicroserviceClass>) -> Concerned {
+    let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+    let version = version.parse().unwrap_or_default();
+    let known = neighbours.outline(&(&Key::of(&object.metadata)).into());
+    let known = known.filter(|outline| outline.is_of(object, class)).cloned();
+    let outline = known.unwrap_or_else(|| Arc::new(Outline::of(object, class)));
+    neighbours.put(outline, Standing::of(object.status.as_ref()), version)
+}
+
 impl World {
     /// Empty caches for every kind of the plan, of these namespaces; none given = of all.
     pub fn within(namespaces: &[String]) -> Self {
@@ -121,19 +132,14 @@ impl World {
             return self.forget_service(&Key::of(&object.metadata));
         }
         let class = self.class_for(object);
-        let version = object.metadata.resource_version.as_deref().unwrap_or_default();
-        let version = version.parse().unwrap_or_default();
-        let mut neighbours = self.neighbours();
-        let known = neighbours.outline(&(&Key::of(&object.metadata)).into());
-        let known = known.filter(|outline| outline.is_of(object, class.as_deref())).cloned();
-        let outline = known.unwrap_or_else(|| Arc::new(Outline::of(object, class.as_deref())));
-        neighbours.put(outline, Standing::of(object.status.as_ref()), version)
+        put(&mut self.neighbours(), object, class.as_deref())
     }
 
-    /// The class of a Microservice may say something else of it now. Returns whose calls that concerns.
-    pub fn renew_service(&self, object: &Microservice) -> Concerned {
-        let known = self.neighbours().outline(&(&Key::of(&object.metadata)).into()).is_some();
-        if known { self.observe_service(object) } else { Concerned::default() }
+    /// The class of a Microservice, this one, may say something else of it now. Returns whose calls that concerns.
+    pub fn renew_service(&self, object: &Microservice, class: Option<&MicroserviceClass>) -> Concerned {
+        let mut neighbours = self.neighbours();
+        let known = neighbours.outline(&(&Key::of(&object.metadata)).into()).is_some();
+        if known { put(&mut neighbours, object, class) } else { Concerned::default() }
     }
 
     /// A Microservice is gone. Returns whose calls that concerns.
@@ -452,6 +458,7 @@ mod tests {
         world.set_reads(&owner, HashSet::new());
         assert!(world.readers(read.0, &read.1).is_empty());
     }
+
     #[test]
     fn an_outline_is_made_once_for_each_spec_and_each_word_of_the_class() {
         let world = World::new();
@@ -467,7 +474,7 @@ mod tests {
         let outline = || Arc::clone(world.neighbours().outline(&calls::Key::new("ns", "svc")).unwrap());
         world.observe_service(&object(1, "7", "a:1"));
         let first = outline();
-        world.renew_service(&object(1, "7", "a:1"));
+        world.renew_service(&object(1, "7", "a:1"), None);
         world.observe_service(&object(1, "8", "a:1"));
         assert!(Arc::ptr_eq(&first, &outline()), "a look, and a status that was written");
         world.observe_service(&object(2, "9", "a:2"));
@@ -477,7 +484,8 @@ mod tests {
             "metadata": {"name": "bank", "resourceVersion": "1"}, "spec": {"sameNamespaceConsent": "Explicit"},
         });
         world.classes.observe("", Key::new("", "bank"), "1", serde_json::from_value(class).unwrap());
-        world.renew_service(&object(2, "9", "a:2"));
+        let changed = object(2, "9", "a:2");
+        world.renew_service(&changed, world.class_for(&changed).as_deref());
         assert_eq!((&second.callers, &outline().callers), (&Consent::OwnNamespace, &Consent::Nobody));
     }
 }

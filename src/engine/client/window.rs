@@ -17,7 +17,6 @@ use tower::{BoxError, Layer, Service};
 const ANSWERS: usize = 32;
 
 /// All requests of a client.
-#[derive(Clone)]
 pub(super) struct WindowLayer(Arc<Window>);
 
 struct Window {
