@@ -1,5 +1,6 @@
 //! The ground itself: the control plane, the simulated nodes, the audit log; then the smallest object.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -7,7 +8,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Service};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually, free_port};
+
+#[test]
+fn no_port_is_given_out_twice() {
+    let ports: BTreeSet<_> = (0..2_000).map(|_| free_port()).collect();
+    assert_eq!(ports.len(), 2_000);
+}
 
 fn pod(name: &str, image: &str) -> serde_json::Value {
     json!({

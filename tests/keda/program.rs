@@ -2,7 +2,6 @@
 //! registration through which the API server asks the second one.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,7 +10,9 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use serde_json::json;
 
-use crate::support::{Authority, Cluster, apply_as_given, create_namespace, eventually, keda, scratch};
+use crate::support::{
+    Authority, Cluster, apply_as_given, create_namespace, eventually, free_port, keda, scratch,
+};
 
 const NAMESPACE: &str = "keda";
 const EXTERNAL_METRICS: &str = "v1beta1.external.metrics.k8s.io";
@@ -174,15 +175,5 @@ async fn register(client: &Client, port: u16) {
     });
     for manifest in [service, role, binding, registration] {
         apply_as_given(client, &manifest).await;
-    }
-}
-
-/// A port that was free a moment ago, outside the range that outgoing connections use.
-fn free_port() -> u16 {
-    loop {
-        let port = rand::random_range(10_000..12_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

@@ -6,11 +6,8 @@ mod node;
 mod proxy;
 pub mod strimzi;
 
-use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use krafka::Kafka as Client;
@@ -20,7 +17,7 @@ use microservice_operator::engine::kafka::{ClientCertificate, Login, Mechanism, 
 use tokio::sync::OnceCell;
 
 use super::cluster::{is_alive, remains, scratch};
-use super::{eventually, suffix};
+use super::{eventually, free_port, suffix};
 use node::Node;
 
 pub use authority::Authority;
@@ -232,19 +229,6 @@ impl Kafka {
     pub fn refused_logins(&self) -> usize {
         let refused = |line: &&str| line.contains("Failed authentication");
         self.nodes.iter().map(|node| node.log().lines().filter(refused).count()).sum()
-    }
-}
-
-/// A port that is free and that this process has not given out. It is below those that the system gives
-/// to outgoing connections: one of these could take it while the broker is down.
-fn free_port() -> u16 {
-    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        let port = rand::random_range(12_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && taken.insert(port) {
-            return port;
-        }
     }
 }
 

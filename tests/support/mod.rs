@@ -17,6 +17,7 @@ mod kubectl;
 mod module;
 mod namespace;
 mod operator;
+mod port;
 mod target;
 
 use std::fmt::Display;
@@ -34,9 +35,9 @@ pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{
-    Installation, Operator, OperatorOptions, documents, free_port, install_crds, manifests, metric,
-    run_guarded,
+    Installation, Operator, OperatorOptions, documents, install_crds, manifests, metric, run_guarded,
 };
+pub use port::free_port;
 pub use target::Target;
 
 /// Field manager of everything that a test applies.

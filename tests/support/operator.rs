@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use super::cluster::scratch;
 use super::namespace::{apply_as_given, create_namespace};
-use super::{Cluster, eventually, suffix};
+use super::{Cluster, eventually, free_port, suffix};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
@@ -473,14 +473,4 @@ pub async fn metric(port: u16, name: &str) -> std::io::Result<usize> {
     let (_, metrics) = request(port, "GET", "/metrics").await?;
     let lines = metrics.lines().filter(|line| line.starts_with(name));
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
-}
-
-/// A port that was free a moment ago, outside the range that outgoing connections use.
-pub fn free_port() -> u16 {
-    loop {
-        let port = rand::random_range(10_000..20_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
