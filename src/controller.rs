@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::{FutureExt, Stream, StreamExt, stream};
-use kube::Client;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use kube::api::ObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
+use kube::{Client, Resource};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -32,6 +32,7 @@ use crate::engine::kafka::strimzi::Installation;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
 use crate::engine::memory::Memory;
+use crate::engine::packed::{Packed, Unreadable};
 use crate::engine::probes::ProbeMessages;
 use crate::engine::publish::Publisher;
 use crate::engine::request::{Failure, Requests};
@@ -43,7 +44,7 @@ use crate::engine::world::World;
 use crate::intent::neighbours::Concerned;
 use crate::status::deleted_while_called;
 use crate::telemetry::{Telemetry, traces};
-use look::{Look, is_true};
+use look::Look;
 use ripples::Ripples;
 
 /// Between two counts of the objects.
@@ -87,6 +88,9 @@ pub enum Error {
     /// The status could not be written.
     #[error("the status could not be written: {0}")]
     Status(#[source] Failure),
+    /// What the store keeps cannot be read.
+    #[error("the operator cannot read what it keeps of it, please report this: {0}")]
+    Unreadable(#[source] Unreadable),
 }
 
 impl Error {
@@ -94,6 +98,7 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Status(failure) => failure.reason(),
+            Self::Unreadable(_) => Reason::Rejected,
         }
     }
 }
@@ -235,9 +240,9 @@ fn hub(options: &Options, watches: Watches) -> Hub {
 /// Changes of the Microservices that are worth a look: not those of their status.
 fn roots(
     watches: &Watches,
-    mut writer: Writer<Microservice>,
+    mut writer: Writer<Packed>,
     context: Arc<Context>,
-) -> impl Stream<Item = Result<Microservice, watcher::Error>> + use<> {
+) -> impl Stream<Item = Result<Packed, watcher::Error>> + use<> {
     let scopes = watches.scopes();
     let streams = scopes.iter().map(|scope| {
         let name = scope.clone();
@@ -254,7 +259,7 @@ fn roots(
         .flat_map(move |(scope, event)| {
             let mut touched = Vec::new();
             for event in roots.join(&scope, event) {
-                writer.apply_watcher_event(&event);
+                writer.apply_watcher_event(&packed(&event));
                 match event {
                     Event::Apply(object) | Event::InitApply(object) => {
                         context.memory.watched(&Key::of(&object.metadata), &object);
@@ -275,6 +280,17 @@ fn roots(
                 .combine(predicates::finalizers),
             PredicateConfig::default(),
         )
+        .map_ok(Packed::from)
+}
+
+fn packed(event: &Event<Microservice>) -> Event<Packed> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(object.into()),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(object.into()),
+        Event::Delete(object) => Event::Delete(object.into()),
+    }
 }
 
 /// Fires when every object is concerned: a class changed, or this replica has become the leader.
@@ -295,7 +311,7 @@ fn everything(
 }
 
 /// Keeps the counts of objects, users and tombstones; never fires.
-fn census(store: Store<Microservice>, context: Arc<Context>) -> impl Stream<Item = ()> + Send + 'static {
+fn census(store: Store<Packed>, context: Arc<Context>) -> impl Stream<Item = ()> + Send + 'static {
     stream::unfold((), |()| async {
         tokio::time::sleep(CENSUS).await;
         Some(((), ()))
@@ -307,21 +323,16 @@ fn census(store: Store<Microservice>, context: Arc<Context>) -> impl Stream<Item
     })
 }
 
-fn count_objects(store: &Store<Microservice>, telemetry: &Telemetry) {
+fn count_objects(store: &Store<Packed>, telemetry: &Telemetry) {
     let (mut ready, mut not_ready) = (0, 0);
     for object in store.state() {
-        let counted = if object.status.as_ref().is_some_and(|status| is_true(status, "Ready")) {
-            &mut ready
-        } else {
-            &mut not_ready
-        };
-        *counted += 1;
+        *(if object.is_ready { &mut ready } else { &mut not_ready }) += 1;
     }
     telemetry.objects("Ready", ready);
     telemetry.objects("NotReady", not_ready);
 }
 
-fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Store<Microservice>) {
+fn spawn_class_status(tasks: &mut JoinSet<()>, context: Arc<Context>, store: Store<Packed>) {
     tasks.spawn(async move {
         loop {
             context.classes_changed.notified().await;
@@ -362,12 +373,12 @@ fn spawn_ripples(tasks: &mut JoinSet<()>, context: Arc<Context>) {
 }
 
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
-fn retry(object: Arc<Microservice>, _error: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.memory.pass_failed(&Key::of(&object.metadata)))
+fn retry(object: Arc<Packed>, _error: &Error, context: Arc<Context>) -> Action {
+    Action::requeue(context.memory.pass_failed(&Key::of(object.meta())))
 }
 
-async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<Action, Error> {
-    let key = Key::of(&object.metadata);
+async fn reconcile(object: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = Key::of(object.meta());
     let span = tracing::info_span!(
         "reconcile",
         namespace = key.namespace.as_str(),
@@ -379,7 +390,7 @@ async fn reconcile(object: Arc<Microservice>, context: Arc<Context>) -> Result<A
     let started = Instant::now();
     let _working = context.telemetry.working();
     let result = Look { context: &context, key, began: tokio::time::Instant::now() }
-        .take(object)
+        .take(&object)
         .instrument(span.clone())
         .await;
     let reason = match &result {

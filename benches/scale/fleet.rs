@@ -120,6 +120,11 @@ impl Fleet {
         known
     }
 
+    /// Plurals of the kinds of their children.
+    pub fn plurals(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.children.iter().map(|child| child.kind.plural)
+    }
+
     /// The Microservice of this number as JSON.
     pub fn root(&self, number: usize) -> String {
         filled(&self.root, number, &self.known[number])

@@ -38,7 +38,7 @@ use microservice_operator::engine::watch::PAGE;
 use program::Program;
 use record::Recording;
 use report::Report;
-use server::{Request, Server};
+use server::{ROOTS, Request, Server};
 use workload::{microservice, name};
 
 /// Objects when `N` does not say.
@@ -82,6 +82,7 @@ async fn run(count: usize) -> Report {
     bench.change(&mut report).await;
     bench.at_rest(&mut report).await;
     bench.repair(&mut report).await;
+    bench.delete(&mut report).await;
     report
 }
 
@@ -187,6 +188,20 @@ impl Bench {
         let spoilt = self.server.spoil("configmaps", 0);
         let at = self.asked_for("configmaps", &spoilt).await;
         report.measure("M7", "repair of an edit [s]", Some(1.0), (at - since).as_secs_f64());
+    }
+
+    /// Everything is deleted but the objects that were created meanwhile: the objects by a user, then their
+    /// children by the garbage collector.
+    async fn delete(&self, report: &mut Report) {
+        self.server.forget();
+        self.server.delete_all(ROOTS);
+        self.program.left(self.created).await;
+        self.server.fleet.plurals().for_each(|plural| self.server.delete_all(plural));
+        self.program.rest().await;
+        self.count(report, "while all is deleted");
+        let left = process::resident(self.program.pid);
+        report.measure("M9", "RSS after all is deleted [MiB]", None, left);
+        report.measure("M9", "RSS after all is deleted / empty", Some(1.3), left / self.empty);
     }
 
     /// When an object was written first, which is awaited.

@@ -71,6 +71,15 @@ impl Program {
         since.elapsed()
     }
 
+    /// Waits until it knows so many objects and no more.
+    pub async fn left(&self, count: usize) {
+        eventually(PATIENCE, &format!("the operator knows {count} objects"), || async {
+            let known = metric(self.port, "microservice_operator_objects").await.unwrap_or_default();
+            if known == count { Ok(()) } else { Err(format!("{known} objects")) }
+        })
+        .await;
+    }
+
     /// Waits until it does nothing.
     pub async fn rest(&self) {
         eventually(PATIENCE, "the operator is at rest", || async {

@@ -52,6 +52,8 @@ pub enum Change {
     Annotated(usize),
     /// An object that is kept as a whole.
     Object(Arc<Value>),
+    /// The copy of this number is deleted.
+    Gone(usize),
 }
 
 /// One request but those of watches.
@@ -103,6 +105,11 @@ impl Server {
         self.tell(&mut self.state(), ROOTS, (0..count).map(Change::Annotated));
     }
 
+    /// Deletes all copies of a kind.
+    pub fn delete_all(&self, plural: &str) {
+        self.tell(&mut self.state(), plural, (0..self.fleet.len()).map(Change::Gone));
+    }
+
     /// Changes what the operator has written into a child, as somebody else does. Returns its name.
     pub fn spoil(&self, plural: &str, number: usize) -> String {
         let mut state = self.state();
@@ -130,19 +137,22 @@ impl Server {
     }
 
     /// One line of a watch.
-    fn line(&self, version: u64, change: &Change) -> String {
-        let object = match change {
-            Change::Annotated(number) => {
-                let mut object: Value =
-                    serde_json::from_str(&self.fleet.root(*number)).expect("a copy is JSON");
-                object["metadata"]["annotations"]["example.com/touched"] = json!(version.to_string());
-                object["metadata"]["resourceVersion"] = json!(version.to_string());
-                object
-            }
-            Change::Object(object) => Value::clone(object),
+    fn line(&self, plural: &str, version: u64, change: &Change) -> String {
+        let copy = |number: usize| {
+            let mut object: Value = serde_json::from_str(&self.copy(plural, number)).expect("a copy is JSON");
+            object["metadata"]["resourceVersion"] = json!(version.to_string());
+            object
         };
         // To a client it makes no difference whether an object is new. It must be told the type first.
-        line("MODIFIED", &object)
+        match change {
+            Change::Annotated(number) => {
+                let mut object = copy(*number);
+                object["metadata"]["annotations"]["example.com/touched"] = json!(version.to_string());
+                line("MODIFIED", &object)
+            }
+            Change::Object(object) => line("MODIFIED", object),
+            Change::Gone(number) => line("DELETED", &copy(*number)),
+        }
     }
 
     /// A page of a list: copies only. Nobody lists again after a write.
@@ -195,7 +205,7 @@ impl Server {
                 let next = cursor.server.after(&cursor.plural, cursor.version);
                 if let Some((version, change)) = next {
                     cursor.version = version;
-                    let line = cursor.server.line(version, &change);
+                    let line = cursor.server.line(&cursor.plural, version, &change);
                     return Some((Ok::<_, Infallible>(line), cursor));
                 }
                 if tokio::time::timeout(BOOKMARK, cursor.news.changed()).await.is_err() {

@@ -86,6 +86,13 @@ pub struct MicroserviceStatus {
     pub network: Option<NetworkStatus>,
 }
 
+impl MicroserviceStatus {
+    /// Whether a condition is true.
+    pub fn is_true(&self, condition: &str) -> bool {
+        self.conditions.iter().any(|one| one.type_ == condition && one.status == "True")
+    }
+}
+
 /// What network policies do with the calls of a service.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "camelCase")]

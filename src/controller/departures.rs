@@ -17,6 +17,7 @@ use crate::engine::kafka::carriers::carriers;
 use crate::engine::kafka::clusters::{Keeps, Terms};
 use crate::engine::kafka::wants::confirmed;
 use crate::engine::live::Key;
+use crate::engine::packed::Packed;
 use crate::engine::request::{Failure, bounded};
 use crate::kafka::names;
 use crate::kafka::view::{Happened, News};
@@ -157,7 +158,7 @@ pub(super) async fn take_up(
     mut leadership: watch::Receiver<bool>,
     mut listed: watch::Receiver<bool>,
     scopes: Vec<String>,
-    store: Store<Microservice>,
+    store: Store<Packed>,
     context: Arc<Context>,
 ) {
     if listed.wait_for(|listed| *listed).await.is_err() {
@@ -182,7 +183,7 @@ pub(super) async fn take_up(
 
 async fn take_up_once(
     scopes: &[String],
-    store: &Store<Microservice>,
+    store: &Store<Packed>,
     context: &Arc<Context>,
 ) -> Result<(), Failure> {
     context.clusters.take_up().await?;
@@ -190,8 +191,8 @@ async fn take_up_once(
         let watched = scopes.iter().any(|scope| scope.is_empty() || *scope == key.namespace);
         let object = store.get(&ObjectRef::new(&key.name).within(&key.namespace));
         let who = match object {
-            // It says in its own look which of them it has let go.
-            Some(object) if had_topics(&object) => continue,
+            // It says in its own look which of them it has let go; one that cannot be read keeps them.
+            Some(object) if object.unpack().map_or(true, |object| had_topics(&object)) => continue,
             Some(_) => Who::WithoutTopics,
             None => Who::Unknown,
         };

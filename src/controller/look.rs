@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
 use kube::api::ObjectMeta;
+use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::{Context, Error};
@@ -17,6 +17,7 @@ use crate::engine::apply::Applier;
 use crate::engine::kafka::clusters::LetGo;
 use crate::engine::live::Key;
 use crate::engine::observe::{Observation, Observer};
+use crate::engine::packed::Packed;
 use crate::engine::pass;
 use crate::engine::probes::next_question;
 use crate::engine::publish::{Published, Stored};
@@ -56,13 +57,16 @@ struct Told<'a> {
 }
 
 impl Look<'_> {
-    pub(super) async fn take(&self, object: Arc<Microservice>) -> Result<Looked, Error> {
+    pub(super) async fn take(&self, cached: &Packed) -> Result<Looked, Error> {
         let idle = Looked { reason: Reason::Ready, next: None, written: None };
         if !self.context.fence.permit() {
             return Ok(idle);
         }
         let _looking = self.context.survey.look(&self.key);
-        let object = self.context.memory.newest(&self.key, object);
+        let object = match self.context.memory.newest(&self.key, cached.meta()) {
+            Some(written) => written,
+            None => Arc::new(cached.unpack().map_err(Error::Unreadable)?),
+        };
         if object.metadata.deletion_timestamp.is_some() {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
@@ -289,10 +293,10 @@ impl Look<'_> {
         if before != status.class || told.object.status.is_none() {
             context.classes_changed.notify_one();
         }
-        if told.outcome.is_some() && is_true(&status, "Available") {
+        if told.outcome.is_some() && status.is_true("Available") {
             context.turns.settled(&self.key);
         }
-        let ready = is_true(&status, "Ready");
+        let ready = status.is_true("Ready");
         let reason = main_reason(&status);
         let next = self.next_look(&status, told.outcome.unwrap_or_default(), &pods, ready);
         let published = context
@@ -364,10 +368,6 @@ impl<'a> Told<'a> {
 fn moved(status: &MicroserviceStatus, intent: &Intent) -> bool {
     let told = Address::recorded(status);
     told.iter().any(|(key, address)| intent.addresses.get(key).is_some_and(|now| now != address))
-}
-
-pub(super) fn is_true(status: &MicroserviceStatus, condition: &str) -> bool {
-    status.conditions.iter().any(|c| c.type_ == condition && c.status == "True")
 }
 
 /// The reason in the condition Ready, as a word of our own list.

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::Store;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
+use super::packed::Packed;
 use super::request::{Failure, bounded};
 use super::survey::Reports;
 use super::world::World;
 use crate::api::class::MicroserviceClassStatus;
-use crate::api::{API_VERSION, Microservice, MicroserviceClass, STATUS_MANAGER};
+use crate::api::{API_VERSION, MicroserviceClass, STATUS_MANAGER};
 use crate::intent::class_violations;
 use crate::status::{ClassInputs, class_status};
 
@@ -28,7 +29,7 @@ pub const PAUSE: Duration = Duration::from_secs(2);
 pub async fn publish(
     client: &Client,
     world: &World,
-    services: &Store<Microservice>,
+    services: &Store<Packed>,
     reports: Option<&Reports>,
 ) -> Result<(), Failure> {
     let mut classes = world.classes.select(|_, _| true);
@@ -40,7 +41,8 @@ pub async fn publish(
         .collect();
     let mut users: HashMap<String, i32> = HashMap::new();
     for service in services.state() {
-        if let Some(class) = world.class_for(&service) {
+        let namespace = service.meta().namespace.as_deref().unwrap_or_default();
+        if let Some(class) = world.class_named(namespace, service.class_name.as_deref()) {
             *users.entry(class.name_any()).or_default() += 1;
         }
     }

@@ -87,19 +87,13 @@ impl Memory {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// The newer of the cached object and the one that our last status write returned.
-    pub fn newest(&self, key: &Key, cached: Arc<Microservice>) -> Arc<Microservice> {
+    /// What our last status write left, if that is newer than the cached object.
+    pub fn newest(&self, key: &Key, cached: &ObjectMeta) -> Option<Arc<Microservice>> {
         self.with(key, |memory| {
-            let newer = memory.newest.take().filter(|written| {
-                written.metadata.uid == cached.metadata.uid && version(written) > version(&cached)
+            memory.newest = memory.newest.take().filter(|written| {
+                written.metadata.uid == cached.uid && version(&written.metadata) > version(cached)
             });
-            match newer {
-                Some(written) => {
-                    memory.newest = Some(Arc::clone(&written));
-                    written
-                }
-                None => cached,
-            }
+            memory.newest.clone()
         })
     }
 
@@ -107,7 +101,7 @@ impl Memory {
     /// caught up.
     pub fn status_written(&self, key: &Key, object: Option<Arc<Microservice>>) {
         self.with(key, |memory| {
-            memory.newest = object.filter(|object| version(object) > memory.watched);
+            memory.newest = object.filter(|object| version(&object.metadata) > memory.watched);
             memory.status_written = Some(Instant::now());
             memory.status_unknown = None;
         });
@@ -117,7 +111,8 @@ impl Memory {
     /// the cached object does not tell until the watch delivers a newer one.
     pub fn status_failed(&self, key: &Key, object: &Microservice) {
         self.with(key, |memory| {
-            memory.status_unknown = Some(version(object)).filter(|version| *version >= memory.watched);
+            memory.status_unknown =
+                Some(version(&object.metadata)).filter(|version| *version >= memory.watched);
         });
     }
 
@@ -128,11 +123,11 @@ impl Memory {
 
     /// The watch delivered this object: the cache is at least as new.
     pub fn watched(&self, key: &Key, object: &Microservice) {
-        let watched = version(object);
+        let watched = version(&object.metadata);
         self.with(key, |memory| {
             memory.watched = watched;
             memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
-            memory.newest = memory.newest.take().filter(|written| version(written) > watched);
+            memory.newest = memory.newest.take().filter(|written| version(&written.metadata) > watched);
         });
     }
 
@@ -261,8 +256,8 @@ fn due(times: &[Instant]) -> Option<Instant> {
     Some(*times.last()? + FIGHT.saturating_mul(1 << extra.min(16)).min(LONGEST))
 }
 
-fn version(object: &Microservice) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+fn version(metadata: &ObjectMeta) -> u64 {
+    metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -337,8 +332,8 @@ mod tests {
             Arc::new(object)
         };
         memory.status_written(&key, Some(at("7")));
-        assert_eq!(version(&memory.newest(&key, at("5"))), 7);
-        assert_eq!(version(&memory.newest(&key, at("8"))), 8);
+        assert_eq!(memory.newest(&key, &at("5").metadata), Some(at("7")));
+        assert_eq!(memory.newest(&key, &at("8").metadata), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod observe;
 mod optional;
 mod pace;
+pub mod packed;
 pub mod pass;
 pub mod probes;
 pub mod project;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::live::{Key, Live};
 use super::pace::paced;
+use super::packed::Packed;
 use super::seen::{Root, Seen, View};
 use super::world::{NamespaceLabels, ServicePod, World, reference_kind};
 use crate::api::{LABEL_NAME, Microservice, MicroserviceClass};
@@ -27,7 +28,7 @@ use crate::status::views::DeploymentView;
 use crate::telemetry::Telemetry;
 
 /// Where a change sends the objects that it concerns.
-pub type Queue = UnboundedSender<ObjectRef<Microservice>>;
+pub type Queue = UnboundedSender<ObjectRef<Packed>>;
 
 /// Objects per list page. The text of a page, up to 2 MB of Deployments, is in memory for every kind at
 /// once; smaller pages cost more requests.

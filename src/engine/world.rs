@@ -348,8 +348,12 @@ impl World {
     /// The class that applies: named by the object, else by its namespace, else the default one.
     pub fn class_for(&self, object: &Microservice) -> Option<Arc<MicroserviceClass>> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let named = object.spec.class_name.clone().or_else(|| self.class_of_namespace(namespace));
-        match named {
+        self.class_named(namespace, object.spec.class_name.as_deref())
+    }
+
+    /// The same for an object of this namespace that names this class.
+    pub fn class_named(&self, namespace: &str, name: Option<&str>) -> Option<Arc<MicroserviceClass>> {
+        match name.map(str::to_owned).or_else(|| self.class_of_namespace(namespace)) {
             Some(name) => self.classes.get(&Key::new("", &name)),
             None => self.default_class(),
         }
