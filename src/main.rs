@@ -17,8 +17,7 @@ use microservice_operator::cli::paint::Paint;
 use microservice_operator::cli::{Error, check, crd, diff, graph, rbac, render};
 use microservice_operator::graph::Severity;
 
-/// The allocator of the static binary: that of musl has one lock for all threads.
-#[cfg(target_env = "musl")]
+/// That of musl has one lock for all threads, and that of glibc gives nothing back of what many objects took.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
