@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::live::Key;
 use crate::api::MicroserviceClass;
-use crate::graph::{self, Finding, Policies, Policy, Service, System, findings};
+use crate::graph::{self, Kind, Policies, Policy, Service, Severity, System, each_finding};
 use crate::intent::Intent;
-use crate::status::Report;
+use crate::status::{Report, Tally};
 
 /// Changes within this time are judged together.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -37,8 +38,8 @@ struct State {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Noted {
-    service: Service,
-    class: Option<String>,
+    service: Arc<Service>,
+    class: Option<SmolStr>,
     policy: Policy,
 }
 
@@ -69,8 +70,11 @@ impl Survey {
 
     /// Notes what a service is now, under its class.
     pub fn note(&self, intent: &Intent, class: Option<&MicroserviceClass>) {
-        let noted =
-            Noted { service: Service::from(intent), class: intent.class.clone(), policy: Policy::of(class) };
+        let noted = Noted {
+            service: Arc::new(Service::from(intent)),
+            class: intent.class.as_ref().map(SmolStr::from),
+            policy: Policy::of(class),
+        };
         let mut state = self.state();
         if state.services.get(&noted.service.key) != Some(&noted) {
             state.services.insert(noted.service.key.clone(), noted);
@@ -92,9 +96,9 @@ impl Survey {
         self.state().reports.clone()
     }
 
-    /// Waits for a change and for those that come with it, and judges the whole. Returns everything that
-    /// is found; the reports tell of it from then on.
-    pub async fn next(self: &Arc<Self>) -> Vec<Finding> {
+    /// Waits for a change and for those that come with it, and judges the whole. Returns what everything
+    /// is that is found, in any order; the reports tell of it from then on.
+    pub async fn next(self: &Arc<Self>) -> Vec<(Kind, Severity)> {
         loop {
             self.changed.notified().await;
             tokio::time::sleep(PAUSE).await;
@@ -107,24 +111,24 @@ impl Survey {
         tokio::task::spawn_blocking(move || survey.judge()).await.unwrap_or_default()
     }
 
-    fn judge(&self) -> Vec<Finding> {
+    fn judge(&self) -> Vec<(Kind, Severity)> {
         let noted: Vec<Noted> = self.state().services.values().cloned().collect();
-        let mut classes: BTreeMap<graph::Key, String> = BTreeMap::new();
+        let mut classes: BTreeMap<&graph::Key, &SmolStr> = BTreeMap::new();
         let mut policies = Policies::default();
-        let services = noted.into_iter().map(|Noted { service, class, policy }| {
-            classes.extend(class.map(|class| (service.key.clone(), class)));
-            policies.set(service.key.clone(), policy);
-            service
-        });
-        let system = System::new(services);
-        let found = findings(&system, &policies);
-        let mut by_class: BTreeMap<&String, Vec<&Finding>> = BTreeMap::new();
-        for finding in &found {
-            if let Some(class) = finding.judged().and_then(|key| classes.get(key)) {
-                by_class.entry(class).or_default().push(finding);
-            }
+        for Noted { service, class, policy } in &noted {
+            classes.extend(class.as_ref().map(|class| (&service.key, class)));
+            policies.set(service.key.clone(), policy.clone());
         }
-        let reports = by_class.into_iter().map(|(class, found)| (class.clone(), Report::of(&found)));
+        let system = System::new(noted.iter().map(|noted| Arc::clone(&noted.service)));
+        let mut found = Vec::new();
+        let mut by_class: BTreeMap<&SmolStr, Tally> = BTreeMap::new();
+        each_finding(&system, &policies, |finding| {
+            found.push((finding.kind, finding.severity));
+            if let Some(class) = finding.judged().and_then(|key| classes.get(key)) {
+                by_class.entry(class).or_default().add(finding);
+            }
+        });
+        let reports = by_class.into_iter().map(|(class, tally)| (class.to_string(), tally.into()));
         self.state().reports = Some(Arc::new(reports.collect()));
         found
     }
@@ -165,8 +169,8 @@ mod tests {
         serde_yaml::from_str(text).unwrap()
     }
 
-    fn kinds(found: &[Finding]) -> Vec<&'static str> {
-        found.iter().map(|finding| finding.kind.as_str()).collect()
+    fn kinds(found: &[(Kind, Severity)]) -> Vec<&'static str> {
+        found.iter().map(|(kind, _)| kind.as_str()).collect()
     }
 
     #[tokio::test(start_paused = true)]
