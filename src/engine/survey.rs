@@ -76,8 +76,10 @@ impl Survey {
             policy: Policy::of(class),
         };
         let mut state = self.state();
-        if state.services.get(&noted.service.key) != Some(&noted) {
-            state.services.insert(noted.service.key.clone(), noted);
+        let is_news = state.services.get(&noted.service.key) != Some(&noted);
+        // Also what is no news is kept: it shares what it can with the newest outline.
+        state.services.insert(noted.service.key.clone(), noted);
+        if is_news {
             self.changed.notify_one();
         }
     }

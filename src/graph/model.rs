@@ -2,6 +2,7 @@
 //! database secrets it uses.
 
 use std::fmt;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -23,7 +24,7 @@ pub struct Service {
     /// Names and numbers of its ports, the main one first.
     pub ports: Vec<(SmolStr, i32)>,
     /// Whom it calls.
-    pub calls: Vec<Call>,
+    pub calls: Arc<[Call]>,
     /// Who may call it.
     pub callers: Consent,
     /// Topics that it declares itself and does not only observe.
@@ -52,7 +53,7 @@ impl From<&Intent> for Service {
         let consumes = kafka.into_iter().flat_map(|kafka| &kafka.consumes);
         Self {
             ports: intent.ports.iter().map(|port| (port.name.as_str().into(), port.port)).collect(),
-            calls: intent.calls.clone(),
+            calls: Arc::clone(&intent.calls),
             callers: intent.callers.clone(),
             owns: owns.map(|owned| topic(&owned.physical_name)).collect(),
             produces: own()
@@ -107,7 +108,7 @@ impl Service {
         Self {
             key,
             ports: vec![("http".into(), 3000)],
-            calls: Vec::new(),
+            calls: Arc::default(),
             callers: Consent::default(),
             owns: Vec::new(),
             produces: Vec::new(),

@@ -75,8 +75,8 @@ impl System {
             if is_meant(&service.key) {
                 return Some(Arc::clone(service));
             }
-            let mut calls = service.calls.clone();
-            calls.retain(|call| call.callee().is_some_and(&is_meant));
+            let calls = service.calls.iter().filter(|call| call.callee().is_some_and(&is_meant));
+            let calls: Arc<[Call]> = calls.cloned().collect();
             let is_near = !calls.is_empty() || neighbours.contains(&service.key);
             is_near.then(|| Arc::new(Service { calls, ..Service::clone(service) }))
         };

@@ -29,7 +29,8 @@ fn system(edges: &str) -> System {
             }
         }
         services.entry(key(to)).or_insert_with(|| Service::new(key(to)));
-        services.entry(from.clone()).or_insert_with(|| Service::new(from)).calls.push(call);
+        let caller = services.entry(from.clone()).or_insert_with(|| Service::new(from));
+        caller.calls = caller.calls.iter().cloned().chain([call]).collect();
     }
     System::new(services.into_values())
 }
@@ -54,14 +55,15 @@ const NOTHING: [&str; 0] = [];
 fn a_call_needs_a_service_a_port_and_consent() {
     let mut caller = Service::new(key("order"));
     let port = |to: &str, port| Call { port: Some(port), ..Call::to(key(to)) };
-    caller.calls = vec![
+    caller.calls = [
         Call::to(key("gone")),
         port("stock", PortName::Name("grpc".into())),
         port("stock", PortName::Number(3000)),
         Call::to(key("worker")),
         Call::to(key("bank")),
         Call::to(Key::new("other", "bank")),
-    ];
+    ]
+    .into();
     let bank = |namespace: &str, callers| Service { callers, ..Service::new(Key::new(namespace, "bank")) };
     let nobody = Consent::Services(Default::default());
     let worker = Service { ports: vec![], ..Service::new(key("worker")) };
@@ -112,7 +114,7 @@ fn a_circle_is_shown_by_its_shortest_way() {
 fn a_circle_that_events_close_is_told_as_that() {
     let topic = |name: &str| Topic { cluster: "main".into(), name: name.into() };
     let mut order = Service::new(key("order"));
-    order.calls = vec![Call::to(key("stock"))];
+    order.calls = [Call::to(key("stock"))].into();
     order.consumes = vec![topic("stock-events")];
     let mut stock = Service::new(key("stock"));
     stock.produces = vec![topic("stock-events"), topic("self")];
@@ -123,7 +125,7 @@ fn a_circle_that_events_close_is_told_as_that() {
         ["info: calls and events go round in a circle: shop/order → shop/stock → shop/order"]
     );
     assert_eq!(told(&system, Kind::Cycle), NOTHING);
-    order.calls.clear();
+    order.calls = [].into();
     assert_eq!(told(&System::new([order, stock]), Kind::EventLoop), NOTHING);
 }
 
