@@ -29,14 +29,14 @@ pub struct Survey {
 
 #[derive(Debug, Default)]
 struct State {
-    services: BTreeMap<graph::Key, Noted>,
+    services: BTreeMap<graph::Key, Arc<Noted>>,
     /// Services that were there at the start and were not looked at yet; `None` = they are not known yet.
     unseen: Option<BTreeSet<graph::Key>>,
     /// `None` = nothing was judged yet.
     reports: Option<Arc<Reports>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Noted {
     service: Arc<Service>,
     class: Option<SmolStr>,
@@ -70,16 +70,14 @@ impl Survey {
 
     /// Notes what a service is now, under its class.
     pub fn note(&self, intent: &Intent, class: Option<&MicroserviceClass>) {
-        let noted = Noted {
+        let noted = Arc::new(Noted {
             service: Arc::new(Service::from(intent)),
             class: intent.class.as_ref().map(SmolStr::from),
             policy: Policy::of(class),
-        };
-        let mut state = self.state();
-        let is_news = state.services.get(&noted.service.key) != Some(&noted);
+        });
         // Also what is no news is kept: it shares what it can with the newest outline.
-        state.services.insert(noted.service.key.clone(), noted);
-        if is_news {
+        let before = self.state().services.insert(noted.service.key.clone(), Arc::clone(&noted));
+        if before.as_ref() != Some(&noted) {
             self.changed.notify_one();
         }
     }
@@ -114,10 +112,10 @@ impl Survey {
     }
 
     fn judge(&self) -> Vec<(Kind, Severity)> {
-        let noted: Vec<Noted> = self.state().services.values().cloned().collect();
+        let noted: Vec<Arc<Noted>> = self.state().services.values().cloned().collect();
         let mut classes: BTreeMap<&graph::Key, &SmolStr> = BTreeMap::new();
         let mut policies = Policies::default();
-        for Noted { service, class, policy } in &noted {
+        for Noted { service, class, policy } in noted.iter().map(Arc::as_ref) {
             classes.extend(class.as_ref().map(|class| (&service.key, class)));
             policies.set(service.key.clone(), policy.clone());
         }
@@ -204,6 +202,16 @@ mod tests {
         survey.forget(&Key::new("shop", "unknown"));
         let again = tokio::time::timeout(Duration::from_mins(1), survey.next()).await;
         assert!(again.is_err(), "{again:?}");
+    }
+
+    #[test]
+    fn calls_are_kept_once_with_the_newest_outline() {
+        let (survey, key) = (Survey::default(), graph::Key::new("shop", "a"));
+        let newer = intent("a", "{name: b, timeout: 1s}");
+        survey.note(&intent("a", "{name: b, timeout: 1s}"), None);
+        survey.note(&newer, None);
+        let calls = survey.state().services[&key].service.calls.clone();
+        assert!(Arc::ptr_eq(&calls, &newer.calls) && Arc::strong_count(&calls) == 3);
     }
 
     #[tokio::test(start_paused = true)]

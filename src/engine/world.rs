@@ -484,6 +484,8 @@ mod tests {
         world.observe_service(&object(2, "9", "a:2"));
         let second = outline();
         assert!(!Arc::ptr_eq(&first, &second), "another spec");
+        assert_eq!(world.outline(&object(1, "7", "a:1"), None), None, "that of a newer spec");
+        assert_eq!(world.outline(&object(2, "9", "a:2"), None), Some(second.clone()));
         let class = json!({
             "metadata": {"name": "bank", "resourceVersion": "1"}, "spec": {"sameNamespaceConsent": "Explicit"},
         });

@@ -66,7 +66,7 @@ fn a_call_needs_a_service_a_port_and_consent() {
     .into();
     let bank = |namespace: &str, callers| Service { callers, ..Service::new(Key::new(namespace, "bank")) };
     let nobody = Consent::Services(Default::default());
-    let worker = Service { ports: vec![], ..Service::new(key("worker")) };
+    let worker = Service { ports: [].into(), ..Service::new(key("worker")) };
     let services = [
         caller,
         Service::new(key("stock")),
@@ -115,10 +115,10 @@ fn a_circle_that_events_close_is_told_as_that() {
     let topic = |name: &str| Topic { cluster: "main".into(), name: name.into() };
     let mut order = Service::new(key("order"));
     order.calls = [Call::to(key("stock"))].into();
-    order.consumes = vec![topic("stock-events")];
+    order.consumes = [topic("stock-events")].into();
     let mut stock = Service::new(key("stock"));
-    stock.produces = vec![topic("stock-events"), topic("self")];
-    stock.consumes = vec![topic("self")];
+    stock.produces = [topic("stock-events"), topic("self")].into();
+    stock.consumes = [topic("self")].into();
     let system = System::new([order.clone(), stock.clone()]);
     assert_eq!(
         told(&system, Kind::EventLoop),
@@ -241,8 +241,8 @@ fn topics_and_databases_have_one_owner() {
     let topic = Topic { cluster: "main".into(), name: "orders".into() };
     let other = Topic { cluster: "second".into(), ..topic.clone() };
     let with = |name: &str, topic: &Topic| Service {
-        owns: vec![topic.clone()],
-        databases: vec!["key url of Secret shop/db".into()],
+        owns: [topic.clone()].into(),
+        databases: ["key url of Secret shop/db".into()].into(),
         ..Service::new(key(name))
     };
     let system = System::new([with("a", &topic), with("b", &topic), with("c", &other)]);

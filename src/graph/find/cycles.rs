@@ -52,6 +52,9 @@ pub(super) fn steps(graph: &Calls<'_>) -> Steps {
 /// Circles that only events close.
 fn loops(shape: &Shape<'_>, found: Found<'_>) {
     let system = shape.system;
+    if system.events().is_empty() {
+        return;
+    }
     let mut all = shape.calls.map(|_, ()| (), |_, _| ());
     let mut steps = shape.steps.clone();
     for event in system.events() {

@@ -24,7 +24,7 @@ pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
     topics.chain(databases).for_each(found);
 }
 
-fn by<T: Ord>(system: &System, things: impl Fn(&Service) -> &Vec<T>) -> BTreeMap<&T, BTreeSet<Key>> {
+fn by<T: Ord>(system: &System, things: impl Fn(&Service) -> &[T]) -> BTreeMap<&T, BTreeSet<Key>> {
     let mut users: BTreeMap<&T, BTreeSet<Key>> = BTreeMap::new();
     for service in system.services() {
         for thing in things(service) {
