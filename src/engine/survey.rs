@@ -96,8 +96,8 @@ impl Survey {
         self.state().reports.clone()
     }
 
-    /// Waits for a change and for those that come with it, and judges the whole. Returns what everything
-    /// is that is found, in any order; the reports tell of it from then on.
+    /// Waits for a change and for those that come with it, and judges the whole. Returns kind and
+    /// severity of everything that is found, in any order; the reports tell of it from then on.
     pub async fn next(self: &Arc<Self>) -> Vec<(Kind, Severity)> {
         loop {
             self.changed.notified().await;

@@ -253,7 +253,7 @@ pub struct Neighbours {
     mentioned: Links,
 }
 
-/// From a service to others, which are in their order. They are few for most, and take no more room than they need.
+/// For a service others, in their order. Most have few, so none has room to spare.
 type Links = BTreeMap<Key, Vec<Key>>;
 
 impl Neighbours {

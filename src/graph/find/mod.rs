@@ -87,5 +87,5 @@ pub fn each_finding(system: &System, policies: &Policies, mut told: impl FnMut(F
     shared::find(&shape, &mut found);
 }
 
-/// What a definition tells of what it finds.
+/// Takes what a definition finds.
 type Found<'f> = &'f mut dyn FnMut(Finding);
