@@ -357,7 +357,9 @@ fn spawn_survey(tasks: &mut JoinSet<()>, context: Arc<Context>) {
     tasks.spawn(async move {
         loop {
             let found = context.survey.next().await;
-            context.telemetry.findings(found.iter().map(|one| (one.kind.as_str(), one.severity.as_str())));
+            context
+                .telemetry
+                .findings(found.iter().map(|(kind, severity)| (kind.as_str(), severity.as_str())));
             context.classes_changed.notify_one();
         }
     });

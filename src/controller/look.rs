@@ -108,6 +108,7 @@ impl Look<'_> {
         observed.deployment_exists = self.context.world.deployments.get(&self.key).is_some();
         observed.keda_missing = !self.context.world.serves(keda::API_VERSION);
         observed.addresses = self.context.world.addresses(object);
+        observed.outline = self.context.world.outline(object, class);
         observed.granted = self.context.world.granted(&self.key);
         observed.network_mode = self.context.world.network_mode(&self.key.namespace);
         observed.operator_namespace = Some(self.context.operator_namespace.clone());

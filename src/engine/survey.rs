@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::live::Key;
 use crate::api::MicroserviceClass;
-use crate::graph::{self, Finding, Policies, Policy, Service, System, findings};
+use crate::graph::{self, Kind, Policies, Policy, Service, Severity, System, each_finding};
 use crate::intent::Intent;
-use crate::status::Report;
+use crate::status::{Report, Tally};
 
 /// Changes within this time are judged together.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -28,17 +29,17 @@ pub struct Survey {
 
 #[derive(Debug, Default)]
 struct State {
-    services: BTreeMap<graph::Key, Noted>,
+    services: BTreeMap<graph::Key, Arc<Noted>>,
     /// Services that were there at the start and were not looked at yet; `None` = they are not known yet.
     unseen: Option<BTreeSet<graph::Key>>,
     /// `None` = nothing was judged yet.
     reports: Option<Arc<Reports>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Noted {
-    service: Service,
-    class: Option<String>,
+    service: Arc<Service>,
+    class: Option<SmolStr>,
     policy: Policy,
 }
 
@@ -69,11 +70,14 @@ impl Survey {
 
     /// Notes what a service is now, under its class.
     pub fn note(&self, intent: &Intent, class: Option<&MicroserviceClass>) {
-        let noted =
-            Noted { service: Service::from(intent), class: intent.class.clone(), policy: Policy::of(class) };
-        let mut state = self.state();
-        if state.services.get(&noted.service.key) != Some(&noted) {
-            state.services.insert(noted.service.key.clone(), noted);
+        let noted = Arc::new(Noted {
+            service: Arc::new(Service::from(intent)),
+            class: intent.class.as_ref().map(SmolStr::from),
+            policy: Policy::of(class),
+        });
+        // Also what is no news is kept: it shares what it can with the newest outline.
+        let before = self.state().services.insert(noted.service.key.clone(), Arc::clone(&noted));
+        if before.as_ref() != Some(&noted) {
             self.changed.notify_one();
         }
     }
@@ -92,9 +96,9 @@ impl Survey {
         self.state().reports.clone()
     }
 
-    /// Waits for a change and for those that come with it, and judges the whole. Returns everything that
-    /// is found; the reports tell of it from then on.
-    pub async fn next(self: &Arc<Self>) -> Vec<Finding> {
+    /// Waits for a change and for those that come with it, and judges the whole. Returns kind and
+    /// severity of everything that is found, in any order; the reports tell of it from then on.
+    pub async fn next(self: &Arc<Self>) -> Vec<(Kind, Severity)> {
         loop {
             self.changed.notified().await;
             tokio::time::sleep(PAUSE).await;
@@ -107,24 +111,24 @@ impl Survey {
         tokio::task::spawn_blocking(move || survey.judge()).await.unwrap_or_default()
     }
 
-    fn judge(&self) -> Vec<Finding> {
-        let noted: Vec<Noted> = self.state().services.values().cloned().collect();
-        let mut classes: BTreeMap<graph::Key, String> = BTreeMap::new();
+    fn judge(&self) -> Vec<(Kind, Severity)> {
+        let noted: Vec<Arc<Noted>> = self.state().services.values().cloned().collect();
+        let mut classes: BTreeMap<&graph::Key, &SmolStr> = BTreeMap::new();
         let mut policies = Policies::default();
-        let services = noted.into_iter().map(|Noted { service, class, policy }| {
-            classes.extend(class.map(|class| (service.key.clone(), class)));
-            policies.set(service.key.clone(), policy);
-            service
-        });
-        let system = System::new(services);
-        let found = findings(&system, &policies);
-        let mut by_class: BTreeMap<&String, Vec<&Finding>> = BTreeMap::new();
-        for finding in &found {
-            if let Some(class) = finding.judged().and_then(|key| classes.get(key)) {
-                by_class.entry(class).or_default().push(finding);
-            }
+        for Noted { service, class, policy } in noted.iter().map(Arc::as_ref) {
+            classes.extend(class.as_ref().map(|class| (&service.key, class)));
+            policies.set(service.key.clone(), policy.clone());
         }
-        let reports = by_class.into_iter().map(|(class, found)| (class.clone(), Report::of(&found)));
+        let system = System::new(noted.iter().map(|noted| Arc::clone(&noted.service)));
+        let mut found = Vec::new();
+        let mut by_class: BTreeMap<&SmolStr, Tally> = BTreeMap::new();
+        each_finding(&system, &policies, |finding| {
+            found.push((finding.kind, finding.severity));
+            if let Some(class) = finding.judged().and_then(|key| classes.get(key)) {
+                by_class.entry(class).or_default().add(finding);
+            }
+        });
+        let reports = by_class.into_iter().map(|(class, tally)| (class.to_string(), tally.into()));
         self.state().reports = Some(Arc::new(reports.collect()));
         found
     }
@@ -165,8 +169,8 @@ mod tests {
         serde_yaml::from_str(text).unwrap()
     }
 
-    fn kinds(found: &[Finding]) -> Vec<&'static str> {
-        found.iter().map(|finding| finding.kind.as_str()).collect()
+    fn kinds(found: &[(Kind, Severity)]) -> Vec<&'static str> {
+        found.iter().map(|(kind, _)| kind.as_str()).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,6 +202,16 @@ mod tests {
         survey.forget(&Key::new("shop", "unknown"));
         let again = tokio::time::timeout(Duration::from_mins(1), survey.next()).await;
         assert!(again.is_err(), "{again:?}");
+    }
+
+    #[test]
+    fn calls_are_kept_once_with_the_newest_outline() {
+        let (survey, key) = (Survey::default(), graph::Key::new("shop", "a"));
+        let newer = intent("a", "{name: b, timeout: 1s}");
+        survey.note(&intent("a", "{name: b, timeout: 1s}"), None);
+        survey.note(&newer, None);
+        let calls = survey.state().services[&key].service.calls.clone();
+        assert!(Arc::ptr_eq(&calls, &newer.calls) && Arc::strong_count(&calls) == 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,8 +91,7 @@ pub fn reference_kind(kind: &Kind) -> Option<ReferenceKind> {
 fn put(neighbours: &mut Neighbours, object: &Microservice, class: Option<&MicroserviceClass>) -> Concerned {
     let version = object.metadata.resource_version.as_deref().unwrap_or_default();
     let version = version.parse().unwrap_or_default();
-    let known = neighbours.outline(&(&Key::of(&object.metadata)).into());
-    let known = known.filter(|outline| outline.is_of(object, class)).cloned();
+    let known = neighbours.outline_of(object, class);
     let outline = known.unwrap_or_else(|| Arc::new(Outline::of(object, class)));
     neighbours.put(outline, Standing::of(object.status.as_ref()), version)
 }
@@ -156,6 +155,11 @@ impl World {
     pub fn addresses(&self, object: &Microservice) -> BTreeMap<calls::Key, Address> {
         let last = object.status.as_ref().map(Address::recorded).unwrap_or_default();
         self.neighbours().addresses(&(&Key::of(&object.metadata)).into(), &last)
+    }
+
+    /// What the neighbours of a Microservice see of it, if that was made from this version under this class.
+    pub fn outline(&self, object: &Microservice, class: Option<&MicroserviceClass>) -> Option<Arc<Outline>> {
+        self.neighbours().outline_of(object, class)
     }
 
     /// The granted calls to and from a Microservice.
@@ -484,6 +488,8 @@ mod tests {
         world.observe_service(&object(2, "9", "a:2"));
         let second = outline();
         assert!(!Arc::ptr_eq(&first, &second), "another spec");
+        assert_eq!(world.outline(&object(1, "7", "a:1"), None), None, "that of a newer spec");
+        assert_eq!(world.outline(&object(2, "9", "a:2"), None), Some(second.clone()));
         let class = json!({
             "metadata": {"name": "bank", "resourceVersion": "1"}, "spec": {"sameNamespaceConsent": "Explicit"},
         });

@@ -1,5 +1,6 @@
 //! What is found, and how bad it is.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use super::model::Key;
@@ -247,6 +248,11 @@ impl Finding {
     pub fn judged(&self) -> Option<&Key> {
         let circle = self.path.len() > 1 && self.path.first() == self.path.last();
         if circle { self.services.iter().min() } else { self.path.first() }
+    }
+
+    /// Its place among others: the worst first, then by kind and by name.
+    pub fn rank(&self) -> (Reverse<Severity>, Kind, &[Key], &str) {
+        (Reverse(self.severity), self.kind, &self.path, &self.message)
     }
 
     pub(super) fn with(mut self, numbers: impl IntoIterator<Item = (&'static str, u64)>) -> Self {

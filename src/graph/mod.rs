@@ -7,7 +7,7 @@ mod model;
 mod policy;
 mod system;
 
-pub use find::findings;
+pub use find::{each_finding, findings};
 pub use finding::{Finding, Kind, Severity, time};
 pub use model::{Call, Key, PortName, Service, Target, Topic};
 pub use policy::{Limits, Policies, Policy};

@@ -2,6 +2,7 @@
 //! database secrets it uses.
 
 use std::fmt;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
@@ -21,19 +22,19 @@ pub struct Service {
     /// What it is called.
     pub key: Key,
     /// Names and numbers of its ports, the main one first.
-    pub ports: Vec<(SmolStr, i32)>,
+    pub ports: Box<[(SmolStr, i32)]>,
     /// Whom it calls.
-    pub calls: Vec<Call>,
+    pub calls: Arc<[Call]>,
     /// Who may call it.
     pub callers: Consent,
     /// Topics that it declares itself and does not only observe.
-    pub owns: Vec<Topic>,
+    pub owns: Box<[Topic]>,
     /// Topics that it writes to, its own among them.
-    pub produces: Vec<Topic>,
+    pub produces: Box<[Topic]>,
     /// Topics that it reads.
-    pub consumes: Vec<Topic>,
+    pub consumes: Box<[Topic]>,
     /// What tells its databases apart: keys of Secrets, with the namespace.
-    pub databases: Vec<SmolStr>,
+    pub databases: Box<[SmolStr]>,
     /// Availability that it promises, millionths.
     pub objective: u32,
 }
@@ -52,7 +53,7 @@ impl From<&Intent> for Service {
         let consumes = kafka.into_iter().flat_map(|kafka| &kafka.consumes);
         Self {
             ports: intent.ports.iter().map(|port| (port.name.as_str().into(), port.port)).collect(),
-            calls: intent.calls.clone(),
+            calls: Arc::clone(&intent.calls),
             callers: intent.callers.clone(),
             owns: owns.map(|owned| topic(&owned.physical_name)).collect(),
             produces: own()
@@ -91,7 +92,7 @@ const DATABASE: [&str; 12] = [
 
 /// Keys of Secrets that are read into a variable such as `DATABASE_URL`. What the operator generates is the
 /// service's own.
-fn databases(intent: &Intent) -> Vec<SmolStr> {
+fn databases(intent: &Intent) -> Box<[SmolStr]> {
     let read = intent.secrets.iter().filter(|used| used.generate.is_none());
     let keys = read.flat_map(|used| used.env.iter().flatten().map(move |env| (&used.name, env)));
     let speaks =
@@ -106,13 +107,13 @@ impl Service {
     pub fn new(key: Key) -> Self {
         Self {
             key,
-            ports: vec![("http".into(), 3000)],
-            calls: Vec::new(),
+            ports: [("http".into(), 3000)].into(),
+            calls: Arc::default(),
             callers: Consent::default(),
-            owns: Vec::new(),
-            produces: Vec::new(),
-            consumes: Vec::new(),
-            databases: Vec::new(),
+            owns: Box::default(),
+            produces: Box::default(),
+            consumes: Box::default(),
+            databases: Box::default(),
             objective: OBJECTIVE,
         }
     }

@@ -2,10 +2,9 @@
 //! services give the same answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
 
 use super::finding::Kind;
 use super::model::{Call, Key, Service, Topic};
@@ -13,7 +12,7 @@ pub use crate::intent::neighbours::Grant;
 use crate::intent::neighbours::{Callee, grant};
 
 /// The graph of calls from one given service to another: nodes are positions among the services.
-pub(super) type Calls = DiGraph<(), Call>;
+pub(super) type Calls<'s> = DiGraph<(), &'s Call>;
 /// A service in the graph.
 pub(super) type Node = NodeIndex<u32>;
 
@@ -43,19 +42,19 @@ pub struct Event {
 /// All services.
 #[derive(Clone, Debug, Default)]
 pub struct System {
-    services: Vec<Service>,
+    services: Vec<Arc<Service>>,
     /// For each line of `calls` of each service whom it calls, if that one is given.
     callees: Vec<Vec<Option<Node>>>,
-    calls: Calls,
     events: Vec<Event>,
 }
 
 impl System {
     /// Of two services with one name the later one counts.
-    pub fn new(services: impl IntoIterator<Item = Service>) -> Self {
-        let by_key: BTreeMap<Key, Service> =
-            services.into_iter().map(|service| (service.key.clone(), service)).collect();
-        let services: Vec<Service> = by_key.into_values().collect();
+    pub fn new(services: impl IntoIterator<Item = impl Into<Arc<Service>>>) -> Self {
+        let services = services.into_iter().map(Into::into);
+        let by_key: BTreeMap<Key, Arc<Service>> =
+            services.map(|service| (service.key.clone(), service)).collect();
+        let services: Vec<Arc<Service>> = by_key.into_values().collect();
         let events = events(&services);
         Self::with(services, events)
     }
@@ -72,27 +71,26 @@ impl System {
             events.iter().flat_map(|event| [&event.from, &event.to]).collect();
         let meant = self.services.iter().filter(|service| is_meant(&service.key));
         neighbours.extend(meant.flat_map(|service| service.calls.iter().filter_map(Call::callee)));
-        let part = |service: &Service| {
+        let part = |service: &Arc<Service>| {
             if is_meant(&service.key) {
-                return Some(service.clone());
+                return Some(Arc::clone(service));
             }
-            let mut calls = service.calls.clone();
-            calls.retain(|call| call.callee().is_some_and(&is_meant));
+            let calls = service.calls.iter().filter(|call| call.callee().is_some_and(&is_meant));
+            let calls: Arc<[Call]> = calls.cloned().collect();
             let is_near = !calls.is_empty() || neighbours.contains(&service.key);
-            is_near.then(|| Service { calls, ..service.clone() })
+            is_near.then(|| Arc::new(Service { calls, ..Service::clone(service) }))
         };
         Self::with(self.services.iter().filter_map(part).collect(), events)
     }
 
     /// Services by name, and their event edges.
-    fn with(services: Vec<Service>, events: Vec<Event>) -> Self {
+    fn with(services: Vec<Arc<Service>>, events: Vec<Event>) -> Self {
         let callees = callees(&services);
-        let calls = calls(&services, &callees);
-        Self { services, callees, calls, events }
+        Self { services, callees, events }
     }
 
     /// All services, by name.
-    pub fn services(&self) -> &[Service] {
+    pub fn services(&self) -> &[Arc<Service>] {
         &self.services
     }
 
@@ -122,6 +120,7 @@ impl System {
     /// are not given.
     pub fn declared(&self) -> impl Iterator<Item = (&Service, &Key, &Call, Grant)> {
         self.services.iter().zip(&self.callees).flat_map(move |(service, callees)| {
+            let service = service.as_ref();
             service.calls.iter().zip(callees).filter_map(move |(call, callee)| {
                 let named = call.callee()?;
                 let callee = callee.and_then(|node| self.service(node)).map(Callee::from);
@@ -130,17 +129,30 @@ impl System {
         })
     }
 
-    pub(super) fn graph(&self) -> &Calls {
-        &self.calls
-    }
-
-    /// The calls that a caller cannot do without.
-    pub(super) fn required(&self) -> DiGraph<(), ()> {
-        self.calls.filter_map(|_, ()| Some(()), |_, call| (!call.optional).then_some(()))
+    /// The calls between the services.
+    pub(super) fn calls(&self) -> Calls<'_> {
+        let edges = self.services.iter().map(|service| service.calls.len()).sum();
+        let mut graph = Calls::with_capacity(self.services.len(), edges);
+        for _ in &self.services {
+            graph.add_node(());
+        }
+        for (from, (service, callees)) in self.services.iter().zip(&self.callees).enumerate() {
+            let lines = service.calls.iter().zip(callees);
+            let mut lines: Vec<(Node, &Call)> = lines
+                .filter_map(|(call, callee)| Some(((*callee)?, call)))
+                .filter(|(to, _)| to.index() != from)
+                .collect();
+            // The library walks the edges from the newest to the oldest.
+            lines.sort_by_key(|(to, _)| std::cmp::Reverse(*to));
+            for (to, call) in lines {
+                graph.add_edge(Node::new(from), to, call);
+            }
+        }
+        graph
     }
 
     pub(super) fn service(&self, node: Node) -> Option<&Service> {
-        self.services.get(node.index())
+        self.services.get(node.index()).map(Arc::as_ref)
     }
 
     pub(super) fn node(&self, key: &Key) -> Option<Node> {
@@ -154,45 +166,18 @@ impl System {
     pub(super) fn keys(&self, nodes: impl IntoIterator<Item = Node>) -> Vec<Key> {
         nodes.into_iter().filter_map(|node| self.service(node)).map(|service| service.key.clone()).collect()
     }
-
-    /// Calls out of a service that it needs, with who is called.
-    pub(super) fn needs(&self, node: Node) -> impl Iterator<Item = (Node, &Call)> {
-        let edges = self.calls.edges_directed(node, Direction::Outgoing);
-        edges.map(|edge| (edge.target(), edge.weight())).filter(|(_, call)| !call.optional)
-    }
 }
 
-fn find(services: &[Service], key: &Key) -> Option<Node> {
+fn find(services: &[Arc<Service>], key: &Key) -> Option<Node> {
     services.binary_search_by(|service| service.key.cmp(key)).ok().map(Node::new)
 }
 
-fn callees(services: &[Service]) -> Vec<Vec<Option<Node>>> {
+fn callees(services: &[Arc<Service>]) -> Vec<Vec<Option<Node>>> {
     let callee = |call: &Call| call.callee().and_then(|key| find(services, key));
     services.iter().map(|service| service.calls.iter().map(callee).collect()).collect()
 }
 
-fn calls(services: &[Service], callees: &[Vec<Option<Node>>]) -> Calls {
-    let edges = services.iter().map(|service| service.calls.len()).sum();
-    let mut graph = Calls::with_capacity(services.len(), edges);
-    for _ in services {
-        graph.add_node(());
-    }
-    for (from, (service, callees)) in services.iter().zip(callees).enumerate() {
-        let lines = service.calls.iter().zip(callees);
-        let mut lines: Vec<(Node, &Call)> = lines
-            .filter_map(|(call, callee)| Some(((*callee)?, call)))
-            .filter(|(to, _)| to.index() != from)
-            .collect();
-        // The library walks the edges from the newest to the oldest.
-        lines.sort_by_key(|(to, _)| std::cmp::Reverse(*to));
-        for (to, call) in lines {
-            graph.add_edge(Node::new(from), to, call.clone());
-        }
-    }
-    graph
-}
-
-fn events(services: &[Service]) -> Vec<Event> {
+fn events(services: &[Arc<Service>]) -> Vec<Event> {
     let mut writers: BTreeMap<&Topic, Vec<&Key>> = BTreeMap::new();
     for service in services {
         for topic in &service.produces {

@@ -29,7 +29,8 @@ fn system(edges: &str) -> System {
             }
         }
         services.entry(key(to)).or_insert_with(|| Service::new(key(to)));
-        services.entry(from.clone()).or_insert_with(|| Service::new(from)).calls.push(call);
+        let caller = services.entry(from.clone()).or_insert_with(|| Service::new(from));
+        caller.calls = caller.calls.iter().cloned().chain([call]).collect();
     }
     System::new(services.into_values())
 }
@@ -54,17 +55,18 @@ const NOTHING: [&str; 0] = [];
 fn a_call_needs_a_service_a_port_and_consent() {
     let mut caller = Service::new(key("order"));
     let port = |to: &str, port| Call { port: Some(port), ..Call::to(key(to)) };
-    caller.calls = vec![
+    caller.calls = [
         Call::to(key("gone")),
         port("stock", PortName::Name("grpc".into())),
         port("stock", PortName::Number(3000)),
         Call::to(key("worker")),
         Call::to(key("bank")),
         Call::to(Key::new("other", "bank")),
-    ];
+    ]
+    .into();
     let bank = |namespace: &str, callers| Service { callers, ..Service::new(Key::new(namespace, "bank")) };
     let nobody = Consent::Services(Default::default());
-    let worker = Service { ports: vec![], ..Service::new(key("worker")) };
+    let worker = Service { ports: [].into(), ..Service::new(key("worker")) };
     let services = [
         caller,
         Service::new(key("stock")),
@@ -112,18 +114,18 @@ fn a_circle_is_shown_by_its_shortest_way() {
 fn a_circle_that_events_close_is_told_as_that() {
     let topic = |name: &str| Topic { cluster: "main".into(), name: name.into() };
     let mut order = Service::new(key("order"));
-    order.calls = vec![Call::to(key("stock"))];
-    order.consumes = vec![topic("stock-events")];
+    order.calls = [Call::to(key("stock"))].into();
+    order.consumes = [topic("stock-events")].into();
     let mut stock = Service::new(key("stock"));
-    stock.produces = vec![topic("stock-events"), topic("self")];
-    stock.consumes = vec![topic("self")];
+    stock.produces = [topic("stock-events"), topic("self")].into();
+    stock.consumes = [topic("self")].into();
     let system = System::new([order.clone(), stock.clone()]);
     assert_eq!(
         told(&system, Kind::EventLoop),
         ["info: calls and events go round in a circle: shop/order → shop/stock → shop/order"]
     );
     assert_eq!(told(&system, Kind::Cycle), NOTHING);
-    order.calls.clear();
+    order.calls = [].into();
     assert_eq!(told(&System::new([order, stock]), Kind::EventLoop), NOTHING);
 }
 
@@ -239,8 +241,8 @@ fn topics_and_databases_have_one_owner() {
     let topic = Topic { cluster: "main".into(), name: "orders".into() };
     let other = Topic { cluster: "second".into(), ..topic.clone() };
     let with = |name: &str, topic: &Topic| Service {
-        owns: vec![topic.clone()],
-        databases: vec!["key url of Secret shop/db".into()],
+        owns: [topic.clone()].into(),
+        databases: ["key url of Secret shop/db".into()].into(),
         ..Service::new(key(name))
     };
     let system = System::new([with("a", &topic), with("b", &topic), with("c", &other)]);

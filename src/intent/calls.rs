@@ -54,22 +54,31 @@ pub struct Call {
     pub per_try: Option<u64>,
     /// Whether it can serve without.
     pub optional: bool,
-    /// HTTP methods that it uses; empty = any.
+    /// What it uses of the callee; `None` = it may use all. Few lines say it, and all are kept.
+    pub only: Option<Box<Only>>,
+}
+
+/// The part of a callee that a call uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// HTTP methods; empty = any.
     pub methods: Vec<Method>,
-    /// Begins of the paths that it uses; empty = any.
+    /// Begins of the paths; empty = any.
     pub paths: Vec<SmolStr>,
 }
 
-impl Call {
-    /// `GET,HEAD /stock/ /shelves/`; `None` = it may use all.
-    pub fn narrowed(&self) -> Option<String> {
+/// `GET,HEAD /stock/ /shelves/`
+impl fmt::Display for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let methods: Vec<&str> = self.methods.iter().map(|method| method.as_str()).collect();
         let methods = (!methods.is_empty()).then(|| methods.join(","));
-        let words: Vec<&str> =
-            methods.iter().map(String::as_str).chain(self.paths.iter().map(SmolStr::as_str)).collect();
-        (!words.is_empty()).then(|| words.join(" "))
+        let paths = self.paths.iter().map(SmolStr::as_str);
+        let words: Vec<&str> = methods.as_deref().into_iter().chain(paths).collect();
+        f.write_str(&words.join(" "))
     }
+}
 
+impl Call {
     /// The Microservice that it goes to, if it goes to one.
     pub fn callee(&self) -> Option<&Key> {
         match &self.target {
@@ -97,8 +106,7 @@ impl Call {
             attempts: 1,
             per_try: None,
             optional: false,
-            methods: Vec::new(),
-            paths: Vec::new(),
+            only: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod rules;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::DeploymentStrategy;
@@ -38,6 +39,7 @@ use calls::Key;
 pub use calls::{Address, Call};
 pub use kafka::{KafkaIntent, KafkaLogin};
 pub use lag::LagScaling;
+use neighbours::Outline;
 use network::Granted;
 pub use network::NetworkIntent;
 pub use references::{ReferenceKey, ReferenceKind, ReferenceState, References};
@@ -71,6 +73,9 @@ pub struct Observed {
     pub keda_missing: bool,
     /// Where the Microservices are that it calls; of one that is not among them the defaults are assumed.
     pub addresses: BTreeMap<Key, Address>,
+    /// What its neighbours see of it, if that was made from this object under this class; else its spec is
+    /// read once more.
+    pub outline: Option<Arc<Outline>>,
     /// Calls of which both sides are granted.
     pub granted: Granted,
     /// Mode of network policies that the namespace's label asks for.
@@ -250,7 +255,7 @@ pub struct Intent {
     /// Topics, groups and users on a Kafka cluster.
     pub kafka: Option<Box<KafkaIntent>>,
     /// Whom the service calls.
-    pub calls: Vec<Call>,
+    pub calls: Arc<[Call]>,
     /// Which services may call it.
     pub callers: Consent,
     /// Whether its deletion is to be confirmed while others call it.

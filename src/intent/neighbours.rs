@@ -27,7 +27,7 @@ pub struct Outline {
     /// Its ports, complete; the first one is the main port.
     pub ports: Vec<Port>,
     /// Whom it calls.
-    pub calls: Vec<Call>,
+    pub calls: Arc<[Call]>,
     /// Which services may call it.
     pub callers: Consent,
     /// Services that its environment, configuration or arguments may mean, by name.
@@ -248,10 +248,13 @@ pub struct Neighbours {
     /// Namespaces that are known; empty = all.
     namespaces: BTreeSet<SmolStr>,
     /// Who declares a call to a service, whether or not that exists.
-    callers: BTreeMap<Key, BTreeSet<Key>>,
+    callers: Links,
     /// Who mentions a service, whether or not that exists.
-    mentioned: BTreeMap<Key, BTreeSet<Key>>,
+    mentioned: Links,
 }
+
+/// For a service others, in their order. Most have few, so none has room to spare.
+type Links = BTreeMap<Key, Vec<Key>>;
 
 impl Neighbours {
     /// None yet, of these namespaces; none given = of all.
@@ -347,6 +350,15 @@ impl Neighbours {
         self.services.get(key).map(|known| &known.outline)
     }
 
+    /// What is known of an object, if it was made from this version of its spec under this class.
+    pub fn outline_of(
+        &self,
+        object: &Microservice,
+        class: Option<&MicroserviceClass>,
+    ) -> Option<Arc<Outline>> {
+        self.outline(&Key::of(object)).filter(|outline| outline.is_of(object, class)).cloned()
+    }
+
     /// Who declares a call to the service, by name.
     fn callers_of(&self, key: &Key) -> impl Iterator<Item = &Key> {
         self.callers.get(key).into_iter().flatten()
@@ -384,7 +396,7 @@ impl Neighbours {
     pub fn granted(&self, key: &Key) -> Granted {
         let Some(known) = self.services.get(key) else { return Granted::default() };
         let mut granted = Granted::default();
-        for call in &known.outline.calls {
+        for call in known.outline.calls.iter() {
             let peer = call.callee().and_then(|callee| self.services.get(callee));
             if let Some((peer, port)) = peer.and_then(|peer| Some((peer, open(key, call, &peer.outline)?))) {
                 granted.callees.insert(peer.outline.key.clone(), port);
@@ -471,21 +483,27 @@ fn open(caller: &Key, call: &Call, callee: &Outline) -> Option<PolicyPort> {
 }
 
 fn relink<'a>(
-    links: &mut BTreeMap<Key, BTreeSet<Key>>,
+    links: &mut Links,
     from: &Key,
     before: impl Iterator<Item = &'a Key>,
     now: impl Iterator<Item = &'a Key>,
 ) {
     for to in before {
         if let Some(linked) = links.get_mut(to) {
-            linked.remove(from);
+            if let Ok(place) = linked.binary_search(from) {
+                linked.remove(place);
+            }
             if linked.is_empty() {
                 links.remove(to);
             }
         }
     }
     for to in now {
-        links.entry(to.clone()).or_default().insert(from.clone());
+        let linked = links.entry(to.clone()).or_default();
+        if let Err(place) = linked.binary_search(from) {
+            linked.reserve_exact(1);
+            linked.insert(place, from.clone());
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //! writes in its own namespace gives it a right on another team's topic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::model::Acl;
 use super::rights::{self, Uses};
@@ -15,8 +18,9 @@ pub enum Consent {
     OwnNamespace,
     /// Nobody: no list is given, and the class wants one.
     Nobody,
-    /// Exactly these services, as namespace and name; the name `*` stands for all of the namespace.
-    Services(BTreeSet<(String, String)>),
+    /// Exactly these services, as namespace and name, each once and in their order; the name `*` stands for
+    /// all of the namespace.
+    Services(Arc<[(SmolStr, SmolStr)]>),
 }
 
 impl Consent {
@@ -31,9 +35,10 @@ impl Consent {
             || unsaid.clone(),
             |list| {
                 let key = |(namespace, name): (Option<&String>, &String)| {
-                    (namespace.map_or(own, String::as_str).to_owned(), name.clone())
+                    (namespace.map_or(own, String::as_str).into(), name.into())
                 };
-                Self::Services(list.map(key).collect())
+                let services: BTreeSet<(SmolStr, SmolStr)> = list.map(key).collect();
+                Self::Services(services.into_iter().collect())
             },
         )
     }

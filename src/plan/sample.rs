@@ -191,7 +191,7 @@ pub fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
-        calls: Vec::new(),
+        calls: Default::default(),
         callers: Default::default(),
         protect_called: false,
         addresses: Default::default(),

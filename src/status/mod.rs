@@ -21,7 +21,7 @@ pub use class::{ClassInputs, class_status};
 pub use conditions::{compute, equal_ignoring_times};
 pub use dependencies::deleted_while_called;
 pub use facts::Inputs;
-pub use system::Report;
+pub use system::{Report, Tally};
 pub use topic_events::{counted, topic_events};
 
 #[cfg(test)]

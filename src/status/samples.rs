@@ -99,7 +99,7 @@ pub(super) fn intent() -> Intent {
         restart: None,
         generated: Vec::new(),
         kafka: None,
-        calls: Vec::new(),
+        calls: Default::default(),
         callers: Default::default(),
         protect_called: false,
         addresses: Default::default(),

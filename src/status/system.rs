@@ -26,19 +26,35 @@ impl Report {
     pub fn told(status: &MicroserviceClassStatus) -> Self {
         Self { counts: status.findings.clone(), worst: status.worst_findings.clone() }
     }
+}
 
-    /// Of findings in their order, the worst first.
-    pub fn of(found: &[&Finding]) -> Self {
-        let mut counts: BTreeMap<(Reverse<Severity>, Kind), i32> = BTreeMap::new();
-        for finding in found {
-            *counts.entry((Reverse(finding.severity), finding.kind)).or_default() += 1;
+/// Findings on the way to a report. They come in any order, and only those are kept that it will name.
+#[derive(Debug, Default)]
+pub struct Tally {
+    counts: BTreeMap<(Reverse<Severity>, Kind), i32>,
+    worst: Vec<Finding>,
+}
+
+impl Tally {
+    /// One more.
+    pub fn add(&mut self, finding: Finding) {
+        *self.counts.entry((Reverse(finding.severity), finding.kind)).or_default() += 1;
+        let place = self.worst.partition_point(|known| known.rank() <= finding.rank());
+        if place < NAMED {
+            self.worst.truncate(NAMED - 1);
+            self.worst.insert(place, finding);
         }
+    }
+}
+
+impl From<Tally> for Report {
+    fn from(Tally { counts, worst }: Tally) -> Self {
         let counts = counts.into_iter().map(|((Reverse(severity), kind), count)| FindingCount {
             kind: kind.as_str().to_owned(),
             severity: severity.as_str().to_owned(),
             count,
         });
-        let worst = found.iter().take(NAMED).map(|finding| FindingStatus {
+        let worst = worst.iter().map(|finding| FindingStatus {
             kind: finding.kind.as_str().to_owned(),
             severity: finding.severity.as_str().to_owned(),
             services: finding.services.iter().take(SERVICES).map(ToString::to_string).collect(),
@@ -69,8 +85,9 @@ mod tests {
     fn everything_is_counted_and_only_the_worst_is_named() {
         let cycle = finding(Kind::Cycle, Severity::Error, &"long ".repeat(100));
         let silent = finding(Kind::NoTimeout, Severity::Info, "no timeout");
-        let all: Vec<&Finding> = std::iter::once(&cycle).chain(std::iter::repeat_n(&silent, 40)).collect();
-        let report = Report::of(&all);
+        let mut tally = Tally::default();
+        std::iter::repeat_n(silent, 40).chain([cycle]).for_each(|finding| tally.add(finding));
+        let report = Report::from(tally);
         let counts: Vec<(&str, &str, i32)> =
             report.counts.iter().map(|c| (c.kind.as_str(), c.severity.as_str(), c.count)).collect();
         assert_eq!(counts, [("Cycle", "error", 1), ("NoTimeout", "info", 40)]);
@@ -78,6 +95,6 @@ mod tests {
         let first = report.worst.first().unwrap();
         assert_eq!((first.kind.as_str(), first.services.len()), ("Cycle", SERVICES));
         assert!(first.message.len() <= QUOTE_BYTES && first.message.ends_with('…'));
-        assert_eq!(Report::of(&[]), Report::default());
+        assert_eq!(Report::from(Tally::default()), Report::default());
     }
 }

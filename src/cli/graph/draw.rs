@@ -45,7 +45,7 @@ impl Picture {
         let services = system.services().iter();
         let mut names: BTreeSet<Target> =
             services.clone().map(|service| Target::Service(service.key.clone())).collect();
-        names.extend(services.flat_map(|service| &service.calls).map(|call| call.target.clone()));
+        names.extend(services.flat_map(|service| service.calls.iter()).map(|call| call.target.clone()));
         let names: Vec<Target> = names.into_iter().collect();
         let numbers: Numbers = names.iter().cloned().zip(0..).collect();
         let edges = lines(system, &numbers);

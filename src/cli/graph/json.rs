@@ -45,8 +45,11 @@ fn calls(system: &System, from: &Service) -> Vec<Value> {
         let times = [("timeoutMilliseconds", call.timeout), ("perTryTimeoutMilliseconds", call.per_try)];
         line.extend(times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), time?.into()))));
         line.extend(call.port.as_ref().map(|port| ("port".to_owned(), port.to_string().into())));
-        let methods: Vec<&str> = call.methods.iter().map(|method| method.as_str()).collect();
-        let paths: Vec<&str> = call.paths.iter().map(smol_str::SmolStr::as_str).collect();
+        let only = call.only.as_deref();
+        let methods: Vec<&str> =
+            only.iter().flat_map(|only| &only.methods).map(|method| method.as_str()).collect();
+        let paths: Vec<&str> =
+            only.iter().flat_map(|only| &only.paths).map(smol_str::SmolStr::as_str).collect();
         let lists = [("methods", methods), ("paths", paths)].into_iter().filter(|(_, list)| !list.is_empty());
         line.extend(lists.map(|(name, list)| (name.to_owned(), list.into())));
         line.extend(system.grant(from, call).map(|grant| ("state".to_owned(), state(grant).into())));

@@ -116,10 +116,11 @@ fn the_page_needs_nothing_but_itself_and_is_always_the_same() {
 fn names_in_the_page_cannot_end_the_element_around_them() {
     let host = "</script><script>alert(1)</script>{{style}}";
     let mut service = Service::new(crate::graph::Key::new("shop", "orders"));
-    service.calls.push(crate::graph::Call {
+    service.calls = [crate::graph::Call {
         target: crate::graph::Target::External(host.into()),
         ..crate::graph::Call::to(service.key.clone())
-    });
+    }]
+    .into();
     let drawing = Drawing { system: System::new([service]), findings: Vec::new() };
     let mut out = Vec::new();
     print(&mut out, &drawing, Format::Html, Paint::new(false)).unwrap();

@@ -55,7 +55,7 @@ pub(super) fn target(target: &Target) -> String {
 pub(super) fn said(call: &Call, grant: Option<Grant>) -> String {
     let mut said = Vec::new();
     said.extend(call.port.as_ref().map(|port| format!("port {port}")));
-    said.extend(call.narrowed());
+    said.extend(call.only.as_ref().map(ToString::to_string));
     said.extend(call.timeout.map(time));
     if call.attempts > 1 {
         let each = call.per_try.map(|each| format!(" of {}", time(each))).unwrap_or_default();

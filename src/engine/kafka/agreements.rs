@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn named() -> Consent {
-        Consent::Services([("bank".to_owned(), "ledger".to_owned())].into())
+        Consent::Services([("bank".into(), "ledger".into())].into())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Shape;
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind};
 use crate::graph::system::{Node, System};
 
@@ -11,26 +11,25 @@ const MILLION: f64 = 1_000_000.0;
 /// Which services a component needs, by position among the services; a bit each.
 type Needs = fixedbitset::FixedBitSet;
 
-pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
     let (system, components) = (shape.system, &shape.required);
     let promises: Vec<f64> =
         system.services().iter().map(|service| f64::from(service.objective) / MILLION).collect();
     let count = promises.len();
     let mut below: BTreeMap<usize, Needs> = BTreeMap::new();
-    let mut found = Vec::new();
     for (at, members) in components.list.iter().enumerate().rev() {
         let mut needs = Needs::with_capacity(count);
         for member in members {
             needs.insert(member.index());
-            for (callee, _) in system.needs(*member) {
+            for (callee, _) in shape.needs(*member) {
                 // Its own component is not below it, and adds nothing.
                 below.get(&components.of(callee)).into_iter().for_each(|next| needs.union_with(next));
             }
         }
-        found.extend(members.iter().filter_map(|member| ceiling(system, *member, &needs, &promises)));
+        let below_promise = |member: &Node| ceiling(system, *member, &needs, &promises);
+        members.iter().filter_map(below_promise).for_each(&mut *found);
         below.insert(at, needs);
     }
-    found
 }
 
 /// The service itself is not counted: its own failures are what its promise leaves room for.

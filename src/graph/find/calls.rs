@@ -1,19 +1,19 @@
 //! Calls that cannot work: nobody there, no such port, no consent; and those without a timeout.
 
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind};
 use crate::graph::model::{Call, Key, Service};
 use crate::graph::system::{Grant, System};
 
-pub(super) fn findings(system: &System) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
+    let system = shape.system;
     for (caller, callee, call, grant) in system.declared() {
-        found.extend(impossible(system, caller, callee, call, grant));
+        impossible(system, caller, callee, call, grant).into_iter().for_each(&mut *found);
         if !call.optional && call.whole().is_none() {
             let message = format!("{} waits for {callee} without a timeout", caller.key);
-            found.push(Finding::new(Kind::NoTimeout, path(caller, callee), message));
+            found(Finding::new(Kind::NoTimeout, path(caller, callee), message));
         }
     }
-    found
 }
 
 fn path(caller: &Service, callee: &Key) -> Vec<Key> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Shape;
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind, time, way};
 use crate::graph::system::Node;
 
@@ -15,13 +15,13 @@ struct Longest {
 }
 
 /// One finding for each service, or circle of services, that nobody else waits for.
-pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
-    let (system, components) = (shape.system, &shape.required);
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
+    let components = &shape.required;
     let mut longest: BTreeMap<usize, Longest> = BTreeMap::new();
     let mut entered = vec![false; components.list.len()];
     for (at, members) in components.list.iter().enumerate().rev() {
         let mut here = Longest::default();
-        let needs = members.iter().flat_map(|from| system.needs(*from).map(|(to, call)| (*from, to, call)));
+        let needs = members.iter().flat_map(|from| shape.needs(*from).map(|(to, call)| (*from, to, call)));
         for (from, to, call) in needs {
             let next = components.of(to);
             if next == at {
@@ -38,7 +38,7 @@ pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
         longest.insert(at, here);
     }
     let entries = entered.iter().enumerate().filter(|(_, entered)| !**entered).map(|(at, _)| at);
-    entries.filter_map(|at| too_long(shape, &longest, at)).collect()
+    entries.filter_map(|at| too_long(shape, &longest, at)).for_each(found);
 }
 
 fn too_long(shape: &Shape<'_>, longest: &BTreeMap<usize, Longest>, entry: usize) -> Option<Finding> {

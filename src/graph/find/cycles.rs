@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use petgraph::visit::EdgeRef;
 
-use super::Shape;
 use super::components::Components;
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind, way};
 use crate::graph::system::{Calls, Node, System};
 
 /// Out of each service, whom it reaches in one step.
 pub(super) type Steps = BTreeMap<Node, BTreeSet<Node>>;
 
-pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
     let told = |members: &Vec<Node>| {
         let count = members.len();
         let tell = |way: String| {
@@ -24,7 +24,8 @@ pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
         )
     };
     let circles = shape.circles.list.iter().filter(|members| members.len() > 1);
-    circles.filter_map(told).chain(loops(shape)).collect()
+    circles.filter_map(told).for_each(&mut *found);
+    loops(shape, found);
 }
 
 /// A circle, shown by its shortest way round, which `tell` puts into words.
@@ -40,7 +41,7 @@ pub(super) fn circle(
     Some(Finding { services: system.keys(members.iter().copied()), ..Finding::new(kind, path, message) })
 }
 
-pub(super) fn steps(graph: &Calls) -> Steps {
+pub(super) fn steps(graph: &Calls<'_>) -> Steps {
     let mut steps = Steps::new();
     for edge in graph.edge_references() {
         steps.entry(edge.source()).or_default().insert(edge.target());
@@ -49,9 +50,12 @@ pub(super) fn steps(graph: &Calls) -> Steps {
 }
 
 /// Circles that only events close.
-fn loops(shape: &Shape<'_>) -> Vec<Finding> {
+fn loops(shape: &Shape<'_>, found: Found<'_>) {
     let system = shape.system;
-    let mut all = system.graph().map(|_, ()| (), |_, _| ());
+    if system.events().is_empty() {
+        return;
+    }
+    let mut all = shape.calls.map(|_, ()| (), |_, _| ());
     let mut steps = shape.steps.clone();
     for event in system.events() {
         if let (Some(from), Some(to)) = (system.node(&event.from), system.node(&event.to)) {
@@ -68,7 +72,7 @@ fn loops(shape: &Shape<'_>) -> Vec<Finding> {
         members.first().is_some_and(|first| members.iter().all(|member| shape.circles.same(*first, *member)))
     };
     let circles = Components::new(&all).list.into_iter().filter(|members| members.len() > 1);
-    circles.filter(|members| !of_calls(members)).filter_map(|members| told(&members)).collect()
+    circles.filter(|members| !of_calls(members)).filter_map(|members| told(&members)).for_each(found);
 }
 
 /// The shortest way from one of the members back to it, the first by name among several.

@@ -4,20 +4,18 @@ use std::collections::BTreeSet;
 
 use petgraph::Direction;
 
-use super::Shape;
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind};
 use crate::graph::policy::Policy;
 
-pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
     let system = shape.system;
     let all = system.services().len() as u64;
-    let graph = system.graph();
-    let mut found = Vec::new();
-    for node in graph.node_indices() {
+    for node in shape.calls.node_indices() {
         let Some(Policy { limits, .. }) = shape.policy(node) else { continue };
         // Rounded up: a quarter of 41 is more than 10.
         let share = all.saturating_mul(limits.hub_share).div_ceil(100);
-        let callers: BTreeSet<_> = graph.neighbors_directed(node, Direction::Incoming).collect();
+        let callers: BTreeSet<_> = shape.calls.neighbors_directed(node, Direction::Incoming).collect();
         let count = callers.len() as u64;
         if count < limits.hub.max(share) {
             continue;
@@ -26,7 +24,6 @@ pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
         let finding = Finding::new(Kind::FanInHub, system.keys([node]), message);
         let mut services = system.keys(callers.into_iter().chain([node]));
         services.sort();
-        found.push(Finding { services, ..finding.with([("callers", count), ("services", all)]) });
+        found(Finding { services, ..finding.with([("callers", count), ("services", all)]) });
     }
-    found
 }

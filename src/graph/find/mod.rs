@@ -12,15 +12,19 @@ mod timeouts;
 
 use components::Components;
 use cycles::Steps;
+use petgraph::Direction;
+use petgraph::visit::EdgeRef;
 
 use super::finding::Finding;
+use super::model::Call;
 use super::policy::{Policies, Policy};
-use super::system::{Node, System};
+use super::system::{Calls, Node, System};
 
 /// What several definitions look at.
 struct Shape<'s> {
     system: &'s System,
     policies: &'s Policies,
+    calls: Calls<'s>,
     /// One step along any call.
     steps: Steps,
     /// Circles of calls, and what is none.
@@ -31,13 +35,22 @@ struct Shape<'s> {
 
 impl<'s> Shape<'s> {
     fn of(system: &'s System, policies: &'s Policies) -> Self {
+        let calls = system.calls();
+        let required = calls.filter_map(|_, ()| Some(()), |_, call| (!call.optional).then_some(()));
         Self {
             system,
             policies,
-            steps: cycles::steps(system.graph()),
-            circles: Components::new(system.graph()),
-            required: Components::new(&system.required()),
+            steps: cycles::steps(&calls),
+            circles: Components::new(&calls),
+            required: Components::new(&required),
+            calls,
         }
+    }
+
+    /// Calls out of a service that it needs, with who is called.
+    fn needs(&self, node: Node) -> impl Iterator<Item = (Node, &'s Call)> {
+        let edges = self.calls.edges_directed(node, Direction::Outgoing);
+        edges.map(|edge| (edge.target(), *edge.weight())).filter(|(_, call)| !call.optional)
     }
 
     /// What a service is judged by.
@@ -48,24 +61,31 @@ impl<'s> Shape<'s> {
 
 /// Everything that is found, the worst first, then by kind and by name.
 pub fn findings(system: &System, policies: &Policies) -> Vec<Finding> {
-    let shape = Shape::of(system, policies);
-    let mut found = calls::findings(system);
-    found.extend(cycles::findings(&shape));
-    found.extend(timeouts::findings(system));
-    found.extend(retries::findings(&shape));
-    found.extend(chains::findings(&shape));
-    found.extend(availability::findings(&shape));
-    found.extend(hubs::findings(&shape));
-    found.extend(shared::findings(system));
-    let mut told: Vec<Finding> = found
-        .into_iter()
-        .filter_map(|finding| {
-            let policy = policies.of(finding.judged()?);
-            let severity = policy.severity(finding.kind, finding.severity)?;
-            Some(Finding { severity, ..finding })
-        })
-        .collect();
-    let rank = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.kind);
-    told.sort_by(|a, b| (rank(a), &a.path, &a.message).cmp(&(rank(b), &b.path, &b.message)));
-    told
+    let mut all = Vec::new();
+    each_finding(system, policies, |finding| all.push(finding));
+    all.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    all
 }
+
+/// Tells everything that is found, one by one and in any order: of a large system that is much, and need not be
+/// held at one time.
+pub fn each_finding(system: &System, policies: &Policies, mut told: impl FnMut(Finding)) {
+    let shape = Shape::of(system, policies);
+    let mut found = |finding: Finding| {
+        let policy = finding.judged().map(|key| policies.of(key));
+        if let Some(severity) = policy.and_then(|policy| policy.severity(finding.kind, finding.severity)) {
+            told(Finding { severity, ..finding });
+        }
+    };
+    calls::find(&shape, &mut found);
+    cycles::find(&shape, &mut found);
+    timeouts::find(&shape, &mut found);
+    retries::find(&shape, &mut found);
+    chains::find(&shape, &mut found);
+    availability::find(&shape, &mut found);
+    hubs::find(&shape, &mut found);
+    shared::find(&shape, &mut found);
+}
+
+/// Takes what a definition finds.
+type Found<'f> = &'f mut dyn FnMut(Finding);

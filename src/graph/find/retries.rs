@@ -6,13 +6,13 @@ use petgraph::Direction;
 use petgraph::graph::EdgeReference;
 use petgraph::visit::EdgeRef;
 
-use super::Shape;
 use super::components::Components;
 use super::cycles::circle;
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind, Severity, way};
 use crate::graph::model::Call;
 use crate::graph::policy::Limits;
-use crate::graph::system::{Node, System};
+use crate::graph::system::Node;
 
 /// How bad it is at a component.
 #[derive(Clone, Copy, Default)]
@@ -25,35 +25,33 @@ struct Worst {
     over: Option<(Node, Node, bool)>,
 }
 
-pub(super) fn findings(shape: &Shape<'_>) -> Vec<Finding> {
-    let (system, components) = (shape.system, &shape.circles);
-    let mut found = Vec::new();
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
+    let components = &shape.circles;
     let mut endless = vec![false; components.list.len()];
     for (members, endless) in components.list.iter().zip(&mut endless) {
-        *endless = inner(system, components, members).any(|edge| edge.weight().attempts > 1);
+        *endless = inner(shape, members).any(|edge| edge.weight().attempts > 1);
         if *endless {
             // What is behind it has no bound either, and that is told here.
-            found.extend(unbounded(shape, members));
+            unbounded(shape, members).into_iter().for_each(&mut *found);
         }
     }
-    let loads = loads(system, components);
+    let loads = loads(shape);
     // The worst of each policy: that of one class does not hide that of another.
     for policy in shape.policies.all() {
         let starts = |node: Node| shape.policy(node) == Some(policy);
         let worst = worst(shape, &endless, starts);
         let amplified = |at: &usize| amplified(shape, &worst, &loads, *at, &policy.limits);
-        found.extend(worst.keys().filter_map(amplified));
+        worst.keys().filter_map(amplified).for_each(&mut *found);
     }
-    found
 }
 
 /// What comes to each component over the ways that begin at some of the entries; what no such way reaches is
 /// not among them.
 fn worst(shape: &Shape<'_>, endless: &[bool], starts: impl Fn(Node) -> bool) -> BTreeMap<usize, Worst> {
-    let (system, components) = (shape.system, &shape.circles);
+    let components = &shape.circles;
     let mut worst: BTreeMap<usize, Worst> = BTreeMap::new();
     for ((at, members), endless) in components.list.iter().enumerate().zip(endless) {
-        let mut edges = into(system, components, members).peekable();
+        let mut edges = into(shape, members).peekable();
         let entry = || Worst { attempts: Some(1), ..Worst::default() };
         let come =
             if edges.peek().is_none() { Some(entry()) } else { arriving(components, edges, &worst, &starts) };
@@ -65,11 +63,12 @@ fn worst(shape: &Shape<'_>, endless: &[bool], starts: impl Fn(Node) -> bool) -> 
 }
 
 /// L: attempts at each component when all entries get one request each.
-fn loads(system: &System, components: &Components) -> Vec<u64> {
+fn loads(shape: &Shape<'_>) -> Vec<u64> {
+    let components = &shape.circles;
     let mut loads: Vec<u64> = Vec::with_capacity(components.list.len());
     for members in &components.list {
         let before = |node| loads.get(components.of(node)).copied().unwrap_or_default();
-        let come = into(system, components, members)
+        let come = into(shape, members)
             .map(|edge| before(edge.source()).saturating_mul(edge.weight().attempts))
             .reduce(u64::saturating_add);
         loads.push(come.unwrap_or(1));
@@ -78,28 +77,20 @@ fn loads(system: &System, components: &Components) -> Vec<u64> {
 }
 
 /// The calls into a component from outside of it.
-fn into<'s>(
-    system: &'s System,
-    components: &'s Components,
-    members: &'s [Node],
-) -> impl Iterator<Item = EdgeReference<'s, Call>> {
-    let all = members.iter().flat_map(|node| system.graph().edges_directed(*node, Direction::Incoming));
-    all.filter(|edge| !components.same(edge.source(), edge.target()))
+fn into<'s>(shape: &'s Shape<'s>, members: &'s [Node]) -> impl Iterator<Item = EdgeReference<'s, &'s Call>> {
+    let all = members.iter().flat_map(|node| shape.calls.edges_directed(*node, Direction::Incoming));
+    all.filter(|edge| !shape.circles.same(edge.source(), edge.target()))
 }
 
-fn inner<'s>(
-    system: &'s System,
-    components: &'s Components,
-    members: &'s [Node],
-) -> impl Iterator<Item = EdgeReference<'s, Call>> {
-    let out = members.iter().flat_map(|node| system.graph().edges_directed(*node, Direction::Outgoing));
-    out.filter(|edge| components.same(edge.source(), edge.target()))
+fn inner<'s>(shape: &'s Shape<'s>, members: &'s [Node]) -> impl Iterator<Item = EdgeReference<'s, &'s Call>> {
+    let out = members.iter().flat_map(|node| shape.calls.edges_directed(*node, Direction::Outgoing));
+    out.filter(|edge| shape.circles.same(edge.source(), edge.target()))
 }
 
 /// The worst of what comes in from outside of a component.
 fn arriving<'s>(
     components: &Components,
-    edges: impl Iterator<Item = EdgeReference<'s, Call>>,
+    edges: impl Iterator<Item = EdgeReference<'s, &'s Call>>,
     worst: &BTreeMap<usize, Worst>,
     starts: impl Fn(Node) -> bool,
 ) -> Option<Worst> {

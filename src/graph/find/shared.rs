@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind};
 use crate::graph::model::{Key, Service};
 use crate::graph::system::System;
@@ -9,9 +10,9 @@ use crate::graph::system::System;
 /// Most names in a message; `services` of the finding has all.
 const NAMES: usize = 5;
 
-pub(super) fn findings(system: &System) -> Vec<Finding> {
-    let topics = by(system, |service| &service.owns);
-    let databases = by(system, |service| &service.databases);
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
+    let topics = by(shape.system, |service| &service.owns);
+    let databases = by(shape.system, |service| &service.databases);
     let topics = topics.into_iter().filter(shared).map(|(topic, owners)| {
         let message = format!("{} own the topic {topic}", and(&owners));
         Finding::new(Kind::SharedTopicOwner, owners.into_iter().collect(), message)
@@ -20,10 +21,10 @@ pub(super) fn findings(system: &System) -> Vec<Finding> {
         let message = format!("{} use the database of {database}", and(&users));
         Finding::new(Kind::SharedDatabase, users.into_iter().collect(), message)
     });
-    topics.chain(databases).collect()
+    topics.chain(databases).for_each(found);
 }
 
-fn by<T: Ord>(system: &System, things: impl Fn(&Service) -> &Vec<T>) -> BTreeMap<&T, BTreeSet<Key>> {
+fn by<T: Ord>(system: &System, things: impl Fn(&Service) -> &[T]) -> BTreeMap<&T, BTreeSet<Key>> {
     let mut users: BTreeMap<&T, BTreeSet<Key>> = BTreeMap::new();
     for service in system.services() {
         for thing in things(service) {

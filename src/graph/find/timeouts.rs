@@ -2,26 +2,26 @@
 
 use petgraph::visit::EdgeRef;
 
+use super::{Found, Shape};
 use crate::graph::finding::{Finding, Kind, time};
 use crate::graph::model::Call;
 use crate::graph::system::{Node, System};
 
-pub(super) fn findings(system: &System) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for edge in system.graph().edge_references() {
-        let (from, to, call) = (edge.source(), edge.target(), edge.weight());
-        found.extend(unusable(system, from, to, call));
+pub(super) fn find(shape: &Shape<'_>, found: Found<'_>) {
+    for edge in shape.calls.edge_references() {
+        let (from, to, call) = (edge.source(), edge.target(), *edge.weight());
+        unusable(shape.system, from, to, call).into_iter().for_each(&mut *found);
         if !call.optional {
-            found.extend(inverted(system, from, to, call));
+            inverted(shape, from, to, call).into_iter().for_each(&mut *found);
         }
     }
-    found
 }
 
 /// T of the callee's own calls against p of the caller's attempt.
-fn inverted(system: &System, from: Node, to: Node, call: &Call) -> Option<Finding> {
+fn inverted(shape: &Shape<'_>, from: Node, to: Node, call: &Call) -> Option<Finding> {
+    let system = shape.system;
     let attempt = call.one_attempt()?;
-    let known = || system.needs(to).filter_map(|(next, call)| Some((next, call.whole()?)));
+    let known = || shape.needs(to).filter_map(|(next, call)| Some((next, call.whole()?)));
     // The first by name among the slowest.
     let (slowest, longest) = known().max_by_key(|(next, whole)| (*whole, std::cmp::Reverse(*next)))?;
     let sum = known().fold(0_u64, |sum, (_, whole)| sum.saturating_add(whole));

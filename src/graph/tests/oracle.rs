@@ -14,15 +14,12 @@ pub fn services() -> impl Strategy<Value = Vec<Service>> {
         prop::collection::vec(prop::collection::vec(call, 0..4), count).prop_map(|all| {
             let name = |number: usize| key(&number.to_string());
             let service = |(number, calls): (usize, Vec<_>)| {
-                let mut service = Service::new(name(number));
                 let mut seen = BTreeSet::from([number]);
-                for (to, timeout, per_try, attempts, optional) in calls {
-                    if seen.insert(to) {
-                        let call = Call { timeout, per_try, attempts, optional, ..Call::to(name(to)) };
-                        service.calls.push(call);
-                    }
-                }
-                service
+                let call = |(to, timeout, per_try, attempts, optional)| {
+                    let call = Call { timeout, per_try, attempts, optional, ..Call::to(name(to)) };
+                    seen.insert(to).then_some(call)
+                };
+                Service { calls: calls.into_iter().filter_map(call).collect(), ..Service::new(name(number)) }
             };
             all.into_iter().enumerate().map(service).collect()
         })

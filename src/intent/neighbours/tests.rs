@@ -63,7 +63,7 @@ fn states(neighbours: &Neighbours, name: &str) -> Vec<State> {
 #[test]
 fn a_stranger_does_not_learn_the_ports() {
     let mut caller = service("a", &["bank/d"]);
-    caller.calls[0].port = Some(PortName::Number(5432));
+    Arc::make_mut(&mut caller.calls)[0].port = Some(PortName::Number(5432));
     let neighbours = all([caller, service("bank/d", &[])]);
     assert!(matches!(states(&neighbours, "a")[..], [State::PendingConsent { .. }]));
     assert_eq!(names(neighbours.view(&key("bank/d")).asking), ["shop/a"]);
@@ -72,7 +72,7 @@ fn a_stranger_does_not_learn_the_ports() {
 #[test]
 fn a_call_needs_a_peer_a_port_and_its_consent() {
     let mut caller = service("a", &["b", "c", "bank/d", "nobody", "e"]);
-    caller.calls[1].port = Some(PortName::Name("grpc".into()));
+    Arc::make_mut(&mut caller.calls)[1].port = Some(PortName::Name("grpc".into()));
     let neighbours = all([
         caller,
         service("b", &[]),
@@ -175,7 +175,7 @@ fn what_is_broken_is_told_up_the_chain_as_far_as_nothing_serves() {
 fn a_circle_that_is_down_ends_and_what_is_optional_is_no_cause() {
     let mut neighbours = Neighbours::default();
     let mut soft = service("b", &["a", "c"]);
-    soft.calls[1].optional = true;
+    Arc::make_mut(&mut soft.calls)[1].optional = true;
     for outline in [service("a", &["b"]), soft, service("c", &[])] {
         neighbours.put(outline, down("CrashLooping"), 1);
     }
@@ -270,7 +270,7 @@ fn what_was_known_of_a_service_outlives_it() {
     neighbours.remove(&key("b"));
     assert_eq!(at(&neighbours, &told), 8080);
     let mut named = service("a", &["b"]);
-    named.calls[0].port = Some(PortName::Number(9000));
+    Arc::make_mut(&mut named.calls)[0].port = Some(PortName::Number(9000));
     neighbours.put(named, serving(), 2);
     assert_eq!(at(&neighbours, &told), 9000, "the call itself names it");
 }
@@ -297,7 +297,7 @@ fn who_is_mentioned_and_not_called_is_suspected_once_it_exists() {
 #[test]
 fn granted_calls_open_the_ports_of_the_pods() {
     let mut caller = service("a", &["b", "c"]);
-    caller.calls[0].port = Some(PortName::Number(81));
+    Arc::make_mut(&mut caller.calls)[0].port = Some(PortName::Number(81));
     let two = Outline {
         ports: vec![
             Port { container_port: Some(8080), ..port("http", 80) },

@@ -1,6 +1,7 @@
 //! Whom the service calls and who may call it, with namespaces and times written out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use smol_str::SmolStr;
@@ -11,7 +12,7 @@ use crate::api::calls::{Call as Line, Caller, Discovery, External, Labelled, Wor
 use crate::api::defaults::{DEFAULT_REVISION, revision};
 use crate::api::microservice::MicroserviceSpec;
 use crate::api::{Microservice, MicroserviceClass, names};
-use crate::intent::calls::{Address, Call, Key, PortName, Target};
+use crate::intent::calls::{Address, Call, Key, Only, PortName, Target};
 use crate::intent::duration;
 use crate::intent::neighbours::{Origin, Outline};
 use crate::kafka::consent::Consent;
@@ -20,12 +21,9 @@ use crate::kafka::consent::Consent;
 const MENTIONS: usize = 64;
 
 /// Lines that name nobody are left out; a rule reports them.
-pub(super) fn calls(spec: &MicroserviceSpec, namespace: &str) -> Vec<Call> {
+fn calls(spec: &MicroserviceSpec, namespace: &str) -> Arc<[Call]> {
     let lines = spec.calls.iter().flatten();
-    let mut calls: Vec<Call> = lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect();
-    // They are kept for as long as the service lives.
-    calls.shrink_to_fit();
-    calls
+    lines.filter_map(|line| Some(call(line, target(line, namespace)?))).collect()
 }
 
 /// What a line calls.
@@ -66,6 +64,12 @@ pub(super) fn call(line: &Line, target: Target) -> Call {
         attempts: retries.and_then(|retries| u64::try_from(retries.attempts).ok()).unwrap_or_default() + 1,
         per_try: retries.and_then(|retries| milliseconds(retries.per_try_timeout.as_deref()?)),
         optional: line.optional,
+        only: Some(only(line)).filter(|only| *only != Only::default()).map(Box::new),
+    }
+}
+
+fn only(line: &Line) -> Only {
+    Only {
         methods: line.methods.clone().unwrap_or_default(),
         paths: line.paths.iter().flatten().map(SmolStr::from).collect(),
     }
@@ -77,9 +81,19 @@ pub(in crate::intent) fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// Pods that are let in by their labels are no services, and so not among them.
-pub(super) fn callers(spec: &MicroserviceSpec, namespace: &str, unsaid: &Consent) -> Consent {
+fn callers(spec: &MicroserviceSpec, namespace: &str, unsaid: &Consent) -> Consent {
     let given = spec.callers.as_deref();
     Consent::of(given.map(|given| given.iter().filter_map(named)), namespace, unsaid)
+}
+
+/// Whom it calls and who may call it. Both are kept for as long as the service lives: once, together with its
+/// outline.
+pub(super) fn both_sides(inputs: &Inputs<'_>) -> (Arc<[Call]>, Consent) {
+    if let Some(known) = &inputs.observed.outline {
+        return (Arc::clone(&known.calls), known.callers.clone());
+    }
+    let (spec, namespace) = (inputs.spec, inputs.namespace());
+    (calls(spec, namespace), callers(spec, namespace, &inputs.unsaid))
 }
 
 /// Where the Microservices are that are called.

@@ -104,6 +104,7 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
     let progress_deadline_seconds =
         rollout::progress_deadline(inputs, probes.startup.as_ref(), min_ready_seconds, drain_seconds);
     let kafka = kafka::kafka(inputs);
+    let (calls, callers) = calls::both_sides(inputs);
     let peers = calls::peers(inputs);
     let network = network::network(inputs, &ports, kafka.as_deref()).map(Box::new);
     let config = spec.config.clone().filter(|config| !config.is_empty());
@@ -147,8 +148,8 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
         generated: secrets::generated(inputs),
         kafka_login: observed.kafka_login.clone().filter(|_| kafka.is_some()),
         kafka,
-        calls: calls::calls(spec, inputs.namespace()),
-        callers: calls::callers(spec, inputs.namespace(), &inputs.unsaid),
+        calls,
+        callers,
         protect_called: inputs.protect_called,
         addresses: calls::addresses(inputs),
         peers,

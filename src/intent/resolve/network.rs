@@ -135,7 +135,7 @@ fn wider(inputs: &Inputs<'_>, line: &Line) -> Option<String> {
         Target::Service(key) => key.to_string(),
         Target::Workload(text) | Target::External(text) => text.to_string(),
     };
-    let narrowed = calls::call(line, target).narrowed()?;
+    let narrowed = calls::call(line, target).only?;
     Some(format!(
         "the call to {text}: a NetworkPolicy knows no methods and paths, it opens all of the port and not only {narrowed}"
     ))

@@ -1,8 +1,11 @@
 //! Network policies: what a class, a namespace and the granted calls open.
 
+use std::sync::Arc;
+
 use crate::api::microservice::Protocol;
 use crate::api::network::PolicyMode;
 use crate::intent::calls::Key;
+use crate::intent::neighbours::Outline;
 use crate::intent::network::{Granted, NetworkIntent, Opening, PolicyPeer, PolicyPort};
 
 use super::*;
@@ -199,4 +202,16 @@ fn names_that_stand_like_hosts_are_found() {
     for (text, expected) in cases {
         assert_eq!(found(text), expected, "{text}");
     }
+}
+
+#[test]
+fn what_the_outline_has_is_not_made_again() {
+    let calls = json!([{"name": "stock", "methods": ["GET"], "timeout": "1s"}, {"name": "ledger", "namespace": "bank"}]);
+    let object =
+        service(&json!({"calls": calls, "callers": [{"name": "order"}, {"name": "*", "namespace": "bank"}]}));
+    let outline = Arc::new(Outline::of(&object, None));
+    let known = Observed { outline: Some(Arc::clone(&outline)), ..Observed::default() };
+    let intent = Intent::resolve(&object, None, &known).unwrap();
+    assert!(Arc::ptr_eq(&intent.calls, &outline.calls));
+    assert_eq!(intent, Intent::resolve(&object, None, &Observed::default()).unwrap());
 }

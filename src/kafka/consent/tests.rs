@@ -21,7 +21,7 @@ fn of(namespace: &str) -> Origin {
 }
 
 fn services(all: &[(&str, &str)]) -> Consent {
-    Consent::Services(all.iter().map(|(at, of)| ((*at).to_owned(), (*of).to_owned())).collect())
+    Consent::Services(all.iter().map(|(at, of)| ((*at).into(), (*of).into())).collect())
 }
 
 #[test]
