@@ -253,7 +253,8 @@ pub struct Neighbours {
     mentioned: Links,
 }
 
-/// For a service others, in their order. Most have few, so none has room to spare.
+/// For a service others, in their order. Most have few and no room to spare; of many an eighth may be spare, so
+/// that one more does not move all of them.
 type Links = BTreeMap<Key, Vec<Key>>;
 
 impl Neighbours {
@@ -501,7 +502,9 @@ fn relink<'a>(
     for to in now {
         let linked = links.entry(to.clone()).or_default();
         if let Err(place) = linked.binary_search(from) {
-            linked.reserve_exact(1);
+            if linked.len() == linked.capacity() {
+                linked.reserve_exact(1 + linked.len() / 8);
+            }
             linked.insert(place, from.clone());
         }
     }
