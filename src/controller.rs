@@ -434,7 +434,7 @@ impl Context {
         self.survey.forget(&key);
         self.sentinels.post(&key, &[]);
         self.clusters.withdraw(&key);
-        self.world.set_reads(&key, std::collections::HashSet::new());
+        self.world.set_reads(&key, std::collections::BTreeSet::new());
         self.classes_changed.notify_one();
         let told = deleted_while_called(&object).filter(|_| self.fence.permit());
         if let Some(draft) = told {

@@ -93,6 +93,7 @@ async fn empty(recording: &Recording, report: &mut Report) -> f64 {
     program.rest().await;
     let resident = process::resident(program.pid);
     report.measure("M9", "RSS, empty [MiB]", Some(25.0), resident);
+    report.measure("M9", "  of that its own memory [MiB]", None, process::anonymous(program.pid));
     resident
 }
 
@@ -129,6 +130,7 @@ impl Bench {
         report.measure("M11", "CPU until then, per 1,000 objects [s]", None, cpu / thousands);
         report.measure("M11", "new object served / end of the backlog", Some(1.0), ratio(served, all));
         report.measure("M9", "RSS, settled [MiB]", Some(25.0 + 16.0 * thousands), resident);
+        report.measure("M9", "  of that its own memory [MiB]", None, process::anonymous(pid));
         let grown = (resident - self.empty) / thousands;
         report.measure("M9", "  of that per 1,000 objects [MiB]", Some(16.0), grown);
         report.measure("M9", "RSS, peak / settled", Some(1.5), peak / resident);
@@ -180,6 +182,7 @@ impl Bench {
         report.measure("M10", "CPU at rest [% of a core]", Some(0.5), used / REST.as_secs_f64() * 100.0);
         report.count("M2", "requests at rest", 0.0, self.server.requests().len() as f64);
         report.measure("M9", "RSS, at the end [MiB]", None, process::resident(self.program.pid));
+        report.measure("M9", "  of that its own memory [MiB]", None, process::anonymous(self.program.pid));
     }
 
     /// It was quiet because all was well, not because it does not look.
@@ -201,6 +204,7 @@ impl Bench {
         self.count(report, "while all is deleted");
         let left = process::resident(self.program.pid);
         report.measure("M9", "RSS after all is deleted [MiB]", None, left);
+        report.measure("M9", "  of that its own memory [MiB]", None, process::anonymous(self.program.pid));
         report.measure("M9", "RSS after all is deleted / empty", Some(1.3), left / self.empty);
     }
 

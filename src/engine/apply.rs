@@ -137,7 +137,10 @@ impl Applier<'_> {
                 Belongs::Foreign => {
                     let whose = live.owner.as_ref().map_or_else(
                         || "it has no owner".to_owned(),
-                        |owner| format!("it belongs to {} {}", owner.kind, owner.name),
+                        |owner| {
+                            let kind = owner.other_kind.as_deref().unwrap_or("Microservice");
+                            format!("it belongs to {kind} {}", owner.name)
+                        },
                     );
                     let message = format!(
                         "{name} exists and was not made by this Microservice ({whose}); rename the Microservice, or delete that object"

@@ -1,7 +1,7 @@
 //! Changes of the whole fleet, by a class or a release, go out at a bounded rate: so many objects a
 //! second, so many services rolling at once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub struct Turns {
 struct State {
     tokens: f64,
     filled: Instant,
-    waiting: HashSet<Key>,
-    rolling: HashMap<Key, Instant>,
+    waiting: BTreeSet<Key>,
+    rolling: BTreeMap<Key, Instant>,
 }
 
 impl Turns {
@@ -35,8 +35,8 @@ impl Turns {
         let state = State {
             tokens: rate.max(1.0),
             filled: Instant::now(),
-            waiting: HashSet::new(),
-            rolling: HashMap::new(),
+            waiting: BTreeSet::new(),
+            rolling: BTreeMap::new(),
         };
         Self { rate, max_rolling: max_rolling.max(1), state: Mutex::new(state) }
     }

@@ -1,7 +1,7 @@
 //! A cache of small projections, fed by watches and by the answers to our own writes. An older
 //! version never replaces a newer one, so a slow watch cannot undo what a write has just told us.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::live::Key;
@@ -14,11 +14,11 @@ pub struct Index<V> {
 
 #[derive(Debug)]
 struct State<V> {
-    entries: HashMap<Key, Entry<V>>,
+    entries: BTreeMap<Key, Entry<V>>,
     /// Keys seen so far by the listing under way, per watched namespace ("" = all).
-    listing: HashMap<String, HashSet<Key>>,
+    listing: BTreeMap<String, BTreeSet<Key>>,
     /// Watched namespaces whose first listing is complete.
-    synced: HashSet<String>,
+    synced: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -33,9 +33,9 @@ impl<V> Default for Index<V> {
     fn default() -> Self {
         Self {
             state: RwLock::new(State {
-                entries: HashMap::new(),
-                listing: HashMap::new(),
-                synced: HashSet::new(),
+                entries: BTreeMap::new(),
+                listing: BTreeMap::new(),
+                synced: BTreeSet::new(),
             }),
         }
     }
@@ -127,13 +127,13 @@ impl<V: PartialEq> Index<V> {
         let mut state = self.write();
         state.listing.clear();
         state.synced.clear();
-        state.entries.drain().map(|(key, entry)| (key, entry.value)).collect()
+        std::mem::take(&mut state.entries).into_iter().map(|(key, entry)| (key, entry.value)).collect()
     }
 
     /// A watch begins to list again. The listing will hold whatever was written before and still exists.
     pub fn begin(&self, scope: &str) {
         let mut state = self.write();
-        state.listing.insert(scope.to_owned(), HashSet::new());
+        state.listing.insert(scope.to_owned(), BTreeSet::new());
         for (key, entry) in &mut state.entries {
             entry.local &= !within(key, scope);
         }
@@ -161,7 +161,7 @@ fn within(key: &Key, scope: &str) -> bool {
 }
 
 fn put<V: PartialEq>(
-    entries: &mut HashMap<Key, Entry<V>>,
+    entries: &mut BTreeMap<Key, Entry<V>>,
     key: Key,
     version: u64,
     value: V,

@@ -50,10 +50,8 @@ impl From<calls::Key> for Key {
 /// The controller of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// Whether it is a Microservice.
-    pub microservice: bool,
-    /// Kind, for messages.
-    pub kind: SmolStr,
+    /// Kind, for messages; `None` = it is a Microservice.
+    pub other_kind: Option<Box<str>>,
     /// Name.
     pub name: SmolStr,
     /// UID.
@@ -63,7 +61,15 @@ pub struct Owner {
 impl From<OwnerText> for Owner {
     fn from(text: OwnerText) -> Self {
         let microservice = text.api_version == API_VERSION && text.kind == "Microservice";
-        Self { microservice, kind: text.kind, name: text.name, uid: text.uid }
+        let other_kind = (!microservice).then(|| text.kind.as_str().into());
+        Self { other_kind, name: text.name, uid: text.uid }
+    }
+}
+
+impl Owner {
+    /// Whether it is a Microservice.
+    pub fn is_microservice(&self) -> bool {
+        self.other_kind.is_none()
     }
 }
 
@@ -92,7 +98,7 @@ impl Live {
     /// The Microservice that this object belongs to by its own account: owner first, then label.
     pub fn claimed_by(&self) -> Option<&str> {
         match &self.owner {
-            Some(owner) if owner.microservice => Some(&owner.name),
+            Some(owner) if owner.is_microservice() => Some(&owner.name),
             _ => self.service.as_deref(),
         }
     }
@@ -104,7 +110,7 @@ impl Live {
             Some(owner) if owner.uid == *owner_uid && (recorded || self.verdict.digest.is_some()) => {
                 Belongs::Ours
             }
-            Some(owner) if owner.uid != *owner_uid && owner.microservice && owner.name == owner_name => {
+            Some(owner) if owner.uid != *owner_uid && owner.is_microservice() && owner.name == owner_name => {
                 Belongs::Predecessor
             }
             None if recorded => Belongs::Ours,
@@ -179,8 +185,7 @@ mod tests {
         Live {
             uid: "child".into(),
             owner: owner.map(|(name, uid, microservice)| Owner {
-                microservice,
-                kind: "K".into(),
+                other_kind: (!microservice).then(|| "K".into()),
                 name: name.into(),
                 uid: uid.into(),
             }),

@@ -107,7 +107,7 @@ pub struct Verdict {
     /// Whether the hand-over entry holds `spec.replicas`.
     pub handover_holds_replicas: bool,
     /// The manager outside of this operator that last wrote a field other than of the status.
-    pub last_foreign_manager: Option<SmolStr>,
+    pub last_foreign_manager: Option<Box<str>>,
 }
 
 impl Verdict {
@@ -124,7 +124,7 @@ impl Verdict {
             tampered: entries.iter().any(|entry| entry.is_foreign() && protected(&entry.fields(), ours)),
             main_holds_replicas: holds_replicas(&names),
             handover_holds_replicas,
-            last_foreign_manager: last_foreign_manager(entries).map(SmolStr::from),
+            last_foreign_manager: last_foreign_manager(entries).map(Box::from),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the engine remembers between two passes over one object: newest version, failed attempts,
 //! repairs. Lost on restart, and nothing breaks by that.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub type ChildKey = (Kind, String);
 /// All memories.
 #[derive(Debug, Default)]
 pub struct Memory {
-    objects: Mutex<HashMap<Key, Remembered>>,
+    objects: Mutex<BTreeMap<Key, Remembered>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +40,8 @@ struct Remembered {
     newest: Option<Arc<Microservice>>,
     /// Version that the watch has reached.
     watched: u64,
-    attempts: HashMap<ChildKey, Attempt>,
-    repairs: HashMap<(ChildKey, String), Vec<Instant>>,
+    attempts: BTreeMap<ChildKey, Attempt>,
+    repairs: BTreeMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
     status_written: Option<Instant>,
     /// The last status may be stored or not: its answer did not come. This is the version that it was to

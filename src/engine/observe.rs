@@ -1,7 +1,7 @@
 //! Gathers what the plan needs to know of the live world: state of the referenced Secrets and
 //! ConfigMaps, values of generated Secrets. At rest it answers from caches and records alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -129,7 +129,7 @@ impl Observer<'_> {
         generated: &[&SecretUse],
         login: Option<&str>,
     ) {
-        let mut reads: HashSet<_> =
+        let mut reads: BTreeSet<_> =
             wanted.keys().map(|key| (key.kind, Key::new(namespace, &key.name))).collect();
         let secrets = generated.iter().map(|secret| secret.name.as_str()).chain(login);
         reads.extend(secrets.map(|name| (ReferenceKind::Secret, Key::new(namespace, name))));

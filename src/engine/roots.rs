@@ -1,6 +1,6 @@
 //! The Microservices themselves: several watches, one per namespace, into one store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::runtime::watcher::Event;
 
@@ -11,15 +11,15 @@ use crate::api::Microservice;
 #[derive(Debug)]
 pub struct Roots {
     /// Scopes that have not listed yet.
-    pending: HashSet<String>,
-    listing: HashMap<String, HashSet<Key>>,
-    known: HashSet<Key>,
+    pending: BTreeSet<String>,
+    listing: BTreeMap<String, BTreeSet<Key>>,
+    known: BTreeSet<Key>,
 }
 
 impl Roots {
     /// Of these scopes.
     pub fn new(scopes: &[String]) -> Self {
-        Self { pending: scopes.iter().cloned().collect(), listing: HashMap::new(), known: HashSet::new() }
+        Self { pending: scopes.iter().cloned().collect(), listing: BTreeMap::new(), known: BTreeSet::new() }
     }
 
     /// What the store has to hear of this event: one `Init` before everything, one `InitDone` once
@@ -27,7 +27,7 @@ impl Roots {
     pub fn join(&mut self, scope: &str, event: Event<Microservice>) -> Vec<Event<Microservice>> {
         match event {
             Event::Init => {
-                self.listing.insert(scope.to_owned(), HashSet::new());
+                self.listing.insert(scope.to_owned(), BTreeSet::new());
                 Vec::new()
             }
             Event::InitApply(object) | Event::Apply(object) => {

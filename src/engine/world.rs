@@ -1,6 +1,6 @@
 //! Everything the engine knows of the cluster without asking: the caches that the watches fill.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smol_str::SmolStr;
@@ -70,11 +70,11 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Relations {
     /// Children that name a Microservice as owner or by label: place of the kind, and name.
-    claims: HashMap<Key, BTreeSet<(usize, SmolStr)>>,
+    claims: BTreeMap<Key, BTreeSet<(usize, SmolStr)>>,
     /// Microservices that read a Secret or ConfigMap.
-    readers: HashMap<(ReferenceKind, Key), HashSet<Key>>,
+    readers: BTreeMap<(ReferenceKind, Key), BTreeSet<Key>>,
     /// What each Microservice reads, to take it back.
-    reads: HashMap<Key, HashSet<(ReferenceKind, Key)>>,
+    reads: BTreeMap<Key, BTreeSet<(ReferenceKind, Key)>>,
 }
 
 /// The kind of children that is also what references point to.
@@ -297,7 +297,7 @@ impl World {
     }
 
     /// Records which Secrets and ConfigMaps a Microservice reads.
-    pub fn set_reads(&self, owner: &Key, reads: HashSet<(ReferenceKind, Key)>) {
+    pub fn set_reads(&self, owner: &Key, reads: BTreeSet<(ReferenceKind, Key)>) {
         let mut relations = self.relations();
         if relations.reads.get(owner).is_some_and(|before| *before == reads)
             || (reads.is_empty() && !relations.reads.contains_key(owner))
@@ -461,9 +461,9 @@ mod tests {
     fn readers_follow_what_is_read() {
         let world = World::new();
         let (owner, read) = (Key::new("ns", "svc"), (ReferenceKind::Secret, Key::new("ns", "db")));
-        world.set_reads(&owner, HashSet::from([read.clone()]));
+        world.set_reads(&owner, BTreeSet::from([read.clone()]));
         assert_eq!(world.readers(read.0, &read.1), vec![owner.clone()]);
-        world.set_reads(&owner, HashSet::new());
+        world.set_reads(&owner, BTreeSet::new());
         assert!(world.readers(read.0, &read.1).is_empty());
     }
 
