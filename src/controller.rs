@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::api::ObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::{self, Store, store::Writer};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
 use kube::{Client, Resource};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -254,33 +253,29 @@ fn roots(
     });
     let events = stream::select_all(streams);
     let mut roots = Roots::new(&scopes);
+    let store = writer.as_reader();
     writer.apply_watcher_event(&Event::Init);
-    events
-        .flat_map(move |(scope, event)| {
-            let mut touched = Vec::new();
-            for event in roots.join(&scope, event) {
-                writer.apply_watcher_event(&packed(&event));
-                match event {
-                    Event::Apply(object) | Event::InitApply(object) => {
-                        context.memory.watched(&Key::of(&object.metadata), &object);
-                        context.concern(context.world.observe_service(&object));
-                        touched.push(Ok(object));
-                    }
-                    Event::Delete(object) => context.forget(object),
-                    Event::InitDone => context.listed(),
-                    Event::Init => {}
-                }
+    events.flat_map(move |(scope, event)| {
+        let mut touched = Vec::new();
+        for event in roots.join(&scope, event) {
+            let packed = packed(&event);
+            if let Event::Apply(now) | Event::InitApply(now) = &packed {
+                let before = store.get(&ObjectRef::from_obj(now));
+                touched.extend(before.is_none_or(|before| !before.wants_as(now)).then(|| Ok(now.clone())));
             }
-            stream::iter(touched)
-        })
-        .predicate_filter(
-            predicates::generation
-                .combine(predicates::labels)
-                .combine(predicates::annotations)
-                .combine(predicates::finalizers),
-            PredicateConfig::default(),
-        )
-        .map_ok(Packed::from)
+            writer.apply_watcher_event(&packed);
+            match event {
+                Event::Apply(object) | Event::InitApply(object) => {
+                    context.memory.watched(&Key::of(&object.metadata), &object);
+                    context.concern(context.world.observe_service(&object));
+                }
+                Event::Delete(object) => context.forget(object),
+                Event::InitDone => context.listed(),
+                Event::Init => {}
+            }
+        }
+        stream::iter(touched)
+    })
 }
 
 fn packed(event: &Event<Microservice>) -> Event<Packed> {

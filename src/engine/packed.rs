@@ -3,6 +3,7 @@
 
 use kube::Resource;
 use kube::api::ObjectMeta;
+use kube::runtime::{Predicate, predicates};
 use serde::Deserialize;
 use smol_str::SmolStr;
 
@@ -19,6 +20,8 @@ pub struct Packed {
     pub is_ready: bool,
     /// The class that it names.
     pub class_name: Option<SmolStr>,
+    /// Stands for all that is not status: generation, labels, annotations, finalizers.
+    wanted: Option<u64>,
     text: Box<[u8]>,
 }
 
@@ -53,12 +56,22 @@ impl From<&Microservice> for Packed {
             },
             is_ready: object.status.as_ref().is_some_and(|status| status.is_true("Ready")),
             class_name: object.spec.class_name.as_ref().map(SmolStr::from),
+            wanted: predicates::generation
+                .combine(predicates::labels)
+                .combine(predicates::annotations)
+                .combine(predicates::finalizers)
+                .hash_property(object),
             text: lz4_flex::compress_prepend_size(&text).into_boxed_slice(),
         }
     }
 }
 
 impl Packed {
+    /// Whether at most the status is another one.
+    pub fn wants_as(&self, other: &Self) -> bool {
+        self.metadata.uid == other.metadata.uid && self.wanted == other.wanted
+    }
+
     /// The object.
     ///
     /// # Errors
@@ -104,6 +117,23 @@ mod tests {
         status.conditions = vec![condition; 20];
         let text = serde_json::to_vec(&object).unwrap();
         assert!(Packed::from(&object).text.len() < text.len() / 3);
+    }
+
+    #[test]
+    fn another_status_wants_nothing_else() {
+        let packed = |change: fn(&mut Microservice)| {
+            let mut object = object();
+            change(&mut object);
+            Packed::from(&object)
+        };
+        let same = |change| packed(|_| ()).wants_as(&packed(change));
+        assert!(same(|object| object.status = None));
+        assert!(same(|object| object.metadata.resource_version = Some("8".to_owned())));
+        assert!(!same(|object| object.metadata.generation = Some(4)));
+        assert!(!same(|object| object.metadata.labels = None));
+        assert!(!same(|object| object.metadata.annotations = None));
+        assert!(!same(|object| object.metadata.finalizers = Some(vec!["x".to_owned()])));
+        assert!(!same(|object| object.metadata.uid = Some("another".to_owned())));
     }
 
     #[test]

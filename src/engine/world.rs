@@ -69,12 +69,21 @@ pub struct World {
 /// Who belongs to whom.
 #[derive(Debug, Default)]
 struct Relations {
-    /// Children that name a Microservice as owner or by label: place of the kind, and name.
-    claims: BTreeMap<Key, BTreeSet<(usize, SmolStr)>>,
-    /// Microservices that read a Secret or ConfigMap.
-    readers: BTreeMap<(ReferenceKind, Key), BTreeSet<Key>>,
+    /// Children that name a Microservice as owner or by label: that one, place of the kind, and name.
+    claims: BTreeSet<(Key, usize, SmolStr)>,
+    /// Secrets and ConfigMaps, and a Microservice that reads them.
+    readers: BTreeSet<(ReferenceKind, Key, Key)>,
     /// What each Microservice reads, to take it back.
-    reads: BTreeMap<Key, BTreeSet<(ReferenceKind, Key)>>,
+    reads: BTreeMap<Key, Box<[(ReferenceKind, Key)]>>,
+}
+
+impl Relations {
+    /// The children that name a Microservice: place of the kind, and name.
+    fn claimed(&self, owner: &Key) -> BTreeSet<(usize, SmolStr)> {
+        let first = (owner.clone(), 0, SmolStr::default());
+        let claims = self.claims.range(first..).take_while(|(claimed, ..)| claimed == owner);
+        claims.map(|(_, place, name)| (*place, name.clone())).collect()
+    }
 }
 
 /// The kind of children that is also what references point to.
@@ -256,7 +265,7 @@ impl World {
         let place = self.children.iter().position(|(known, _)| known == kind);
         if let (Some(name), Some(place)) = (live.claimed_by(), place) {
             let owner = Key::new(&key.namespace, name);
-            self.relations().claims.entry(owner).or_default().insert((place, key.name.clone()));
+            self.relations().claims.insert((owner, place, key.name.clone()));
         }
     }
 
@@ -265,13 +274,7 @@ impl World {
         let place = self.children.iter().position(|(known, _)| known == kind);
         let (Some(name), Some(place)) = (gone.claimed_by(), place) else { return };
         let owner = Key::new(&key.namespace, name);
-        let mut relations = self.relations();
-        if let Some(claims) = relations.claims.get_mut(&owner) {
-            claims.remove(&(place, key.name.clone()));
-            if claims.is_empty() {
-                relations.claims.remove(&owner);
-            }
-        }
+        self.relations().claims.remove(&(owner, place, key.name.clone()));
     }
 
     /// The kind of a recorded child; `None` when this release does not know it.
@@ -282,7 +285,7 @@ impl World {
 
     /// Every live child that this Microservice may own: those that name it, and those it recorded.
     pub fn candidates(&self, owner: &Key, recorded: &[ChildStatus]) -> Vec<(Kind, Key, Arc<Live>)> {
-        let mut wanted = self.relations().claims.get(owner).cloned().unwrap_or_default();
+        let mut wanted = self.relations().claimed(owner);
         for child in recorded {
             let same = |kind: &Kind| kind.kind == child.kind && kind.api_version() == child.api_version;
             let place = self.children.iter().position(|(kind, _)| same(kind));
@@ -299,31 +302,25 @@ impl World {
     /// Records which Secrets and ConfigMaps a Microservice reads.
     pub fn set_reads(&self, owner: &Key, reads: BTreeSet<(ReferenceKind, Key)>) {
         let mut relations = self.relations();
-        if relations.reads.get(owner).is_some_and(|before| *before == reads)
-            || (reads.is_empty() && !relations.reads.contains_key(owner))
-        {
+        if relations.reads.get(owner).map_or(&[][..], |before| before).iter().eq(&reads) {
             return;
         }
-        for read in relations.reads.remove(owner).unwrap_or_default() {
-            if let Some(readers) = relations.readers.get_mut(&read) {
-                readers.remove(owner);
-                if readers.is_empty() {
-                    relations.readers.remove(&read);
-                }
-            }
+        for (kind, read) in relations.reads.remove(owner).unwrap_or_default() {
+            relations.readers.remove(&(kind, read, owner.clone()));
         }
-        for read in &reads {
-            relations.readers.entry(read.clone()).or_default().insert(owner.clone());
-        }
+        let readers = reads.iter().map(|(kind, read)| (*kind, read.clone(), owner.clone()));
+        relations.readers.extend(readers);
         if !reads.is_empty() {
-            relations.reads.insert(owner.clone(), reads);
+            relations.reads.insert(owner.clone(), reads.into_iter().collect());
         }
     }
 
     /// The Microservices that read this Secret or ConfigMap.
     pub fn readers(&self, kind: ReferenceKind, key: &Key) -> Vec<Key> {
         let relations = self.relations();
-        relations.readers.get(&(kind, key.clone())).into_iter().flatten().cloned().collect()
+        let first = (kind, key.clone(), Key::new("", ""));
+        let readers = relations.readers.range(first..).take_while(|(of, read, _)| (*of, read) == (kind, key));
+        readers.map(|(_, _, reader)| reader.clone()).collect()
     }
 
     /// The pods of a service that are not ready, oldest first, at most 64.
