@@ -55,7 +55,7 @@ gzip -n -9 <"$work/layer.tar" >"$work/layer.gz"
 size=$(stat -c %s "$work/layer.gz")
 layer=$(store "$work/layer.gz")
 cat >"$work/config" <<JSON
-{"created":"$created","architecture":"$architecture","os":"linux","config":{"User":"65532:65532","ExposedPorts":{"8080/tcp":{}},"Entrypoint":["/$name"],"Cmd":["run"],"Labels":{"org.opencontainers.image.title":"$name","org.opencontainers.image.version":"$version","org.opencontainers.image.revision":"$(git rev-parse HEAD)","org.opencontainers.image.licenses":"Apache-2.0"}},"rootfs":{"type":"layers","diff_ids":["sha256:$diff"]},"history":[{"created":"$created","created_by":"scripts/image.sh"}]}
+{"created":"$created","architecture":"$architecture","os":"linux","config":{"User":"65532:65532","Env":["MIMALLOC_PURGE_DELAY=0"],"ExposedPorts":{"8080/tcp":{}},"Entrypoint":["/$name"],"Cmd":["run"],"Labels":{"org.opencontainers.image.title":"$name","org.opencontainers.image.version":"$version","org.opencontainers.image.revision":"$(git rev-parse HEAD)","org.opencontainers.image.licenses":"Apache-2.0"}},"rootfs":{"type":"layers","diff_ids":["sha256:$diff"]},"history":[{"created":"$created","created_by":"scripts/image.sh"}]}
 JSON
 config_size=$(stat -c %s "$work/config")
 config=$(store "$work/config")

@@ -241,6 +241,7 @@ pub fn run_guarded(log: &Path, complete: impl FnOnce(&mut Command)) -> (Child, u
     "#;
     let mut command = Command::new("sh");
     command.args(["-c", GUARD, "guard", BINARY]).env("LOG", log);
+    command.env("MIMALLOC_PURGE_DELAY", "0"); // as in the image
     complete(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut guard = command.spawn().expect("sh starts");

@@ -3,6 +3,7 @@
 //! the TLS handshake or for a stopped process, between the answer and the write.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
@@ -10,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt, DynBody};
 use tower::util::BoxService;
@@ -25,6 +26,10 @@ mod stream;
 /// Most bytes that a connection reads at once, and keeps room for as long as it lives: that is as long as a
 /// watch. The library's own limit is 400 KiB; no head of an answer is longer than this.
 const READ_BUFFER: usize = 32 << 10;
+
+/// How long a connection is kept that nobody uses. A burst leaves 32 of them with their buffers; the lease is
+/// renewed more often, so that there is always one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What sends a request and brings the answer.
 pub(super) type Transport = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
@@ -63,8 +68,11 @@ fn pool(config: &Config, fence: Fence) -> kube::Result<impl Fn(Request<Body>) ->
     connector.set_write_timeout(Some(SOCKET_WRITE_TIMEOUT));
     // Otherwise the time a pooled connection was idle counts against the next answer.
     connector.set_reset_reader_on_write(true);
-    let connections =
-        legacy::Builder::new(TokioExecutor::new()).http1_max_buf_size(READ_BUFFER).build(connector);
+    let connections = legacy::Builder::new(TokioExecutor::new())
+        .http1_max_buf_size(READ_BUFFER)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_timer(TokioTimer::new())
+        .build(connector);
     Ok(move |request| {
         let answer = connections.request(request);
         let boxed = |body| Box::new(BodyExt::map_err(body, BoxError::from)) as Box<DynBody>;
@@ -97,12 +105,10 @@ impl Service<Uri> for FencedConnector {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use kube::Client;
     use kube::api::{Api, Patch, PatchParams};
     use serde_json::json;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
@@ -169,5 +175,26 @@ mod tests {
         let (write, received) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
         assert!(is_fenced(&write.unwrap_err()));
         assert!(received < size, "{received} of {size} bytes were sent");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_uses_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let client: Client = transport(&config, Fence::always()).unwrap().build();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1 << 10];
+            assert_ne!(stream.read(&mut request).await.unwrap(), 0);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            stream.write_all(answer).await.unwrap();
+            stream
+        };
+        let (answer, mut stream) =
+            tokio::join!(client.request_text(Request::get("/").body(Vec::new()).unwrap()), server);
+        assert_eq!(answer.unwrap(), "{}");
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(IDLE_TIMEOUT * 3, stream.read_to_end(&mut rest)).await;
+        assert!(matches!(closed, Ok(Ok(0))), "{closed:?}");
     }
 }
