@@ -85,17 +85,14 @@ impl Packed {
 mod tests {
     use super::*;
 
-    fn example(text: &str) -> Microservice {
-        serde_yaml::from_str(text).unwrap()
-    }
-
     fn object() -> Microservice {
-        example(
+        serde_yaml::from_str(
             "{metadata: {name: orders, namespace: shop, uid: u-1, resourceVersion: '7', generation: 3, \
              labels: {team: a}, annotations: {note: b}, creationTimestamp: '2026-01-01T00:00:00Z'}, \
              spec: {image: 'orders:v1', className: web}, status: {observedGeneration: 3, conditions: [{type: Ready, \
              status: 'True', reason: Ready, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}]}}",
         )
+        .unwrap()
     }
 
     #[test]
