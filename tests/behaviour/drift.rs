@@ -72,6 +72,8 @@ async fn every_edit_is_undone(kind: ChildKind, own: Vec<Case>) {
     }
 }
 
+/// Makes an edit. That it changes something is seen in the reply: a look at the child that follows may
+/// come after its repair.
 async fn make(namespace: &Namespace, kind: &ChildKind, service: &str, case: &Case, planned: &Value) {
     let (api, name) = (kind.api(namespace), kind.name(service));
     let stored = match &case.edit {
@@ -79,8 +81,11 @@ async fn make(namespace: &Namespace, kind: &ChildKind, service: &str, case: &Cas
         Edit::Scale(replicas) => {
             let params = PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() };
             let patch = json!({"spec": {"replicas": replicas}});
-            api.patch_scale(&name, &params, &Patch::Merge(patch)).await.expect("it can be scaled");
-            kind.get(namespace, service).await
+            let scale = api.patch_scale(&name, &params, &Patch::Merge(patch)).await.expect("it can be scaled");
+            let replicas = scale.spec.and_then(|spec| spec.replicas);
+            let mut stored = planned.clone();
+            stored["spec"]["replicas"] = json!(replicas.unwrap_or_default());
+            stored
         }
         Edit::Delete => {
             api.delete(&name, &DeleteParams::default()).await.expect("it can be deleted");
