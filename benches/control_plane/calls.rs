@@ -35,7 +35,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     let used = (process::cpu(pid) - cpu).as_secs_f64();
     report.measure("M8", "CPU per 1,000 objects [s]", None, used * per_object(1000));
     let grown = || (process::resident(pid) - memory) * 1000.0 / fleet.settings.objects as f64;
-    report.measure("M9", "RSS while nobody serves, per 1,000 objects [MiB]", None, grown());
+    report.measure("M9", "RSS while nobody serves, per 1,000 objects [MiB]", Some(16.0), grown());
     serve(&fleet).await;
     report.measure("M9", "RSS when all serve, per 1,000 objects [MiB]", Some(16.0), grown());
     report.measure("M9", "RSS, peak / settled", Some(1.5), process::peak(pid) / process::resident(pid));

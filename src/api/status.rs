@@ -257,7 +257,8 @@ pub struct ReferenceStatus {
     /// Keyed hash of the keys that the pods read.
     pub hash: String,
     /// Keys that the pods cannot do without and that were there: when one of them goes, running pods
-    /// keep what they have, while a key that is not among them is waited for.
+    /// keep what they have, while a key that is not among them is waited for. Of a generated Secret those
+    /// that are generated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Id of the key of that hash.

@@ -136,7 +136,7 @@ impl Look<'_> {
             uid: &uid,
             secrets: &made,
         };
-        let mut current = None;
+        let mut announces = false;
         if pass::is_due(&applier, plan, &status.children) {
             if let Err(wait) = self.turn(object, status, intent, plan) {
                 let problem = Problem {
@@ -149,24 +149,28 @@ impl Look<'_> {
                 let looked = self.tell(told).await?;
                 return Ok(Looked { next: Some(looked.next.map_or(wait, |next| next.min(wait))), ..looked });
             }
-            let told = !status.conditions.is_empty();
-            if told && status.observed_generation != object.metadata.generation {
-                // Nobody may read an old Ready as the new one: this goes out before the first child. A new
-                // object has no old one, and a status costs the server as much as four children.
-                let announced = self.tell(Told::of(object, intent, plan, &observation)).await?;
-                current = announced.written;
-            }
+            // A new object has no old status, and one costs the server as much as four children.
+            announces =
+                !status.conditions.is_empty() && status.observed_generation != object.metadata.generation;
         }
         self.context.memory.meet(&self.key);
+        // Nobody may read an old Ready as the new one: this goes out with the first children.
+        let announce = async {
+            let told = Told::of(object, intent, plan, &observation);
+            if announces { self.tell(told).await.map(|announced| announced.written) } else { Ok(None) }
+        };
+        let carry_out = async {
+            let topics = self.look_after_kafka(object, intent, &observation.stored).await;
+            (topics, pass::execute(&applier, plan, &status.children).await)
+        };
+        let (announced, (topics, outcomes)) = futures::join!(announce, carry_out);
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
-        let current = current.map(|stored| Microservice {
+        let current = announced?.map(|stored| Microservice {
             metadata: ObjectMeta { resource_version: stored.resource_version, ..object.metadata.clone() },
             spec: object.spec.clone(),
             status: Some(stored.status),
         });
         let object = current.as_ref().unwrap_or(object);
-        let topics = self.look_after_kafka(object, intent, &observation.stored).await;
-        let outcomes = pass::execute(&applier, plan, &status.children).await;
         observation.settle(object, &outcomes);
         self.tell_of_login(&observation, &outcomes);
         let unwatched = self.watch_obstacles(plan, &outcomes);

@@ -202,8 +202,10 @@ impl Observer<'_> {
         let before = secret_status(object, &secret.name);
         let rotate = generate::due(object, before, self.now);
         let recorded = recorded(object, key.kind, &key.name);
+        let generate = secret.generate.as_deref().unwrap_or_default();
+        let keys: BTreeSet<String> = generate.iter().map(|key| key.key.clone()).collect();
         let unchanged = recorded
-            .filter(|_| !rotate && !spec_changed(object))
+            .filter(|record| !rotate && (had(record, &keys) || !spec_changed(object)))
             .filter(|record| is_at(live.as_deref(), record));
         let (record, new) = if let Some(record) = unchanged {
             (record.clone(), None)
@@ -211,11 +213,14 @@ impl Observer<'_> {
             let absent = trusted && live.is_none();
             let data = if absent { None } else { self.read(key.kind, namespace, &key.name).await? };
             let mut data = data.unwrap_or_default();
-            let made = generate::fill(&mut data.data, secret.generate.as_deref().unwrap_or_default(), rotate);
+            let made = generate::fill(&mut data.data, generate, rotate);
             let hash_key = self.keys.get().await?;
             let record = match recorded.filter(|old| !made && is_of_lost_key(old, &data, hash_key)) {
                 Some(old) => old.clone(),
-                None => record(&key, &data, hash_key, hash_key.hash(&data.data)),
+                None => ReferenceStatus {
+                    keys: keys.into_iter().collect(),
+                    ..record(&key, &data, hash_key, hash_key.hash(&data.data))
+                },
             };
             (record, made.then_some(data.data))
         };

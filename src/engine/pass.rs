@@ -10,6 +10,10 @@ use crate::api::status::ChildStatus;
 use crate::plan::{Plan, Planned, Stage};
 use crate::status::views::{ChildOutcome, Problem};
 
+/// What is sent together: first all that the pods need, which no part needs of another, then the pods.
+const STAGES: [&[Stage]; 3] =
+    [&[Stage::Identity, Stage::Policy, Stage::Service], &[Stage::Workload], &[Stage::Scaling]];
+
 /// The record of a planned child.
 pub fn recorded<'a>(children: &'a [ChildStatus], planned: &Planned) -> Option<&'a ChildStatus> {
     children.iter().find(|child| {
@@ -44,11 +48,11 @@ pub async fn execute(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus
     let mut outcomes = prune::leaving(applier, plan, children).await;
     outcomes.extend(remove(applier, &first).await);
     let mut blocked = outcomes.iter().find_map(|outcome| outcome.problem.clone());
-    for stage in [Stage::Identity, Stage::Policy, Stage::Service, Stage::Workload, Stage::Scaling] {
-        let of_stage = plan.children.iter().filter(|planned| planned.kind.stage == stage);
-        let results = join_all(of_stage.map(|planned| {
+    for stages in STAGES {
+        let of_stages = plan.children.iter().filter(|planned| stages.contains(&planned.kind.stage));
+        let results = join_all(of_stages.map(|planned| {
             // A count that is still somebody else's must not be changed, nor an autoscaler be made over it.
-            let wait = blocked.clone().filter(|_| stage >= Stage::Workload && waits(applier, planned));
+            let wait = blocked.clone().filter(|_| waits(applier, planned));
             async move {
                 let record = recorded(children, planned);
                 let outcome = match wait {
@@ -59,10 +63,8 @@ pub async fn execute(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus
             }
         }))
         .await;
-        if stage == Stage::Identity {
-            blocked = blocked.or_else(|| unsaved(applier, &results));
-        }
-        if stage == Stage::Workload {
+        blocked = blocked.or_else(|| unsaved(applier, &results));
+        if stages.contains(&Stage::Workload) {
             blocked = blocked.or_else(|| results.iter().find_map(|outcome| outcome.problem.clone()));
         }
         outcomes.extend(results);

@@ -24,7 +24,7 @@ use crate::intent::{Intent, Scaling};
 
 pub use body::Body;
 
-/// Order of application; children of one stage are applied in parallel.
+/// Order of children. Those of the first three, which pods need, are applied together, then pods, then the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Accounts, secrets, configuration.

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use k8s_openapi::api::core::v1::Secret;
+use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, install_crds, scratch, tool};
+use crate::steps::{PATIENCE, condition};
+use crate::support::{
+    Cluster, Namespace, Operator, OperatorOptions, eventually, install_crds, scratch, tool,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
@@ -49,13 +53,19 @@ async fn explain_leads_from_the_object_to_the_container() {
     namespace.microservice("good", json!({"image": "web:v1", "replicas": 1})).await;
     namespace.microservice("broken", json!({"image": "web:v1-missing", "replicas": 2})).await;
     namespace.wait_ready("good").await;
-    let broken = namespace.wait_condition("broken", "Ready", "False", Some("ImagePullFailed")).await;
+    // How many pods fail is progress: it is told a second after the first.
+    let told = eventually(PATIENCE, "both pods are told of", || async {
+        let object = namespace.get::<Microservice>("broken").await;
+        let (_, reason, message) = condition(&object, "Ready").ok_or_else(String::new)?;
+        let both = reason == "ImagePullFailed" && message.starts_with("2 of 2 pods");
+        if both { Ok(message) } else { Err(message) }
+    })
+    .await;
 
     let (code, out, err) = program(cluster, &namespace, &["explain", "broken"]);
     assert_eq!((code, err.as_str()), (1, ""), "{out}");
-    let ready = broken.status.unwrap().conditions.into_iter().find(|condition| condition.type_ == "Ready");
     let head = format!("Microservice {}/broken is not Ready: ImagePullFailed\n  ", namespace.name());
-    assert!(out.starts_with(&format!("{head}{}\n", ready.unwrap().message)), "{out}");
+    assert!(out.starts_with(&format!("{head}{told}\n")), "{out}");
     for line in [
         "├─ ✗ Available=False ImagePullFailed, for ",
         "├─ ✓ Accepted=True Accepted, for ",

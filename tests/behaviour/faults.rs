@@ -310,7 +310,7 @@ async fn a_revoked_token_is_replaced_by_the_new_one() {
     let mark = audit.mark().await;
     namespace.microservice("after", spec()).await;
     // The token file is read once a minute.
-    eventually(Duration::from_secs(90), "the operator uses the new token", || async {
+    eventually(Duration::from_secs(120), "the operator uses the new token", || async {
         let object = namespace.api::<Microservice>().get("after").await.map_err(|e| e.to_string())?;
         let status = object.status.unwrap_or_default();
         let applied = status.conditions.iter().any(|c| c.type_ == "Applied" && c.status == "True");

@@ -63,7 +63,7 @@ async fn a_call_is_granted_by_both_sides_and_revoked_by_either() {
     is("False", "PendingConsent").await;
     namespace.microservice("inventory", json!({"image": "shop/inventory:v1", "replicas": 0})).await;
     is("False", "PeerNotServing").await;
-    eventually(Duration::from_secs(10), "the cause is told", || async {
+    eventually(Duration::from_secs(30), "the cause is told", || async {
         let told = message(&namespace.get::<Microservice>("orders").await);
         if told.contains("does not serve: ScaledToZero") { Ok(()) } else { Err(told) }
     })
@@ -71,7 +71,7 @@ async fn a_call_is_granted_by_both_sides_and_revoked_by_either() {
     namespace.wait_ready("orders").await;
 
     namespace.microservice("orders", json!({"image": "shop/orders:v1", "replicas": 1})).await;
-    eventually(Duration::from_secs(10), "without calls there is nothing to tell", || async {
+    eventually(Duration::from_secs(30), "without calls there is nothing to tell", || async {
         let status = namespace.get::<Microservice>("orders").await.status.unwrap_or_default();
         let told = status.conditions.iter().any(|condition| condition.type_ == "DependenciesReady");
         if told || !status.dependencies.is_empty() { Err("still there") } else { Ok(()) }
@@ -89,29 +89,40 @@ async fn a_change_is_looked_at_by_neighbours_alone_and_costs_nothing_at_rest() {
         let calls: Vec<_> = calls.iter().map(|name| json!({"name": name})).collect();
         json!({"image": "shop/service:v1", "replicas": 1, "port": port, "calls": calls})
     };
-    for (name, calls) in
-        [("front", &["middle"][..]), ("middle", &["back"]), ("back", &[]), ("other", &["front"])]
-    {
+    for (name, calls) in [
+        ("front", &["middle"][..]),
+        ("middle", &["back"]),
+        ("back", &[]),
+        ("other", &["front"]),
+        ("alone", &[]),
+    ] {
         namespace.microservice(name, service(calls, 3000)).await;
     }
     for name in ["front", "middle", "other"] {
         namespace.wait_condition(name, "DependenciesReady", "True", None).await;
     }
-    for name in ["front", "middle", "back", "other"] {
+    for name in ["front", "middle", "back", "other", "alone"] {
         namespace.wait_ready(name).await;
     }
     settle(&audit, &operator.user()).await;
 
-    let before = ["front", "other"].map(|name| looks(&operator, name));
+    let strangers = ["front", "other", "alone"];
+    let before = strangers.map(|name| looks(&operator, name));
     let callee = looks(&operator, "middle");
     namespace.microservice("back", service(&[], 8080)).await;
-    eventually(Duration::from_secs(10), "the caller is looked at", || async {
+    eventually(Duration::from_secs(30), "the caller is looked at", || async {
         if looks(&operator, "middle") > callee { Ok(()) } else { Err("not yet") }
     })
     .await;
     namespace.wait_ready("back").await;
     settle(&audit, &operator.user()).await;
-    assert_eq!(["front", "other"].map(|name| looks(&operator, name)), before, "nobody but the neighbour");
+    // A class that another test writes has all of them looked at, and that one too which has no part in this.
+    let now = strangers.map(|name| looks(&operator, name));
+    let of_all = now[2] - before[2];
+    assert!(
+        now[0] <= before[0] + of_all && now[1] <= before[1] + of_all,
+        "nobody but the neighbour: {before:?}, {now:?}"
+    );
 
     operator.stop().await;
     let mark = audit.mark().await;
@@ -120,7 +131,7 @@ async fn a_change_is_looked_at_by_neighbours_alone_and_costs_nothing_at_rest() {
         let (_, text) = operator.http("/metrics").await.map_err(|error| error.to_string())?;
         let counts = text.lines().filter(|line| line.contains("reconciles_total{"));
         let sum: usize = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum();
-        if sum >= 4 { Ok(()) } else { Err(format!("{sum} of 4")) }
+        if sum >= 5 { Ok(()) } else { Err(format!("{sum} of 5")) }
     })
     .await;
     settle(&audit, &operator.user()).await;

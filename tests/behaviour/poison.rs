@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::faults::{assert_sound, errors, namespace, spec};
 use super::quiet::{see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always, eventually};
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always, eventually, wait_allowed};
 
 /// Applies one good object after the other and returns the longest time until one was Ready.
 async fn serve(namespace: &Namespace, count: usize) -> Duration {
@@ -117,8 +117,8 @@ async fn a_missing_right_is_told_and_heals_when_it_is_back() {
     let mut operator = Operator::start(cluster, OperatorOptions::namespace(namespace.name())).await;
     let roles = Rights::find(&namespace, &operator).await;
     roles.without("services").await;
-    // The API server's view of its roles follows within moments.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let patch = json!({"namespace": namespace.name(), "resource": "services", "verb": "patch"});
+    wait_allowed(&namespace.client(), &operator.user(), patch, false).await;
 
     namespace.microservice("barred", spec()).await;
     let object = namespace.wait_condition("barred", "Applied", "False", Some("Forbidden")).await;

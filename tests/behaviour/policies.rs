@@ -91,8 +91,14 @@ async fn a_line_opens_the_path_and_its_removal_closes_it() {
     println!("from the line of consent to both policies: {times:?}");
     assert!(times[0] < Duration::from_secs(1), "{times:?}");
 
-    let orders = namespace.get::<Microservice>("orders").await.status.unwrap_or_default();
-    let told = orders.network.expect("what policies do is told");
+    // The status comes after the policy.
+    let told = eventually(Duration::from_secs(20), "what is cut is told", || async {
+        let status = namespace.get::<Microservice>("orders").await.status.unwrap_or_default();
+        let told = status.network.unwrap_or_default();
+        let cut = told.cuts.iter().any(|cut| cut.contains("stock does not allow it"));
+        if cut { Ok(told) } else { Err(format!("{told:?}")) }
+    })
+    .await;
     assert_eq!(
         (format!("{:?}", told.mode), told.enforced_by.as_deref()),
         ("Enforce".to_owned(), Some("a plugin"))

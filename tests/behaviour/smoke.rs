@@ -87,7 +87,7 @@ async fn simulated_pods_fail_as_their_image_tag_says() {
         wait_pod(&namespace, tag, "runs unready", |status| status["phase"] == "Running" && !is_ready(status))
             .await;
         let about = ListParams::default().fields(&format!("involvedObject.name={tag},reason=Unhealthy"));
-        eventually(Duration::from_secs(5), "the probe's Event", || async {
+        eventually(Duration::from_secs(20), "the probe's Event", || async {
             let events = namespace.api::<Event>().list(&about).await.map_err(|error| error.to_string())?;
             if events.items.is_empty() { Err("no Event yet".to_owned()) } else { Ok(()) }
         })

@@ -11,8 +11,8 @@ use microservice_operator::kafka::model::{NewTopic, Topic};
 
 use crate::support::{Kafka, eventually};
 
-/// How long a call may take: its deadline, and a bit for a machine under load.
-pub const BOUND: Duration = Duration::from_secs(14);
+/// How long a call may take: its deadline of 12 seconds, and as much again for a machine under load.
+pub const BOUND: Duration = Duration::from_secs(25);
 
 /// The client as the operator has it: TLS and SCRAM.
 pub fn direct(kafka: &Kafka) -> Direct {
@@ -44,7 +44,7 @@ pub async fn create(direct: &Direct, topics: &[NewTopic]) -> Vec<Topic> {
 
 /// The topics, as soon as the broker has heard of all of them.
 pub async fn described(direct: &Direct, names: &[String]) -> Vec<Topic> {
-    eventually(Duration::from_secs(10), "the topics are described", || async {
+    eventually(Duration::from_secs(30), "the topics are described", || async {
         let topics = direct.describe(names).await?;
         topics.into_iter().collect::<Result<Vec<_>, _>>()
     })
@@ -53,7 +53,7 @@ pub async fn described(direct: &Direct, names: &[String]) -> Vec<Topic> {
 
 /// Waits until one topic is described as wanted: a broker hears of a change a moment after it is made.
 pub async fn settles(direct: &Direct, name: &str, what: &str, wanted: impl Fn(&Topic) -> bool) -> Topic {
-    eventually(Duration::from_secs(10), what, || async {
+    eventually(Duration::from_secs(30), what, || async {
         let topic = direct.describe(&[name.to_owned()]).await.map_err(|error| error.to_string())?.remove(0);
         let topic = topic.map_err(|error| error.to_string())?;
         if wanted(&topic) { Ok(topic) } else { Err(format!("{topic:?}")) }
@@ -63,7 +63,7 @@ pub async fn settles(direct: &Direct, name: &str, what: &str, wanted: impl Fn(&T
 
 /// Waits until the topic is gone.
 pub async fn goes(direct: &Direct, name: &str) {
-    eventually(Duration::from_secs(10), "the topic is gone", || async {
+    eventually(Duration::from_secs(30), "the topic is gone", || async {
         match direct.describe(&[name.to_owned()]).await?.remove(0) {
             Err(BrokerError::Missing) => Ok(()),
             Err(error) => Err(error),
@@ -97,7 +97,7 @@ pub fn kinds<T>(results: &Results<T>) -> Vec<String> {
 pub async fn produce(kafka: &Kafka, topic: &str) {
     let client = kafka.client().await.expect("the broker answers");
     let producer = client.producer().build().await.expect("a producer");
-    eventually(Duration::from_secs(10), "a message is written", || async {
+    eventually(Duration::from_secs(30), "a message is written", || async {
         producer.send(Record::new(topic, "hello")).await.map(drop)
     })
     .await;

@@ -70,6 +70,12 @@ impl Audit {
         )
     }
 
+    /// Those of one user. The lines of others are not even decoded: on a shared control plane there are many.
+    pub async fn since_of(&self, mark: Mark, user: &str) -> Requests {
+        let (text, _) = self.barrier(mark).await;
+        Requests(text.lines().filter(|line| line.contains(user)).filter_map(parse).collect()).of(user)
+    }
+
     /// The server writes a line before it ends the answer, except for answers so long that they are
     /// sent in parts. So a request of our own, once it is in the log, has all earlier ones before it;
     /// the moment of waiting is for those long answers.

@@ -36,6 +36,7 @@ pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{
     Installation, Operator, OperatorOptions, documents, install_crds, manifests, metric, run_guarded,
+    wait_allowed,
 };
 pub use port::free_port;
 pub use target::Target;

@@ -137,7 +137,7 @@ impl Namespace {
         let api = self.api::<Microservice>();
         let what =
             format!("Microservice {}/{name} has {kind}={status} {}", self.name, reason.unwrap_or_default());
-        eventually(Duration::from_secs(30), &what, || async {
+        eventually(Duration::from_secs(90), &what, || async {
             let object = api.get(name).await.map_err(|error| error.to_string())?;
             let current =
                 object.status.as_ref().and_then(|s| s.observed_generation) == object.metadata.generation;

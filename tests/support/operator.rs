@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::authentication::v1::{
     TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec, TokenReviewStatus,
 };
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -432,7 +433,27 @@ async fn install_rights(client: &Client, own: &str, options: &OperatorOptions) -
             account = Some(applied.name_any());
         }
     }
-    account.expect("rbac prints a ServiceAccount")
+    let account = account.expect("rbac prints a ServiceAccount");
+    let namespace = options.namespaces.last().cloned().unwrap_or_default();
+    let user = format!("system:serviceaccount:{own}:{account}");
+    let list = json!({"namespace": namespace, "group": "microservice.dev", "resource": "microservices", "verb": "list"});
+    wait_allowed(client, &user, list, true).await;
+    account
+}
+
+/// Waits until the API server knows that a user may do something, or that it may not: its view of its roles
+/// follows within moments.
+pub async fn wait_allowed(client: &Client, user: &str, attributes: Value, allowed: bool) {
+    let review = json!({"metadata": {}, "spec": {"user": user, "resourceAttributes": attributes}});
+    let review: SubjectAccessReview = serde_json::from_value(review).expect("it is a review");
+    let reviews = Api::<SubjectAccessReview>::all(client.clone());
+    eventually(Duration::from_secs(20), &format!("rights of {user} are known"), || async {
+        let answer =
+            reviews.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
+        let status = answer.status.unwrap_or_default();
+        if status.allowed == allowed { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
 }
 
 fn read_json(path: &Path) -> Value {

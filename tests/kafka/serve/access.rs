@@ -158,11 +158,15 @@ async fn acls_that_somebody_removes_are_given_again_and_then_left_to_whoever_fig
         all_ok(shop.broker.revoke(&acls).await.expect("the broker answers"));
         acls.len()
     };
+    let given = || async {
+        eventually(Duration::from_secs(20), "both are there", || async {
+            if shop.acls(&user).await.len() == 2 { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+    };
+    given().await;
     assert_eq!(remove().await, 2);
-    eventually(Duration::from_secs(20), "they are given again", || async {
-        if shop.acls(&user).await.len() == 2 { Ok(()) } else { Err("not yet") }
-    })
-    .await;
+    given().await;
     shop.event("order", "AclsRepaired").await;
 
     let api = shop.namespace.api::<microservice_operator::api::Microservice>();

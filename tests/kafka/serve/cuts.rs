@@ -86,9 +86,10 @@ impl<'a> Pods<'a> {
 
     /// Each pod writes one message and reads what there is.
     async fn work(&mut self) {
+        // In this order: what a pod carries was in the Secret before.
+        let carried = self.carried().await;
         let now = login_in(&self.shop.namespace, "order").await;
         self.logins.insert(now["username"].clone(), now);
-        let carried = self.carried().await;
         let gone: Vec<String> =
             self.running.keys().filter(|user| !carried.contains(*user)).cloned().collect();
         for user in gone {

@@ -135,7 +135,7 @@ async fn a_namespace_with_topics_goes() {
     shop.namespace.wait_ready("order").await;
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(shop.namespace.client());
     namespaces.delete(shop.namespace.name(), &DeleteParams::default()).await.expect("it can be deleted");
-    eventually(Duration::from_secs(30), "the namespace is gone", || async {
+    eventually(Duration::from_secs(120), "the namespace is gone", || async {
         match namespaces.get_opt(shop.namespace.name()).await {
             Ok(None) => Ok(()),
             Ok(Some(left)) => Err(format!("{:?}", left.status)),

@@ -1,5 +1,7 @@
 //! Who owns a topic: whoever the ledger says, whatever happens to names, classes and statuses.
 
+use std::time::Duration;
+
 use kube::api::{Api, PostParams};
 use microservice_operator::api::Microservice;
 use serde_json::json;
@@ -7,6 +9,7 @@ use serde_json::json;
 use super::shop::{Shop, message};
 use crate::fixtures::{create, plain};
 use crate::support::Kafka;
+use crate::support::eventually;
 
 #[tokio::test]
 async fn a_topic_that_exists_is_refused_adopted_or_observed() {
@@ -46,9 +49,12 @@ async fn who_has_lost_its_status_is_still_the_owner() {
     let ready = shop.namespace.wait_ready("order").await;
     let before = shop.topic("a").await;
     let api: Api<Microservice> = shop.namespace.api();
-    let mut bare = api.get("order").await.expect("it is there");
-    bare.status = Some(Default::default());
-    api.replace_status("order", &PostParams::default(), &bare).await.expect("it can be replaced");
+    let lose = || async {
+        let mut bare = api.get("order").await?;
+        bare.status = Some(Default::default());
+        api.replace_status("order", &PostParams::default(), &bare).await
+    };
+    eventually(Duration::from_secs(10), "it is replaced, unless the operator writes in between", lose).await;
     // A look that begins with nothing but the object and the ledger.
     shop.order("order", json!([{"name": "a", "retention": "1h"}])).await;
     shop.settles("a", "the change applies", |topic| topic.config.contains_key("retention.ms")).await;

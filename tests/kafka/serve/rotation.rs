@@ -46,9 +46,11 @@ impl<'a> Clients<'a> {
 
     /// Each pod connects anew and writes. One that has gone in the meantime need not.
     async fn write(&mut self) {
+        // In this order: what a pod carries was in the Secret before.
+        let carried = self.carried().await;
         let now = login_in(&self.shop.namespace, "order").await;
         self.logins.insert(now["username"].clone(), now);
-        for user in self.carried().await {
+        for user in carried {
             let login = self.logins.get(&user).expect("its login was in the Secret").clone();
             let client = self.kafka.client_of(&login["username"], &login["password"]).await;
             if let Err(error) = client {

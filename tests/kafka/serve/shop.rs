@@ -217,11 +217,16 @@ impl Shop {
         settles(&self.broker, &self.name(topic), what, wanted).await
     }
 
-    /// Deletes a topic behind the operator's back.
+    /// Deletes a topic behind the operator's back, which may have made another one at once.
     pub async fn delete_topic(&self, topic: &str) {
+        let before = self.topic(topic).await.expect("it is there").id;
         let names = [self.name(topic)];
         self.broker.delete(&names).await.expect("the broker answers").remove(0).expect("it can be deleted");
-        crate::fixtures::goes(&self.broker, &names[0]).await;
+        eventually(Duration::from_secs(30), "the topic is gone", || async {
+            let same = self.topic(topic).await.filter(|found| found.id == before);
+            same.map_or(Ok(()), |_| Err("it is there"))
+        })
+        .await;
     }
 
     /// The record of a topic in the ledger.
@@ -254,7 +259,8 @@ impl Shop {
         mine.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
     }
 
-    /// Waits until the object is not written any more: its version stays for a second.
+    /// Waits until no object is written any more: their versions stay for longer than the second for which
+    /// the operator keeps back a status that tells of progress alone.
     pub async fn operator_settles(&self) {
         let api = self.namespace.api::<Microservice>();
         let versions = || async {
@@ -263,7 +269,7 @@ impl Shop {
         };
         let mut last = versions().await;
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(2500)).await;
             let now = versions().await;
             if now == last {
                 return;

@@ -10,9 +10,9 @@ use microservice_operator::kafka::model::{Acl, Operation, Pattern, ResourceType}
 use serde_json::json;
 
 use super::counter::{Tried, becomes, produces};
-use super::shop::{SECRET, Shop, is_true, message};
+use super::shop::{SECRET, Shop, message};
 use crate::fixtures::{all_ok, create, goes, plain};
-use crate::support::{ADMIN, Kafka, api, eventually};
+use crate::support::{ADMIN, Kafka, always, api, eventually};
 
 /// A user of the operator that has no rights, and is what the operator logs in as.
 async fn weaken(shop: &Shop) -> String {
@@ -107,10 +107,10 @@ async fn a_quota_that_is_used_up_delays_topics_and_costs_no_request() {
 
     // More than the quota lends, so that it takes some ten seconds to pay back.
     shop.order("first", json!([{"name": "a", "partitions": 200}])).await;
-    shop.namespace.wait_ready("first").await;
+    shop.namespace.wait_condition("first", "TopicsReady", "True", None).await;
     shop.order("second", json!([{"name": "b"}, {"name": "c", "retention": "1d"}])).await;
-    let waits = shop.namespace.wait_condition("second", "Available", "True", None).await;
-    assert!(!is_true(&waits, "Ready"), "its topics are held up");
+    let held_up = || async { shop.topic("b").await.map_or(Ok(()), |_| Err("it is there")) };
+    always(Duration::from_secs(2), "its topics are held up", held_up).await;
     shop.namespace.wait_ready("second").await;
     let sent = proxy.requests().get(&api::CREATE_TOPICS).copied().unwrap_or_default();
     assert!(sent <= 5, "{sent} requests for two objects");

@@ -57,7 +57,11 @@ async fn what_is_described_anew_is_carried_out_and_partitions_never_shrink() {
     let reason = Some("PartitionDecreaseRefused");
     let refused = desk.shop.namespace.wait_condition("order", "TopicsReady", "False", reason).await;
     assert!(message(&refused, "TopicsReady").contains("set partitions to 4"));
-    desk.shop.settles("a", "the rest applies", |topic| topic.config["retention.ms"] == "7200000").await;
+    desk.shop
+        .settles("a", "the rest applies", |topic| {
+            topic.config.get("retention.ms").is_some_and(|set| set == "7200000")
+        })
+        .await;
     let object = desk.object("a").await.expect("it is there");
     assert_eq!(object.data["spec"]["partitions"], 4, "Strimzi is asked for nothing that Kafka cannot do");
 }
@@ -85,7 +89,11 @@ async fn what_others_change_in_the_object_is_set_back() {
     .await;
     let edit = json!({"spec": {"config": {"retention.ms": "8"}}});
     api.patch(&desk.shop.name("a"), &params, &Patch::Merge(&edit)).await.expect("it can be changed");
-    desk.shop.settles("a", "the topic too", |topic| topic.config["retention.ms"] == "3600000").await;
+    desk.shop
+        .settles("a", "the topic too", |topic| {
+            topic.config.get("retention.ms").is_some_and(|set| set == "3600000")
+        })
+        .await;
     let told = desk.shop.namespace.wait_condition("order", "TopicsReady", "True", None).await;
     assert!(is_true(&told, "Ready"));
 }
@@ -131,7 +139,11 @@ async fn a_strimzi_that_does_not_run_is_told_after_a_while_and_nothing_is_lost()
     let text = message(&told, "TopicsReady");
     assert!(text.contains(&desk.shop.name("b")) && text.contains("starts Strimzi's operators"), "{text}");
     desk.strimzi.stop(false);
-    desk.shop.settles("a", "it goes on", |topic| topic.config["retention.ms"] == "7200000").await;
+    desk.shop
+        .settles("a", "it goes on", |topic| {
+            topic.config.get("retention.ms").is_some_and(|set| set == "7200000")
+        })
+        .await;
     let ready = desk.shop.namespace.wait_ready("order").await;
     assert!(is_true(&ready, "TopicsReady"));
 }
