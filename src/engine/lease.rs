@@ -22,6 +22,9 @@ use super::client::bounded;
 
 /// Longest time that releasing the lease may take at shutdown.
 const RELEASE_LIMIT: Duration = Duration::from_millis(1500);
+/// Longest time to the next attempt after one that failed: a server that is back must not be waited for, nor one
+/// that does not know yet who may do what.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
 /// Bounds of a lease duration found in the cluster: whatever somebody writes there, it ends.
 const STORED_DURATION: std::ops::RangeInclusive<i32> = 1..=600;
 
@@ -228,16 +231,25 @@ struct Candidate {
 
 impl Candidate {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let mut renewed = None;
+        let (mut renewed, mut failure) = (None, String::new());
         loop {
             let attempt = tokio::select! {
                 biased;
                 _ = &mut stopped => break,
                 attempt = self.attempt(renewed) => attempt,
             };
+            let mut pause = None;
             match attempt {
-                Ok(held) => renewed = held,
-                Err(error) => tracing::warn!(%error, lease = %self.options.name, "lease not read or written"),
+                Ok(held) => (renewed, failure) = (held, String::new()),
+                Err(error) => {
+                    pause = Some(AFTER_FAILURE.min(self.options.retry_period));
+                    let (lease, text) = (&self.options.name, error.to_string());
+                    // One that repeats itself is told once.
+                    if text != failure {
+                        tracing::warn!(%error, %lease, "lease not read or written");
+                        failure = text;
+                    }
+                }
             }
             if renewed.is_some_and(|start: Instant| start.elapsed() >= self.options.renew_deadline) {
                 renewed = None;
@@ -246,7 +258,7 @@ impl Candidate {
             tokio::select! {
                 biased;
                 _ = &mut stopped => break,
-                () = tokio::time::sleep(self.pause()) => (),
+                () = tokio::time::sleep(pause.unwrap_or_else(|| self.pause())) => (),
             }
         }
         self.announce(false);

@@ -9,8 +9,9 @@ use kube::runtime::watcher::{Error, Event, Result};
 
 /// First and longest wait for a server that is away.
 const AWAY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
-/// First and longest wait after a refusal; client-go's reflectors have the same.
-const REFUSED: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
+/// First and longest wait after a refusal. A server that has just started refuses everybody for a moment, until
+/// it knows its roles; client-go's reflectors begin with 800 ms, and end with the same.
+const REFUSED: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// Errors since the last success.
 #[derive(Debug, Default)]
@@ -114,7 +115,7 @@ mod tests {
     fn a_server_that_refuses_is_asked_ever_more_seldom() {
         let mut pace = Pace::default();
         let waits: Vec<Duration> = (0..10).map(|_| pace.after(&answer(403))).collect();
-        assert_eq!(waits[..2], [800, 1600].map(Duration::from_millis));
+        assert_eq!(waits[..3], [250, 500, 1000].map(Duration::from_millis));
         assert_eq!(waits[9], Duration::from_secs(30));
         assert_eq!(pace.after(&away()), AWAY.0, "of being away nothing was seen yet");
     }
