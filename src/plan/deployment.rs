@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::{Child, Stage, meta, pod};
 use crate::intent::Intent;
@@ -18,7 +18,10 @@ impl Child for Table {
 
     fn build(intent: &Intent) -> Vec<Deployment> {
         vec![Deployment {
-            metadata: meta::object_meta(intent, &intent.name),
+            metadata: ObjectMeta {
+                labels: Some(meta::versioned(intent)),
+                ..meta::object_meta(intent, &intent.name)
+            },
             spec: Some(DeploymentSpec {
                 // Absent while an autoscaler owns it: sending it would undo every scaling.
                 replicas: intent.scaling.static_replicas(),

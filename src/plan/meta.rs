@@ -13,7 +13,7 @@ pub fn selector(intent: &Intent) -> BTreeMap<String, String> {
     BTreeMap::from([(LABEL_NAME.to_owned(), intent.name.clone())])
 }
 
-/// Labels of every child and of the pods.
+/// Labels of every child.
 pub fn labels(intent: &Intent) -> BTreeMap<String, String> {
     let mut labels = selector(intent);
     let mut add = |key: &str, value: &str| labels.insert(key.to_owned(), value.to_owned());
@@ -21,13 +21,17 @@ pub fn labels(intent: &Intent) -> BTreeMap<String, String> {
     add("app.kubernetes.io/name", &intent.name);
     add("app.kubernetes.io/instance", &intent.name);
     add("app.kubernetes.io/managed-by", MANAGED_BY);
-    if let Some(version) = &intent.version {
-        add("app.kubernetes.io/version", version);
-    }
     if let Some(part_of) = &intent.part_of {
         add("app.kubernetes.io/part-of", part_of);
     }
     labels
+}
+
+/// The same with the version, of that alone which runs it: a new tag is then a write of the Deployment, not one
+/// of each child.
+pub(super) fn versioned(intent: &Intent) -> BTreeMap<String, String> {
+    let version = intent.version.iter().map(|tag| ("app.kubernetes.io/version".to_owned(), tag.clone()));
+    labels(intent).into_iter().chain(version).collect()
 }
 
 /// Metadata of a child: name, namespace, labels.

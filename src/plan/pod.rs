@@ -31,7 +31,7 @@ pub(super) fn template(intent: &Intent) -> PodTemplateSpec {
 /// The user's labels never win over ours: the selector depends on them.
 fn labels(intent: &Intent) -> BTreeMap<String, String> {
     let mut labels = intent.pod.labels.clone();
-    labels.extend(meta::labels(intent));
+    labels.extend(meta::versioned(intent));
     labels
 }
 

@@ -54,7 +54,9 @@ fn every_child_is_labelled_owned_hashed_and_in_order() {
             assert_eq!(at(body, "/kind"), &json!(child.kind.kind));
             assert_eq!(at(body, "/metadata/name"), &json!(child.name));
             assert_eq!(at(body, "/metadata/namespace"), &json!(intent.namespace));
-            assert_eq!(at(body, "/metadata/labels"), &json!(meta::labels(&intent)));
+            let runs = child.kind.kind == "Deployment";
+            let labels = if runs { meta::versioned(&intent) } else { meta::labels(&intent) };
+            assert_eq!(at(body, "/metadata/labels"), &json!(labels));
             let owners: Vec<_> = intent.owner.iter().collect();
             assert_eq!(body.pointer("/metadata/ownerReferences").unwrap_or(&json!([])), &json!(owners));
             let annotation = at(body, "/metadata/annotations/microservice.dev~1plan-hash");
@@ -73,10 +75,33 @@ fn labels_are_the_recommended_set() {
         ("app.kubernetes.io/managed-by", "microservice-operator"),
         ("app.kubernetes.io/name", "user-service"),
         ("app.kubernetes.io/part-of", "shop"),
-        ("app.kubernetes.io/version", "v1.2.0"),
         ("microservice.dev/name", "user-service"),
     ]);
     assert_eq!(meta::labels(&intent), expected);
+    let mut versioned = expected;
+    versioned.insert("app.kubernetes.io/version".to_owned(), "v1.2.0".to_owned());
+    assert_eq!(meta::versioned(&intent), versioned);
+}
+
+/// A new tag rolls the pods and touches nothing else.
+#[test]
+fn the_version_is_a_label_of_what_runs_it() {
+    let mut intent = full();
+    let before = plan(&intent).children;
+    intent.image = "registry.example.com/shop/user-service:v2".to_owned();
+    intent.version = Some("v2".to_owned());
+    for (before, after) in before.iter().zip(plan(&intent).children) {
+        let label = |pointer| at(&after.body.value(), pointer).as_str().map(str::to_owned);
+        if after.kind.kind == "Deployment" {
+            assert_eq!(label("/metadata/labels/app.kubernetes.io~1version").as_deref(), Some("v2"));
+            assert_eq!(
+                label("/spec/template/metadata/labels/app.kubernetes.io~1version").as_deref(),
+                Some("v2")
+            );
+        } else {
+            assert_eq!(after.plan_hash, before.plan_hash, "{}", after.kind.kind);
+        }
+    }
 }
 
 #[test]
