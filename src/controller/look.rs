@@ -67,6 +67,8 @@ impl Look<'_> {
             Some(written) => written,
             None => Arc::new(cached.unpack().map_err(Error::Unreadable)?),
         };
+        let term = self.context.fence.term();
+        let object = self.context.memory.with_untold(&self.key, &object, term).map_or(object, Arc::new);
         if object.metadata.deletion_timestamp.is_some() {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
@@ -154,7 +156,7 @@ impl Look<'_> {
                 !status.conditions.is_empty() && status.observed_generation != object.metadata.generation;
         }
         self.context.memory.meet(&self.key);
-        // Nobody may read an old Ready as the new one: this goes out with the first children.
+        // An old Ready is known by its generation; this tells that the next one is on its way.
         let announce = async {
             let told = Told::of(object, intent, plan, &observation);
             if announces { self.tell(told).await.map(|announced| announced.written) } else { Ok(None) }
@@ -163,9 +165,15 @@ impl Look<'_> {
             let topics = self.look_after_kafka(object, intent, &observation.stored).await;
             (topics, pass::execute(&applier, plan, &status.children).await)
         };
-        let (announced, (topics, outcomes)) = futures::join!(announce, carry_out);
+        let (announced, (topics, outcomes)) = if is_final(&applier, plan, intent, status) {
+            (announce.await?, carry_out.await)
+        } else {
+            // The status at the end tells all of it, and what cannot be told is kept for the next look.
+            let (announced, done) = futures::join!(announce, carry_out);
+            (announced.ok().flatten(), done)
+        };
         // The status of now on the spec that was planned: what the write returned may hold a newer spec.
-        let current = announced?.map(|stored| Microservice {
+        let current = announced.map(|stored| Microservice {
             metadata: ObjectMeta { resource_version: stored.resource_version, ..object.metadata.clone() },
             spec: object.spec.clone(),
             status: Some(stored.status),
@@ -306,7 +314,7 @@ impl Look<'_> {
         let next = self.next_look(&status, told.outcome.unwrap_or_default(), &pods, ready);
         let published = context
             .publisher
-            .status(&context.memory, &self.key, told.object, status)
+            .status(&context.memory, &self.key, told.object, status, context.fence.term())
             .await
             .map_err(Error::Status)?;
         if told.outcome.is_some() {
@@ -367,6 +375,16 @@ impl<'a> Told<'a> {
     ) -> Self {
         Self { object, intent: Ok(intent), plan: Some(plan), outcome: None, blocked: None, observation }
     }
+}
+
+/// Whether the plan has a step that must not be made for a spec which is no longer the newest, nor twice:
+/// something is deleted, or new values are stored. It is then announced first, which the server refuses if
+/// the object has changed.
+fn is_final(applier: &Applier<'_>, plan: &Plan, intent: &Intent, status: &MicroserviceStatus) -> bool {
+    intent.kafka.is_some()
+        || !status.topics.is_empty()
+        || applier.secrets.values().any(|seen| seen.unsaved)
+        || pass::removes(applier, plan, &status.children)
 }
 
 /// Whether somebody whom the service calls is not where its pods were told.

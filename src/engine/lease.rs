@@ -25,6 +25,8 @@ const RELEASE_LIMIT: Duration = Duration::from_millis(1500);
 /// Longest time to the next attempt after one that failed: a server that is back must not be waited for, nor one
 /// that does not know yet who may do what.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
+/// How long a failure that repeats itself is not told again.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 /// Bounds of a lease duration found in the cluster: whatever somebody writes there, it ends.
 const STORED_DURATION: std::ops::RangeInclusive<i32> = 1..=600;
 
@@ -231,7 +233,7 @@ struct Candidate {
 
 impl Candidate {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
-        let (mut renewed, mut failure) = (None, String::new());
+        let (mut renewed, mut failure, mut told) = (None, String::new(), Instant::now());
         loop {
             let attempt = tokio::select! {
                 biased;
@@ -244,10 +246,9 @@ impl Candidate {
                 Err(error) => {
                     pause = Some(AFTER_FAILURE.min(self.options.retry_period));
                     let (lease, text) = (&self.options.name, error.to_string());
-                    // One that repeats itself is told once.
-                    if text != failure {
+                    if text != failure || told.elapsed() >= TELL_AGAIN {
                         tracing::warn!(%error, %lease, "lease not read or written");
-                        failure = text;
+                        (failure, told) = (text, Instant::now());
                     }
                 }
             }

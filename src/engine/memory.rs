@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 use super::live::Key;
-use crate::api::Microservice;
+use crate::api::status::{ChildStatus, ReferenceStatus, SecretStatus};
+use crate::api::{Microservice, MicroserviceStatus};
 use crate::plan::Kind;
 use crate::status::views::Problem;
 
@@ -47,8 +48,46 @@ struct Remembered {
     /// The last status may be stored or not: its answer did not come. This is the version that it was to
     /// replace.
     status_unknown: Option<u64>,
+    /// What was done and could not be told.
+    untold: Option<Box<Records>>,
     /// This process has found its children as planned, or was allowed to change them.
     met: bool,
+}
+
+/// What a status records of the work of a pass. Without it the next pass would take its own work for somebody
+/// else's, or do it twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Records {
+    uid: Option<String>,
+    term: u64,
+    children: Vec<ChildStatus>,
+    references: Vec<ReferenceStatus>,
+    secrets: Vec<SecretStatus>,
+}
+
+impl Records {
+    /// Those that a status of this object would have told, in this term of the lease.
+    pub fn of(object: &Microservice, status: &MicroserviceStatus, term: u64) -> Self {
+        Self {
+            uid: object.metadata.uid.clone(),
+            term,
+            children: status.children.clone(),
+            references: status.references.clone(),
+            secrets: status.secrets.clone(),
+        }
+    }
+
+    /// The object as if they had been told.
+    fn told(self, object: &Microservice) -> Microservice {
+        let Self { children, references, secrets, .. } = self;
+        let status = object.status.clone().unwrap_or_default();
+        let status = MicroserviceStatus { children, references, secrets, ..status };
+        Microservice { status: Some(status), ..object.clone() }
+    }
+
+    fn are_in(&self, object: &Microservice) -> bool {
+        object.status.as_ref().is_some_and(|status| *self == Self::of(object, status, self.term))
+    }
 }
 
 /// A failed attempt to write a child.
@@ -103,14 +142,15 @@ impl Memory {
         self.with(key, |memory| {
             memory.newest = object.filter(|object| version(&object.metadata) > memory.watched);
             memory.status_written = Some(Instant::now());
-            memory.status_unknown = None;
+            (memory.status_unknown, memory.untold) = (None, None);
         });
     }
 
     /// A status for this object could not be written, as far as is known: it may be stored all the same, and
     /// the cached object does not tell until the watch delivers a newer one.
-    pub fn status_failed(&self, key: &Key, object: &Microservice) {
+    pub fn status_failed(&self, key: &Key, object: &Microservice, records: Records) {
         self.with(key, |memory| {
+            memory.untold = Some(Box::new(records));
             memory.status_unknown =
                 Some(version(&object.metadata)).filter(|version| *version >= memory.watched);
         });
@@ -118,7 +158,17 @@ impl Memory {
 
     /// Whether the last status that was sent may be stored or not.
     pub fn is_status_unknown(&self, key: &Key) -> bool {
-        self.with(key, |memory| memory.status_unknown.is_some())
+        self.with(key, |memory| memory.status_unknown.is_some() || memory.untold.is_some())
+    }
+
+    /// The object with what this process did in this term of the lease and could not tell; `None` = all is told.
+    pub fn with_untold(&self, key: &Key, object: &Microservice, term: u64) -> Option<Microservice> {
+        let untold = self.with(key, |memory| {
+            let ours = |records: &Records| records.uid == object.metadata.uid && records.term == term;
+            memory.untold = memory.untold.take().filter(|records| ours(records));
+            memory.untold.clone()
+        });
+        untold.map(|records| records.told(object))
     }
 
     /// The watch delivered this object: the cache is at least as new.
@@ -127,6 +177,7 @@ impl Memory {
         self.with(key, |memory| {
             memory.watched = watched;
             memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
+            memory.untold = memory.untold.take().filter(|records| !records.are_in(object));
             memory.newest = memory.newest.take().filter(|written| version(&written.metadata) > watched);
         });
     }
@@ -321,6 +372,32 @@ mod tests {
         }
         assert!(memory.contested(&key, &child, "x").is_some());
         assert_eq!(memory.contested(&key, &child, "y"), None, "another field is another matter");
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_known_until_it_is_told_or_another_leads() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let mut object = Microservice::default();
+        object.metadata.uid = Some("a".to_owned());
+        let child = ChildStatus { name: "web".into(), ..ChildStatus::default() };
+        let status = MicroserviceStatus { children: vec![child], ..MicroserviceStatus::default() };
+        let fail = || memory.status_failed(&key, &object, Records::of(&object, &status, 1));
+        let known = |object: &Microservice, term| memory.with_untold(&key, object, term);
+        assert_eq!(known(&object, 1), None);
+        fail();
+        let told = known(&object, 1).and_then(|object| object.status).unwrap();
+        assert_eq!((told.children.as_slice(), memory.is_status_unknown(&key)), (&status.children[..], true));
+        memory.watched(&key, &object);
+        assert!(known(&object, 1).is_some(), "the watch tells of another change");
+        memory.watched(&key, &Microservice { status: Some(status.clone()), ..object.clone() });
+        assert_eq!(known(&object, 1), None, "it was stored all the same");
+        fail();
+        assert_eq!(known(&object, 2), None, "others may have led");
+        fail();
+        assert_eq!(known(&Microservice::default(), 1), None, "another object");
+        fail();
+        memory.status_written(&key, None);
+        assert!(known(&object, 1).is_none() && !memory.is_status_unknown(&key));
     }
 
     #[test]

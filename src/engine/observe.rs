@@ -203,9 +203,9 @@ impl Observer<'_> {
         let rotate = generate::due(object, before, self.now);
         let recorded = recorded(object, key.kind, &key.name);
         let generate = secret.generate.as_deref().unwrap_or_default();
-        let keys: BTreeSet<String> = generate.iter().map(|key| key.key.clone()).collect();
+        let generated: BTreeSet<String> = generate.iter().map(|one| one.key.clone()).collect();
         let unchanged = recorded
-            .filter(|record| !rotate && (had(record, &keys) || !spec_changed(object)))
+            .filter(|record| !rotate && had(record, &generated))
             .filter(|record| is_at(live.as_deref(), record));
         let (record, new) = if let Some(record) = unchanged {
             (record.clone(), None)
@@ -217,11 +217,9 @@ impl Observer<'_> {
             let hash_key = self.keys.get().await?;
             let record = match recorded.filter(|old| !made && is_of_lost_key(old, &data, hash_key)) {
                 Some(old) => old.clone(),
-                None => ReferenceStatus {
-                    keys: keys.into_iter().collect(),
-                    ..record(&key, &data, hash_key, hash_key.hash(&data.data))
-                },
+                None => record(&key, &data, hash_key, hash_key.hash(&data.data)),
             };
+            let record = ReferenceStatus { keys: generated.into_iter().collect(), ..record };
             (record, made.then_some(data.data))
         };
         let seen = Seen { resource_version: record.resource_version.clone(), unsaved: new.is_some() };
@@ -299,7 +297,7 @@ impl Observation {
     }
 }
 
-/// Whether all these keys were there when the pods were last told.
+/// Whether all these keys were there when the pods were last told, or when they were generated.
 fn had(record: &ReferenceStatus, keys: &BTreeSet<String>) -> bool {
     keys.iter().all(|key| record.keys.contains(key))
 }

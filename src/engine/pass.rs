@@ -26,7 +26,12 @@ pub fn recorded<'a>(children: &'a [ChildStatus], planned: &Planned) -> Option<&'
 /// Whether carrying out the plan would write anything.
 pub fn is_due(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus]) -> bool {
     plan.children.iter().any(|planned| differs(applier, planned, recorded(children, planned)))
-        || !prune::leftovers(applier, plan, children).is_empty()
+        || removes(applier, plan, children)
+}
+
+/// Whether there is a child that the plan does not want.
+pub fn removes(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus]) -> bool {
+    !prune::leftovers(applier, plan, children).is_empty()
 }
 
 /// Whether a child has to be sent.

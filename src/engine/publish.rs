@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::live::Key;
-use super::memory::Memory;
+use super::memory::{Memory, Records};
 use super::request::{Failure, bounded};
 use super::seen::RootHead;
 use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
@@ -77,7 +77,8 @@ impl Publisher {
         current.0.clone()
     }
 
-    /// Writes the status if it differs from the object's, and an Event per transition.
+    /// Writes the status if it differs from the object's, and an Event per transition. `term` is that of the
+    /// lease.
     ///
     /// # Errors
     /// When the status cannot be written. A failing Event is logged and changes nothing else.
@@ -87,6 +88,7 @@ impl Publisher {
         key: &Key,
         object: &Microservice,
         status: MicroserviceStatus,
+        term: u64,
     ) -> Result<Published, Failure> {
         let nothing = MicroserviceStatus::default();
         let old = object.status.as_ref().unwrap_or(&nothing);
@@ -103,7 +105,7 @@ impl Publisher {
         let metadata = match self.write(object, &status).await {
             Ok(metadata) => metadata,
             Err(failure) => {
-                memory.status_failed(key, object);
+                memory.status_failed(key, object, Records::of(object, &status, term));
                 return Err(failure);
             }
         };
@@ -226,10 +228,10 @@ mod tests {
         let mut object = Microservice { status: Some(before.clone()), ..Microservice::default() };
         object.metadata.name = Some("a".to_owned());
         let other = MicroserviceStatus { observed_generation: Some(2), ..before.clone() };
-        publisher.status(&memory, &key, &object, other).await.unwrap_err();
-        let again = publisher.status(&memory, &key, &object, before.clone()).await.unwrap();
+        publisher.status(&memory, &key, &object, other, 0).await.unwrap_err();
+        let again = publisher.status(&memory, &key, &object, before.clone(), 0).await.unwrap();
         assert!(matches!(again, Published::Written(_)), "{again:?}");
-        assert_eq!(publisher.status(&memory, &key, &object, before).await.unwrap(), Published::Same);
+        assert_eq!(publisher.status(&memory, &key, &object, before, 0).await.unwrap(), Published::Same);
         assert_eq!(*sent.lock().unwrap(), 2);
     }
 

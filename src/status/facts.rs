@@ -20,7 +20,7 @@ pub struct Inputs<'a> {
     pub intent: Result<&'a Intent, &'a [Violation]>,
     /// Digest of the planned pod template.
     pub template_hash: Option<&'a str>,
-    /// What became of the children; `None` before the first child write of this generation.
+    /// What became of the children; `None` while the children of this generation are being written.
     pub outcome: Option<&'a [ChildOutcome]>,
     /// Something that keeps the pass from applying anything: `WaitingForTurn`, `WaitingForDeletion`,
     /// `ApiUnavailable`, `Forbidden`.

@@ -295,7 +295,7 @@ async fn a_change_of_a_class_goes_out_at_a_bounded_rate_and_is_then_at_rest() {
     let took = times.iter().fold(f64::MIN, |a, b| a.max(*b)) - times.iter().fold(f64::MAX, |a, b| a.min(*b));
     println!("{SERVICES} services at {RATE} a second took {took:.1} s");
     let least = (SERVICES - RATE) as f64 / RATE as f64;
-    assert!(took >= least / 2.0, "{SERVICES} services took only {took} s: {applies}");
+    assert!(took >= least * 0.6, "{SERVICES} services took only {took} s: {applies}");
 
     join_all(names.iter().map(|name| wait_counted(&namespace, name, 2))).await;
     wait_counted(&namespace, "own", 2).await;

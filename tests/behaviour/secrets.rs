@@ -1,6 +1,7 @@
 //! Secrets that the operator makes: once, never lost, replaced only when asked to, never told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::steps::{
     PATIENCE, annotate, condition, config_hash, exists, generation, hash_other_than, secret, template, values,
 };
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always, eventually};
 
 async fn ground(name: &str) -> (Namespace, Operator) {
     let cluster = Cluster::shared();
@@ -219,6 +220,39 @@ async fn a_rotation_that_cannot_be_stored_rolls_no_pod_and_is_not_forgotten() {
     namespace.delete::<Secret>("keys").await;
     other_values(&namespace, &made).await;
     namespace.wait_ready("web").await;
+}
+
+/// What was announced and not made is made when it can be, whatever was looked at in between.
+#[tokio::test]
+async fn a_key_that_cannot_be_stored_rolls_no_pod_and_is_not_forgotten() {
+    let (namespace, _operator) = ground("secrets").await;
+    namespace.microservice("web", maker(&json!([{"key": "token"}]))).await;
+    namespace.wait_ready("web").await;
+    namespace.patch::<Secret>("keys", json!({"immutable": true})).await;
+    let version = namespace.get::<Secret>("keys").await.metadata.resource_version;
+    eventually(PATIENCE, "the Secret is known as it is", || async {
+        let status = namespace.get::<Microservice>("web").await.status.unwrap_or_default();
+        let known = status.references.iter().any(|record| Some(&record.resource_version) == version.as_ref());
+        if known { Ok(()) } else { Err(format!("{:?}", status.references)) }
+    })
+    .await;
+    let before = template(&namespace, "web").await;
+    let mut spec = maker(&json!([{"key": "token"}, {"key": "second"}]));
+    spec["secrets"][0]["env"] =
+        json!([{"name": "TOKEN", "key": "token"}, {"name": "SECOND", "key": "second"}]);
+    namespace.microservice("web", spec).await;
+    namespace.wait_condition("web", "Applied", "False", None).await;
+    // Another look at the spec that was told of.
+    annotate(&namespace, "web", "example.com/look", "again").await;
+    always(Duration::from_secs(3), "no pod rolls", || async {
+        let now = template(&namespace, "web").await;
+        if now == before { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
+
+    namespace.delete::<Secret>("keys").await;
+    namespace.wait_ready("web").await;
+    assert_eq!(values(&namespace, "keys").await.keys().collect::<Vec<_>>(), ["second", "token"]);
 }
 
 #[tokio::test]

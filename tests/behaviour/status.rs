@@ -2,10 +2,10 @@
 //! then suspended, stopped and refused services.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, ApiResource, DeleteParams, ListParams, PostParams};
@@ -299,6 +299,38 @@ async fn a_stopped_service_is_ready_and_says_so() {
 }
 
 /// The class refuses what the schema accepts: the only way to an invalid spec past admission.
+/// Each look finds that the spec has changed meanwhile. What it did is told all the same, or the next one would
+/// take it for somebody else's work.
+#[tokio::test]
+async fn a_spec_that_changes_all_the_time_is_followed_and_nobody_is_blamed() {
+    let cluster = Cluster::shared();
+    let namespace = Namespace::new(cluster, "storm").await;
+    let operator = Operator::start(cluster, OperatorOptions::namespace(namespace.name())).await;
+    let spec = json!({"image": "web:v1", "replicas": 0, "config": {"A": "0"}});
+    namespace.microservice("web", spec).await;
+    namespace.wait_condition("web", "Applied", "True", None).await;
+    let change = |number: usize| {
+        let spec = json!({"spec": {"config": {format!("KEY_{}", number % 7): number.to_string()}}});
+        namespace.patch::<Microservice>("web", spec)
+    };
+    let ends = Instant::now() + Duration::from_secs(6);
+    let mut number = 0;
+    while Instant::now() < ends {
+        number += 1;
+        change(number).await;
+    }
+    let last = namespace.get::<Microservice>("web").await.spec.config;
+    eventually(Duration::from_secs(5), "the last change is there", || async {
+        let data = namespace.get::<ConfigMap>("web-config").await.data;
+        if data == last { Ok(()) } else { Err(format!("{data:?}")) }
+    })
+    .await;
+    namespace.wait_condition("web", "Applied", "True", None).await;
+    println!("{number} changes");
+    let log = operator.log();
+    assert!(!log.contains("drift repaired"), "{log}");
+}
+
 #[tokio::test]
 async fn an_invalid_spec_on_a_running_service_leaves_its_pods_alone() {
     let cluster = Cluster::shared();
