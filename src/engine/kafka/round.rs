@@ -29,6 +29,8 @@ pub struct Item {
     pub made: Option<Made>,
     /// The broker has said that it exists, and has not shown it since.
     pub doubt: Option<Doubt>,
+    /// It was there and is not, and has not been made again: once it is, that is told as the loss that it is.
+    pub lost: bool,
     /// It was refused before: ask whether it can be created before anything is recorded.
     pub careful: bool,
     /// It was as declared when it was last looked at: what differs now was changed by somebody.
@@ -168,7 +170,7 @@ impl Round<'_> {
                 return Ok(());
             };
             work.record = work.record.take().map(|record| record.confirmed(&topic.id));
-            item.made = None;
+            (item.made, item.lost) = (None, false);
             let what = if made.again { Happened::Recreated } else { Happened::Created };
             item.news.push((work.key.clone(), News { topic: topic.name.clone(), what }));
         }
@@ -264,8 +266,7 @@ impl Round<'_> {
             work.sent = true;
             match answer {
                 Ok(()) => {
-                    let again = work.decision.surprises.contains(&Surprise::Deleted);
-                    item.made.get_or_insert(Made { again });
+                    item.made.get_or_insert(Made { again: item.lost });
                     item.doubt = None;
                 }
                 Err(BrokerError::Unknown(_)) => work.open = true,
@@ -503,6 +504,8 @@ impl Work {
 
 /// What somebody else has done to a topic, as far as nothing has to be sent to know it.
 fn surprises(work: &Work, item: &mut Item) {
+    // What the ledger tells of it, no more than once: an attempt to make it again may fail.
+    item.lost = work.have.is_none() && (item.lost || work.decision.surprises.contains(&Surprise::Deleted));
     let mut tell =
         |what| item.news.push((work.key.clone(), News { topic: work.declared.name.clone(), what }));
     if work.decision.surprises.contains(&Surprise::Replaced) {

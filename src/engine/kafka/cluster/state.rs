@@ -70,6 +70,8 @@ pub(super) struct Topic {
     pub(super) due: Option<Instant>,
     pub(super) failures: u32,
     pub(super) made: Option<Made>,
+    /// See [`Item::lost`].
+    pub(super) lost: bool,
     pub(super) doubt: Option<Doubt>,
 }
 
@@ -242,6 +244,7 @@ impl State {
                 let item = Item {
                     claims: sorted(&topic.claims),
                     made: topic.made,
+                    lost: topic.lost,
                     doubt: topic.doubt.take(),
                     careful: topic.failures > 0,
                     settled: topic.claims.keys().any(|key| is_settled(views, key, name)),
@@ -272,7 +275,7 @@ impl State {
                 |key: &Key| self.topics.get(&name).is_some_and(|topic| topic.claims.contains_key(key));
             told.extend(item.claims.into_iter().map(|(key, _)| key).filter(|key| !declares(key)));
             if let Some(topic) = self.topics.get_mut(&name) {
-                (topic.made, topic.doubt) = (item.made, item.doubt);
+                (topic.made, topic.lost, topic.doubt) = (item.made, item.lost, item.doubt);
             }
             for (key, news) in item.news {
                 self.tell(&mut told, key, news);

@@ -195,6 +195,20 @@ async fn a_creation_that_was_answered_as_not_done_and_is_done_later_is_ours_but_
     assert!(!record.created && record.id == "id1", "{record:?}");
 }
 
+/// What is lost with a topic is worth a warning, however many attempts it takes to make it again.
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_deleted_and_could_not_be_made_at_once_is_told_as_made_again() {
+    let mut scene = Scene::new(&[topic("a")]);
+    assert_eq!(scene.round().await.1, [Happened::Created]);
+    scene.broker.cluster().topics.clear();
+    let away = BrokerError::Unreachable("this is not the correct controller".into());
+    scene.broker.cluster().creations.push_back((away, false));
+    let (outcomes, news) = scene.round().await;
+    assert_eq!((outcomes["a"].failure, news), (Some(Reason::BrokerUnreachable), vec![]));
+    assert_eq!(scene.round().await.1, [Happened::Recreated]);
+    assert_eq!(scene.round().await.1, []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_exists_and_shows_late_is_judged_when_it_shows() {
     let foreign = NewTopic { name: "a".into(), partitions: Some(7), ..NewTopic::default() };
