@@ -165,7 +165,7 @@ impl Look<'_> {
             let topics = self.look_after_kafka(object, intent, &observation.stored).await;
             (topics, pass::execute(&applier, plan, &status.children).await)
         };
-        let (announced, (topics, outcomes)) = if is_final(&applier, plan, intent, status) {
+        let (announced, (topics, outcomes)) = if announces && is_final(&applier, plan, intent, status) {
             (announce.await?, carry_out.await)
         } else {
             // The status at the end tells all of it, and what cannot be told is kept for the next look.
