@@ -165,7 +165,8 @@ impl Memory {
     pub fn with_untold(&self, key: &Key, object: &Microservice, term: u64) -> Option<Microservice> {
         let untold = self.with(key, |memory| {
             let ours = |records: &Records| records.uid == object.metadata.uid && records.term == term;
-            memory.untold = memory.untold.take().filter(|records| ours(records));
+            // Those that are in it were stored all the same: the watch may tell of them before the request fails.
+            memory.untold = memory.untold.take().filter(|records| ours(records) && !records.are_in(object));
             memory.untold.clone()
         });
         untold.map(|records| records.told(object))
@@ -177,7 +178,6 @@ impl Memory {
         self.with(key, |memory| {
             memory.watched = watched;
             memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
-            memory.untold = memory.untold.take().filter(|records| !records.are_in(object));
             memory.newest = memory.newest.take().filter(|written| version(&written.metadata) > watched);
         });
     }
@@ -389,8 +389,12 @@ mod tests {
         assert_eq!((told.children.as_slice(), memory.is_status_unknown(&key)), (&status.children[..], true));
         memory.watched(&key, &object);
         assert!(known(&object, 1).is_some(), "the watch tells of another change");
-        memory.watched(&key, &Microservice { status: Some(status.clone()), ..object.clone() });
-        assert_eq!(known(&object, 1), None, "it was stored all the same");
+        let mut stored = Microservice { status: Some(status.clone()), ..object.clone() };
+        stored.metadata.resource_version = Some("9".to_owned());
+        memory.watched(&key, &stored);
+        fail();
+        assert_eq!(known(&stored, 1), None, "it was stored all the same, and told before the request failed");
+        assert!(!memory.is_status_unknown(&key), "nothing is to be written");
         fail();
         assert_eq!(known(&object, 2), None, "others may have led");
         fail();
