@@ -236,7 +236,8 @@ fn hub(options: &Options, watches: Watches) -> Hub {
     }
 }
 
-/// Changes of the Microservices that are worth a look: not those of their status.
+/// Changes of the Microservices that are worth a look: not those of their status, unless one could not be
+/// written.
 fn roots(
     watches: &Watches,
     mut writer: Writer<Packed>,
@@ -259,14 +260,19 @@ fn roots(
         let mut touched = Vec::new();
         for event in roots.join(&scope, event) {
             let packed = packed(&event);
-            if let Event::Apply(now) | Event::InitApply(now) = &packed {
-                let before = store.get(&ObjectRef::from_obj(now));
-                touched.extend(before.is_none_or(|before| !before.wants_as(now)).then(|| Ok(now.clone())));
-            }
+            let now = match &packed {
+                Event::Apply(now) | Event::InitApply(now) => Some(now),
+                _ => None,
+            };
+            let before = now.and_then(|now| store.get(&ObjectRef::from_obj(now)));
             writer.apply_watcher_event(&packed);
+            if let Some(now) = now {
+                let waits = context.memory.watched(&Key::of(now.meta()), now.meta());
+                let news = waits || before.is_none_or(|before| !before.wants_as(now));
+                touched.extend(news.then(|| Ok(now.clone())));
+            }
             match event {
                 Event::Apply(object) | Event::InitApply(object) => {
-                    context.memory.watched(&Key::of(&object.metadata), &object);
                     context.concern(context.world.observe_service(&object));
                 }
                 Event::Delete(object) => context.forget(object),

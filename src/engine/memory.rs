@@ -172,14 +172,17 @@ impl Memory {
         untold.map(|records| records.told(object))
     }
 
-    /// The watch delivered this object: the cache is at least as new.
-    pub fn watched(&self, key: &Key, object: &Microservice) {
-        let watched = version(&object.metadata);
+    /// The watch delivered this object: the cache is at least as new. Returns whether a status could not be
+    /// written over an older version: over this one it can.
+    pub fn watched(&self, key: &Key, object: &ObjectMeta) -> bool {
+        let watched = version(object);
         self.with(key, |memory| {
+            let failed = memory.untold.is_some() && watched > memory.watched;
             memory.watched = watched;
             memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
             memory.newest = memory.newest.take().filter(|written| version(&written.metadata) > watched);
-        });
+            failed
+        })
     }
 
     /// The object of which a watch tells, if it is what our last status write left: it need not be decoded.
@@ -387,11 +390,15 @@ mod tests {
         fail();
         let told = known(&object, 1).and_then(|object| object.status).unwrap();
         assert_eq!((told.children.as_slice(), memory.is_status_unknown(&key)), (&status.children[..], true));
-        memory.watched(&key, &object);
-        assert!(known(&object, 1).is_some(), "the watch tells of another change");
+        assert!(!memory.watched(&key, &object.metadata), "it is as old as what the status was refused for");
+        let mut other = object.clone();
+        other.metadata.resource_version = Some("8".to_owned());
+        assert!(memory.watched(&key, &other.metadata));
+        assert!(known(&other, 1).is_some(), "the watch tells of another change");
         let mut stored = Microservice { status: Some(status.clone()), ..object.clone() };
         stored.metadata.resource_version = Some("9".to_owned());
-        memory.watched(&key, &stored);
+        memory.status_written(&key, None);
+        assert!(!memory.watched(&key, &stored.metadata), "nothing has failed");
         fail();
         assert_eq!(known(&stored, 1), None, "it was stored all the same, and told before the request failed");
         assert!(!memory.is_status_unknown(&key), "nothing is to be written");
@@ -445,11 +452,11 @@ mod tests {
         };
         let kept = || memory.with(&key, |memory| memory.newest.is_some());
         memory.status_written(&key, Some(at("7")));
-        memory.watched(&key, &at("5"));
+        memory.watched(&key, &at("5").metadata);
         assert!(kept(), "the watch is behind");
-        memory.watched(&key, &at("7"));
+        memory.watched(&key, &at("7").metadata);
         assert!(!kept());
-        memory.watched(&key, &at("9"));
+        memory.watched(&key, &at("9").metadata);
         memory.status_written(&key, Some(at("8")));
         assert!(!kept(), "the watch was faster than the answer");
     }
