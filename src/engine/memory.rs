@@ -27,6 +27,12 @@ const FREE_REPAIRS: usize = 2;
 /// First wait in a fight.
 const FIGHT: Duration = Duration::from_secs(10);
 
+/// Changes of one spec that are followed at once.
+const BURST: u32 = 4;
+/// Between two more of them: what changes all the time costs the others no more than this, and is right this
+/// soon after its last change.
+const PACE: Duration = Duration::from_millis(500);
+
 /// A child of one Microservice.
 pub type ChildKey = (Kind, String);
 
@@ -44,6 +50,10 @@ struct Remembered {
     attempts: BTreeMap<ChildKey, Attempt>,
     repairs: BTreeMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
+    /// Generation of the spec that is followed.
+    followed: Option<i64>,
+    /// When as many changes as ever may be followed at once.
+    rested: Option<Instant>,
     status_written: Option<Instant>,
     /// The last status may be stored or not: its answer did not come. This is the version that it was to
     /// replace.
@@ -199,6 +209,26 @@ impl Memory {
     /// How long ago the status was written; `None` = never by this process.
     pub fn since_status(&self, key: &Key) -> Option<Duration> {
         self.with(key, |memory| memory.status_written.map(|at| at.elapsed()))
+    }
+
+    /// Asks to follow the spec of this generation. One that changes all the time is followed at a bounded rate.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn follow(&self, key: &Key, generation: Option<i64>) -> Result<(), Duration> {
+        self.with(key, |memory| {
+            if memory.followed == generation {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let rested = memory.rested.map_or(now, |rested| rested.max(now));
+            let early = rested.duration_since(now).saturating_sub(PACE * (BURST - 1));
+            if !early.is_zero() {
+                return Err(early);
+            }
+            (memory.followed, memory.rested) = (generation, Some(rested + PACE));
+            Ok(())
+        })
     }
 
     /// Whether this process has met the object: see [`Memory::meet`].
@@ -358,6 +388,31 @@ mod tests {
         assert_eq!(memory.postponed(&key, &child, "b"), None);
         memory.succeeded(&key, &child);
         assert_eq!(memory.postponed(&key, &child, "a"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spec_that_changes_all_the_time_is_followed_twice_a_second() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let begin = Instant::now();
+        let mut followed = Vec::new();
+        for generation in 0..1000 {
+            if memory.follow(&key, Some(generation)).is_ok() {
+                followed.push(begin.elapsed());
+                assert_eq!(
+                    memory.follow(&key, Some(generation)),
+                    Ok(()),
+                    "it may be looked at again and again"
+                );
+            }
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert!((20..=24).contains(&followed.len()), "{followed:?}");
+        assert!(followed.iter().take(4).all(|at| *at < Duration::from_millis(40)), "{followed:?}");
+        let refused = |generation| memory.follow(&key, Some(generation)).err().map(|wait| (generation, wait));
+        let (last, wait) = (1000..1005).find_map(refused).expect("another one comes too soon");
+        assert!(wait <= PACE, "{wait:?}");
+        tokio::time::advance(wait).await;
+        assert_eq!(memory.follow(&key, Some(last)), Ok(()));
     }
 
     #[test]

@@ -318,6 +318,7 @@ async fn a_spec_that_changes_all_the_time_is_followed_and_nobody_is_blamed() {
         let spec = json!({"spec": {"config": {format!("KEY_{}", number % 7): number.to_string()}}});
         namespace.patch::<Microservice>("web", spec)
     };
+    let mark = cluster.audit().await.mark().await;
     let ends = Instant::now() + Duration::from_secs(6);
     let mut number = 0;
     while Instant::now() < ends {
@@ -331,7 +332,10 @@ async fn a_spec_that_changes_all_the_time_is_followed_and_nobody_is_blamed() {
     })
     .await;
     namespace.wait_condition("web", "Applied", "True", None).await;
+    let writes = cluster.audit().await.since(mark).await.of(&operator.user()).writes().resource("configmaps");
     println!("{number} changes");
+    // Four at once, then two a second.
+    assert!((4..=20).contains(&writes.count()), "{writes}");
     let log = operator.log();
     assert!(!log.contains("drift repaired"), "{log}");
 }
