@@ -136,6 +136,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_its_services_stay() {
         log: "info".into(),
         arguments: vec![],
         strimzi: vec![],
+        environment: vec![],
     };
     let mut operator = Operator::start_in(&installation, options).await;
     apply_as_given(&client, &order()).await;

@@ -3,14 +3,19 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
 use super::quiet::{see_a_repair, settle};
-use crate::support::{Audit, Cluster, Mark, Namespace, Operator, OperatorOptions, Requests, eventually};
+use crate::support::{
+    Audit, Cluster, Installation, Mark, Namespace, Operator, OperatorOptions, Requests, WallClock, eventually,
+};
 
 /// The write timeout is the usual one: a slow machine cancels its own writes for ever with a shorter one.
 const SHORT: [&str; 3] = ["--lease-duration=8s", "--renew-deadline=3s", "--retry-period=500ms"];
+/// How long such a lease lasts.
+const SHORT_LEASE: Duration = Duration::from_secs(8);
 
 /// A replica, and what the audit log calls it.
 struct Replica {
@@ -28,20 +33,32 @@ struct Pair {
 
 impl Pair {
     async fn start(cluster: &Cluster, namespace: &Namespace, arguments: &[&str]) -> Self {
+        Self::start_by(cluster, namespace, arguments, [&[], &[]]).await
+    }
+
+    /// The same with an environment of each.
+    async fn start_by(
+        cluster: &Cluster,
+        namespace: &Namespace,
+        arguments: &[&str],
+        environments: [&[(String, String)]; 2],
+    ) -> Self {
         let audit = cluster.audit().await;
         let start = audit.mark().await;
-        let options = |identity: &str| {
+        let options = |identity: &str, environment: &[(String, String)]| {
             let mut options = OperatorOptions::namespace(namespace.name());
             options.leader_elect = true;
+            options.environment = environment.to_vec();
             options.arguments.push(format!("--identity={identity}"));
             options.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
             options
         };
-        let first = Operator::start(cluster, options("first")).await;
+        let [of_first, of_second] = environments;
+        let first = Operator::start(cluster, options("first", of_first)).await;
         let installation = first.installation().clone();
         installation.wait_holder("first", Duration::from_secs(30)).await;
         let twin = installation.twin().await;
-        let second = Operator::start_in(&twin, options("second")).await;
+        let second = Operator::start_in(&twin, options("second", of_second)).await;
         let credential = installation.credential().await;
         let leader = Replica { operator: first, credential, identity: "first".to_owned() };
         let credential = twin.credential().await;
@@ -185,4 +202,58 @@ async fn a_leader_stopped_beyond_its_lease_and_continued_sends_no_write() {
     let (code, body) = pair.leader.operator.http("/metrics").await.expect("it answers");
     assert!(code == 200 && body.lines().any(|line| line.ends_with("leader 0")), "{body}");
     pair.assert_never_two_writers().await;
+}
+
+/// The node of the leader, or of the other, sets its clock by an hour: neither of them may conclude anything.
+#[tokio::test]
+async fn a_clock_that_jumps_neither_ends_a_lead_nor_lets_two_lead() {
+    const HOUR: i64 = 3600;
+    let cluster = Cluster::shared();
+    let namespace = Namespace::new(cluster, "leader").await;
+    let (own, others) = (WallClock::new(), WallClock::new());
+    let environments = [own.environment(), others.environment()];
+    let mut pair =
+        Pair::start_by(cluster, &namespace, &SHORT, environments.each_ref().map(Vec::as_slice)).await;
+    let installation = pair.leader.operator.installation().clone();
+    namespace.microservice("web", spec("shop/fleet:v0")).await;
+    namespace.wait_ready("web").await;
+    let before = installation.lease().await.expect("the lease can be read");
+
+    let steps = [(&own, HOUR, HOUR), (&others, HOUR, HOUR), (&own, 0, 0), (&others, -HOUR / 2, 0)];
+    for (number, (clock, seconds, leaders)) in steps.into_iter().enumerate() {
+        clock.set(seconds);
+        renewed_for(&installation, leaders, SHORT_LEASE).await;
+        namespace.microservice("web", spec(&format!("shop/fleet:v{}", number + 1))).await;
+        namespace.wait_ready("web").await;
+    }
+    let after = installation.lease().await.expect("the lease can be read");
+    assert_eq!(after.holder_identity, before.holder_identity);
+    assert_eq!(after.lease_transitions, before.lease_transitions);
+    let (_, second, all) = pair.writes().await;
+    assert_eq!(second.count(), 0, "{second}");
+    let deployments = all.resource("deployments");
+    assert_eq!(deployments.count(), 5, "one for each image\n{deployments}");
+    for replica in [&mut pair.leader, &mut pair.other] {
+        let log = replica.operator.log();
+        assert!(replica.operator.is_running() && !log.contains("drift repaired"), "{log}");
+    }
+}
+
+/// Waits until the leader has renewed the lease by a clock that is so many seconds ahead, and has done so for
+/// longer than a lease lasts.
+async fn renewed_for(installation: &Installation, ahead: i64, length: Duration) {
+    let ahead_now = || async {
+        let renewed = installation.lease().await?.renew_time.ok_or("it was never renewed")?.0;
+        let error = renewed.duration_since(Timestamp::now()).as_secs() - ahead;
+        if error.abs() < 60 { Ok(()) } else { Err(format!("it was renewed at {renewed}, {error} s off")) }
+    };
+    eventually(Duration::from_secs(30), "the lease is renewed by the clock of the leader", ahead_now).await;
+    let begin =
+        installation.lease().await.expect("the lease can be read").renew_time.expect("it was renewed").0;
+    eventually(length * 3, "the lease is renewed for longer than it lasts", || async {
+        let renewed = installation.lease().await?.renew_time.ok_or("it was never renewed")?.0;
+        let lasted = renewed.duration_since(begin);
+        if lasted.unsigned_abs() > length { Ok(()) } else { Err(format!("for {lasted:?}")) }
+    })
+    .await;
 }

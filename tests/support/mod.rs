@@ -19,6 +19,7 @@ mod namespace;
 mod operator;
 mod port;
 mod target;
+mod wall_clock;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -40,6 +41,7 @@ pub use operator::{
 };
 pub use port::free_port;
 pub use target::Target;
+pub use wall_clock::WallClock;
 
 /// Field manager of everything that a test applies.
 pub const MANAGER: &str = "test";

@@ -9,7 +9,7 @@ use k8s_openapi::api::authentication::v1::{
     TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec, TokenReviewStatus,
 };
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
@@ -39,6 +39,8 @@ pub struct OperatorOptions {
     pub arguments: Vec<String>,
     /// Namespaces with objects of Strimzi's that it may read and write.
     pub strimzi: Vec<String>,
+    /// Further environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl OperatorOptions {
@@ -50,6 +52,7 @@ impl OperatorOptions {
             log: "info,microservice_operator=debug".to_owned(),
             arguments: Vec::new(),
             strimzi: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -221,6 +224,7 @@ fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log:
     run_guarded(log, |command| {
         command.args(installation.arguments(options, port));
         command.env("KUBECONFIG", &installation.kubeconfig).env("LOG_LEVEL", &options.log);
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     })
 }
 
@@ -310,14 +314,22 @@ impl Installation {
     /// Waits until a replica of this name holds the lease, and says how long that took.
     pub async fn wait_holder(&self, name: &str, timeout: Duration) -> Duration {
         let start = Instant::now();
-        let leases = Api::<Lease>::namespaced(self.client.clone(), &self.namespace);
         eventually(timeout, &format!("{name} holds the lease"), || async {
-            let lease = leases.get("microservice-operator").await.map_err(|error| error.to_string())?;
-            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            let holder = self.lease().await?.holder_identity.unwrap_or_default();
             if holder.starts_with(&format!("{name}_")) { Ok(()) } else { Err(format!("{holder:?} holds it")) }
         })
         .await;
         start.elapsed()
+    }
+
+    /// The lease as it is stored.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub async fn lease(&self) -> Result<LeaseSpec, String> {
+        let leases = Api::<Lease>::namespaced(self.client.clone(), &self.namespace);
+        let lease = leases.get("microservice-operator").await.map_err(|error| error.to_string())?;
+        Ok(lease.spec.unwrap_or_default())
     }
 
     /// What the audit log calls the present token.
