@@ -52,6 +52,19 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
         let calm = calm.and(arrivals(fleet, &observer, RATE, length).await);
         let beside_storm = storm(fleet, &observer, length, (round == 0).then_some(&mut *report)).await;
         let elsewhere = beside_floor(fleet, &observer, length).await;
+        if round == 0 {
+            let all = [
+                ("calm", &calm),
+                ("beside poison", &beside_poison),
+                ("beside a storm", &beside_storm),
+                ("beside one that nobody serves", &elsewhere),
+            ];
+            for (what, times) in all {
+                let metric = format!("the others, {what}, p50 [s]");
+                report.measure("M13", &metric, None, times.percentile(50));
+                report.measure("M13", &metric.replace("p50", "p99"), None, times.percentile(99));
+            }
+        }
         poisoned.push(beside_poison.percentile(99) / calm.percentile(99));
         stormy.push(beside_storm.percentile(99) / elsewhere.percentile(99));
     }
