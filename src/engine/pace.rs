@@ -7,16 +7,29 @@ use std::time::Duration;
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::watcher::{Error, Event, Result};
 
-/// First and longest wait for a server that is away.
+/// First and longest wait for a server that is away, or has lost where the watch was.
 const AWAY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 /// First and longest wait after a refusal. A server that has just started refuses everybody for a moment, until
 /// it knows its roles; client-go's reflectors begin with 800 ms, and end with the same.
 const REFUSED: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
+/// What an error says about the server.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It gave no answer.
+    Away,
+    /// It is there, and cannot go on from where the watch was.
+    Expired,
+    /// It answers and refuses.
+    Refused,
+}
+
 /// Errors since the last success.
 #[derive(Debug, Default)]
 struct Pace {
+    /// In a row.
     away: u32,
+    expired: u32,
     refused: u32,
     /// The last error.
     told: String,
@@ -25,8 +38,15 @@ struct Pace {
 impl Pace {
     /// How long to wait now, but for the jitter.
     fn after(&mut self, error: &Error) -> Duration {
-        let (count, (first, longest)) =
-            if is_away(error) { (&mut self.away, AWAY) } else { (&mut self.refused, REFUSED) };
+        let trouble = trouble(error);
+        if trouble != Trouble::Away {
+            self.away = 0;
+        }
+        let (count, (first, longest)) = match trouble {
+            Trouble::Away => (&mut self.away, AWAY),
+            Trouble::Expired => (&mut self.expired, AWAY),
+            Trouble::Refused => (&mut self.refused, REFUSED),
+        };
         let wait = first.saturating_mul(1 << (*count).min(16)).min(longest);
         *count += 1;
         wait
@@ -60,7 +80,7 @@ pub fn paced<K>(events: impl Stream<Item = Result<Event<K>>>) -> impl Stream<Ite
                 }
                 Err(error) => {
                     wait = pace.after(&error);
-                    if pace.is_news(&error) || !is_away(&error) {
+                    if pace.is_news(&error) || trouble(&error) == Trouble::Refused {
                         return Some((Err(error), (events, pace, wait)));
                     }
                 }
@@ -69,19 +89,19 @@ pub fn paced<K>(events: impl Stream<Item = Result<Event<K>>>) -> impl Stream<Ite
     })
 }
 
-/// Whether the server gave no answer, or cannot go on from where the watch was.
-fn is_away(error: &Error) -> bool {
+fn trouble(error: &Error) -> Trouble {
     const GONE: u16 = 410;
+    let of_code = |code| if code == GONE { Trouble::Expired } else { Trouble::Refused };
     match error {
         Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
             match error {
-                kube::Error::Api(status) => status.code == GONE,
-                kube::Error::SerdeError(_) => false,
-                _ => true,
+                kube::Error::Api(status) => of_code(status.code),
+                kube::Error::SerdeError(_) => Trouble::Refused,
+                _ => Trouble::Away,
             }
         }
-        Error::WatchError(status) => status.code == GONE,
-        Error::NoResourceVersion => false,
+        Error::WatchError(status) => of_code(status.code),
+        Error::NoResourceVersion => Trouble::Refused,
     }
 }
 
@@ -104,11 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_outage_the_next_attempt_and_the_list_after_it_come_within_two_seconds() {
+    fn after_a_long_outage_the_next_attempt_comes_within_a_second_and_the_list_soon_after_it() {
         let mut pace = Pace::default();
         let waits: Vec<Duration> = (0..60).map(|_| pace.after(&away())).collect();
         assert_eq!(waits[..3], [250, 500, 1000].map(Duration::from_millis));
-        assert_eq!(waits[59] + pace.after(&answer(410)), Duration::from_secs(2));
+        assert_eq!(waits[59], Duration::from_secs(1));
+        assert_eq!(pace.after(&answer(410)), Duration::from_millis(250), "the server is there");
+        assert_eq!(pace.after(&away()), Duration::from_millis(250), "it is away anew");
     }
 
     #[test]
