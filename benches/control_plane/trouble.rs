@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
-use microservice_operator::api::Microservice;
+use microservice_operator::api::{API_VERSION, Microservice, STATUS_MANAGER};
 use serde_json::{Value, json};
 
 use crate::ground::{Fleet, Ground};
@@ -230,13 +230,21 @@ async fn change(services: &Api<Microservice>, service: &str, number: String) {
     changed.unwrap_or_else(|error| panic!("changing {service}: {error}"));
 }
 
-/// The usual load beside a storm in a namespace without an operator: what it costs the API server alone.
+/// The usual load beside a storm in a namespace without an operator: what it costs the API server alone. The
+/// object has the status of a served one, with which each change of it costs the server more.
 async fn beside_floor(fleet: &mut Fleet, observer: &Observer, length: Duration) -> Times {
     let namespace = policed(fleet.cluster, "storm").await;
     let services = namespace.api::<Microservice>();
     let object = microservice(namespace.name(), 0);
     services.create(&PostParams::default(), &object).await.expect("the object is created");
     let service = name(0);
+    let served = fleet.namespace.get::<Microservice>(&service).await;
+    let status = json!({
+        "apiVersion": API_VERSION, "kind": "Microservice",
+        "metadata": {"name": service}, "status": served.status,
+    });
+    let params = PatchParams::apply(STATUS_MANAGER).force();
+    services.patch_status(&service, &params, &Patch::Apply(status)).await.expect("its status is stored");
     tokio::join!(arrivals(fleet, observer, RATE, length), gusts(&services, &service, length)).0
 }
 
