@@ -236,8 +236,8 @@ fn hub(options: &Options, watches: Watches) -> Hub {
     }
 }
 
-/// Changes of the Microservices that are worth a look: not those of their status, unless one could not be
-/// written.
+/// Changes of the Microservices that are worth a look: not those of their status, unless our last one was
+/// refused over an older version.
 fn roots(
     watches: &Watches,
     mut writer: Writer<Packed>,
@@ -382,6 +382,9 @@ fn retry(object: Arc<Packed>, _error: &Error, context: Arc<Context>) -> Action {
 
 async fn reconcile(object: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
     let key = Key::of(object.meta());
+    if let Err(wait) = context.memory.follow(&key, object.wanted) {
+        return Ok(Action::requeue(wait));
+    }
     let span = tracing::info_span!(
         "reconcile",
         namespace = key.namespace.as_str(),

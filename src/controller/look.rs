@@ -62,9 +62,6 @@ impl Look<'_> {
         if !self.context.fence.permit() {
             return Ok(idle);
         }
-        if let Err(wait) = self.context.memory.follow(&self.key, cached.meta().generation) {
-            return Ok(Looked { reason: Reason::Progressing, next: Some(wait), written: None });
-        }
         let _looking = self.context.survey.look(&self.key);
         let object = match self.context.memory.newest(&self.key, cached.meta()) {
             Some(written) => written,

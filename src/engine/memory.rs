@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 use super::live::Key;
+use super::request::Failure;
 use crate::api::status::{ChildStatus, ReferenceStatus, SecretStatus};
 use crate::api::{Microservice, MicroserviceStatus};
 use crate::plan::Kind;
@@ -50,14 +51,16 @@ struct Remembered {
     attempts: BTreeMap<ChildKey, Attempt>,
     repairs: BTreeMap<(ChildKey, String), Vec<Instant>>,
     failures: u32,
-    /// Generation of the spec that is followed.
-    followed: Option<i64>,
-    /// When as many changes as ever may be followed at once.
+    /// What is followed: see [`Memory::follow`].
+    followed: Option<u64>,
+    /// When [`BURST`] changes may be followed at once again.
     rested: Option<Instant>,
     status_written: Option<Instant>,
     /// The last status may be stored or not: its answer did not come. This is the version that it was to
     /// replace.
     status_unknown: Option<u64>,
+    /// The last status was refused over this version, because there is a newer one.
+    refused: Option<u64>,
     /// What was done and could not be told.
     untold: Option<Box<Records>>,
     /// This process has found its children as planned, or was allowed to change them.
@@ -152,14 +155,16 @@ impl Memory {
         self.with(key, |memory| {
             memory.newest = object.filter(|object| version(&object.metadata) > memory.watched);
             memory.status_written = Some(Instant::now());
-            (memory.status_unknown, memory.untold) = (None, None);
+            (memory.status_unknown, memory.refused, memory.untold) = (None, None, None);
         });
     }
 
     /// A status for this object could not be written, as far as is known: it may be stored all the same, and
     /// the cached object does not tell until the watch delivers a newer one.
-    pub fn status_failed(&self, key: &Key, object: &Microservice, records: Records) {
+    pub fn status_failed(&self, key: &Key, object: &Microservice, records: Records, failure: &Failure) {
         self.with(key, |memory| {
+            let is_old = matches!(failure, Failure::Conflict(_));
+            memory.refused = is_old.then(|| version(&object.metadata));
             memory.untold = Some(Box::new(records));
             memory.status_unknown =
                 Some(version(&object.metadata)).filter(|version| *version >= memory.watched);
@@ -182,16 +187,16 @@ impl Memory {
         untold.map(|records| records.told(object))
     }
 
-    /// The watch delivered this object: the cache is at least as new. Returns whether a status could not be
-    /// written over an older version: over this one it can.
+    /// The watch delivered this object: the cache is at least as new. Returns whether our last status was
+    /// refused over an older version.
     pub fn watched(&self, key: &Key, object: &ObjectMeta) -> bool {
         let watched = version(object);
         self.with(key, |memory| {
-            let failed = memory.untold.is_some() && watched > memory.watched;
+            let waits = memory.refused.take_if(|over| *over < watched).is_some();
             memory.watched = watched;
             memory.status_unknown = memory.status_unknown.filter(|before| *before >= watched);
             memory.newest = memory.newest.take().filter(|written| version(&written.metadata) > watched);
-            failed
+            waits
         })
     }
 
@@ -211,13 +216,14 @@ impl Memory {
         self.with(key, |memory| memory.status_written.map(|at| at.elapsed()))
     }
 
-    /// Asks to follow the spec of this generation. One that changes all the time is followed at a bounded rate.
+    /// Asks to follow a change; `wanted` stands for all that people say of the object. One that changes all the
+    /// time is followed at a bounded rate.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn follow(&self, key: &Key, generation: Option<i64>) -> Result<(), Duration> {
+    pub fn follow(&self, key: &Key, wanted: Option<u64>) -> Result<(), Duration> {
         self.with(key, |memory| {
-            if memory.followed == generation {
+            if memory.followed == wanted {
                 return Ok(());
             }
             let now = Instant::now();
@@ -226,7 +232,9 @@ impl Memory {
             if !early.is_zero() {
                 return Err(early);
             }
-            (memory.followed, memory.rested) = (generation, Some(rested + PACE));
+            (memory.followed, memory.rested) = (wanted, Some(rested + PACE));
+            // What went wrong with another spec says nothing of this one.
+            memory.failures = 0;
             Ok(())
         })
     }
@@ -317,6 +325,11 @@ impl Memory {
     /// The whole pass failed; returns how long to wait.
     pub fn pass_failed(&self, key: &Key) -> Duration {
         self.with(key, |memory| {
+            let watched = memory.watched;
+            if memory.refused.take_if(|over| *over < watched).is_some() {
+                // The watch told of the newer one before.
+                return backoff(QUICK, 0);
+            }
             let wait = backoff(QUICK, memory.failures);
             memory.failures += 1;
             wait
@@ -395,20 +408,16 @@ mod tests {
         let (memory, (key, _)) = (Memory::default(), names());
         let begin = Instant::now();
         let mut followed = Vec::new();
-        for generation in 0..1000 {
-            if memory.follow(&key, Some(generation)).is_ok() {
+        for change in 0..1000 {
+            if memory.follow(&key, Some(change)).is_ok() {
                 followed.push(begin.elapsed());
-                assert_eq!(
-                    memory.follow(&key, Some(generation)),
-                    Ok(()),
-                    "it may be looked at again and again"
-                );
+                assert_eq!(memory.follow(&key, Some(change)), Ok(()), "it may be looked at again and again");
             }
             tokio::time::advance(Duration::from_millis(10)).await;
         }
         assert!((20..=24).contains(&followed.len()), "{followed:?}");
         assert!(followed.iter().take(4).all(|at| *at < Duration::from_millis(40)), "{followed:?}");
-        let refused = |generation| memory.follow(&key, Some(generation)).err().map(|wait| (generation, wait));
+        let refused = |change| memory.follow(&key, Some(change)).err().map(|wait| (change, wait));
         let (last, wait) = (1000..1005).find_map(refused).expect("another one comes too soon");
         assert!(wait <= PACE, "{wait:?}");
         tokio::time::advance(wait).await;
@@ -439,7 +448,8 @@ mod tests {
         object.metadata.uid = Some("a".to_owned());
         let child = ChildStatus { name: "web".into(), ..ChildStatus::default() };
         let status = MicroserviceStatus { children: vec![child], ..MicroserviceStatus::default() };
-        let fail = || memory.status_failed(&key, &object, Records::of(&object, &status, 1));
+        let conflict = Failure::Conflict("another version".to_owned());
+        let fail = || memory.status_failed(&key, &object, Records::of(&object, &status, 1), &conflict);
         let known = |object: &Microservice, term| memory.with_untold(&key, object, term);
         assert_eq!(known(&object, 1), None);
         fail();
@@ -449,6 +459,7 @@ mod tests {
         let mut other = object.clone();
         other.metadata.resource_version = Some("8".to_owned());
         assert!(memory.watched(&key, &other.metadata));
+        assert!(!memory.watched(&key, &other.metadata), "that is told once");
         assert!(known(&other, 1).is_some(), "the watch tells of another change");
         let mut stored = Microservice { status: Some(status.clone()), ..object.clone() };
         stored.metadata.resource_version = Some("9".to_owned());
@@ -464,6 +475,32 @@ mod tests {
         fail();
         memory.status_written(&key, None);
         assert!(known(&object, 1).is_none() && !memory.is_status_unknown(&key));
+    }
+
+    #[test]
+    fn a_refusal_by_something_that_the_watch_has_told_already_is_no_failure() {
+        let (memory, (key, _)) = (Memory::default(), names());
+        let at = |version: &str| {
+            let mut object = Microservice::default();
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        let status = MicroserviceStatus::default();
+        let fail = |version: &str, failure: &Failure| {
+            memory.status_failed(&key, &at(version), Records::of(&at(version), &status, 1), failure);
+        };
+        let conflict = Failure::Conflict("another version".to_owned());
+        for _ in 0..9 {
+            memory.pass_failed(&key);
+        }
+        memory.watched(&key, &at("8").metadata);
+        fail("9", &conflict);
+        assert!(!memory.watched(&key, &at("9").metadata), "it was refused over this one");
+        assert!(memory.pass_failed(&key) > QUICK * 100);
+        fail("7", &conflict);
+        assert!(memory.pass_failed(&key) < QUICK * 2, "over the one of the watch it can be written");
+        fail("9", &Failure::Transient("reset".to_owned()));
+        assert!(!memory.watched(&key, &at("10").metadata), "that is another trouble");
     }
 
     #[test]

@@ -24,14 +24,14 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| {
 #[resource(inherit = Microservice)]
 #[serde(from = "Microservice")]
 pub struct Packed {
-    /// Name, namespace, UID, version and generation; the rest is in the text.
+    /// Name, namespace, UID and version; the rest is in the text.
     metadata: ObjectMeta,
     /// Whether its condition Ready is true.
     pub is_ready: bool,
     /// The class that it names.
     pub class_name: Option<SmolStr>,
     /// Stands for all that is not status: generation, labels, annotations, finalizers.
-    wanted: Option<u64>,
+    pub wanted: Option<u64>,
     text: Box<[u8]>,
 }
 
@@ -62,7 +62,6 @@ impl From<&Microservice> for Packed {
                 namespace: object.metadata.namespace.clone(),
                 uid: object.metadata.uid.clone(),
                 resource_version: object.metadata.resource_version.clone(),
-                generation: object.metadata.generation,
                 ..ObjectMeta::default()
             },
             is_ready: object.status.as_ref().is_some_and(|status| status.is_true("Ready")),

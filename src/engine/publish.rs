@@ -105,7 +105,7 @@ impl Publisher {
         let metadata = match self.write(object, &status).await {
             Ok(metadata) => metadata,
             Err(failure) => {
-                memory.status_failed(key, object, Records::of(object, &status, term));
+                memory.status_failed(key, object, Records::of(object, &status, term), &failure);
                 return Err(failure);
             }
         };

@@ -303,7 +303,6 @@ async fn a_stopped_service_is_ready_and_says_so() {
     namespace.get::<PodDisruptionBudget>("web").await;
 }
 
-/// The class refuses what the schema accepts: the only way to an invalid spec past admission.
 /// Each look finds that the spec has changed meanwhile. What it did is told all the same, or the next one would
 /// take it for somebody else's work.
 #[tokio::test]
@@ -319,9 +318,9 @@ async fn a_spec_that_changes_all_the_time_is_followed_and_nobody_is_blamed() {
         namespace.patch::<Microservice>("web", spec)
     };
     let mark = cluster.audit().await.mark().await;
-    let ends = Instant::now() + Duration::from_secs(6);
+    let start = Instant::now();
     let mut number = 0;
-    while Instant::now() < ends {
+    while start.elapsed() < Duration::from_secs(6) {
         number += 1;
         change(number).await;
     }
@@ -331,15 +330,18 @@ async fn a_spec_that_changes_all_the_time_is_followed_and_nobody_is_blamed() {
         if data == last { Ok(()) } else { Err(format!("{data:?}")) }
     })
     .await;
+    let most = 4 + 2 * usize::try_from(start.elapsed().as_secs() + 1).unwrap_or_default();
     namespace.wait_condition("web", "Applied", "True", None).await;
     let writes = cluster.audit().await.since(mark).await.of(&operator.user()).writes().resource("configmaps");
+    let writes = writes.only(|request| request.code < 300);
     println!("{number} changes");
     // Four at once, then two a second.
-    assert!((4..=20).contains(&writes.count()), "{writes}");
+    assert!((number.min(4)..=most).contains(&writes.count()), "{number} changes, {writes}");
     let log = operator.log();
     assert!(!log.contains("drift repaired"), "{log}");
 }
 
+/// The class refuses what the schema accepts: the only way to an invalid spec past admission.
 #[tokio::test]
 async fn an_invalid_spec_on_a_running_service_leaves_its_pods_alone() {
     let cluster = Cluster::shared();

@@ -36,7 +36,7 @@ impl WallClock {
         vec![("LD_PRELOAD".to_owned(), text(&LIBRARY)), ("WALL_CLOCK".to_owned(), text(&self.file))]
     }
 
-    /// Sets it so many seconds before the real one.
+    /// Sets it so many seconds ahead of the real one; behind it if negative.
     pub fn set(&self, seconds: i64) {
         let next = self.file.with_extension("next");
         std::fs::write(&next, seconds.to_string()).expect("the clock can be written");
