@@ -184,7 +184,8 @@ pub async fn apply(client: &Client, namespace: &str, body: &Body) -> Duration {
     start.elapsed()
 }
 
-async fn write_status(services: &Api<Microservice>, number: usize, status: &serde_json::Value) {
+/// Stores a status as the operator would.
+pub async fn write_status(services: &Api<Microservice>, number: usize, status: &serde_json::Value) {
     let body = json!({
         "apiVersion": "microservice.dev/v1alpha1",
         "kind": "Microservice",

@@ -8,9 +8,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
-use microservice_operator::api::{API_VERSION, Microservice, STATUS_MANAGER};
+use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
+use crate::floor::write_status;
 use crate::ground::{Fleet, Ground};
 use crate::load::arrivals;
 use crate::observer::Observer;
@@ -239,12 +240,7 @@ async fn beside_floor(fleet: &mut Fleet, observer: &Observer, length: Duration) 
     services.create(&PostParams::default(), &object).await.expect("the object is created");
     let service = name(0);
     let served = fleet.namespace.get::<Microservice>(&service).await;
-    let status = json!({
-        "apiVersion": API_VERSION, "kind": "Microservice",
-        "metadata": {"name": service}, "status": served.status,
-    });
-    let params = PatchParams::apply(STATUS_MANAGER).force();
-    services.patch_status(&service, &params, &Patch::Apply(status)).await.expect("its status is stored");
+    write_status(&services, 0, &json!(served.status)).await;
     tokio::join!(arrivals(fleet, observer, RATE, length), gusts(&services, &service, length)).0
 }
 

@@ -366,6 +366,15 @@ mod tests {
         (Key::new("ns", "svc"), (crate::plan::kinds()[0], "svc".to_owned()))
     }
 
+    /// The object at this version.
+    fn at(version: &str) -> Microservice {
+        let mut object = Microservice::default();
+        object.metadata.namespace = Some("ns".to_owned());
+        object.metadata.name = Some("svc".to_owned());
+        object.metadata.resource_version = Some(version.to_owned());
+        object
+    }
+
     fn problem() -> Problem {
         Problem { reason: Reason::Rejected, message: "no".to_owned() }
     }
@@ -480,11 +489,6 @@ mod tests {
     #[test]
     fn a_refusal_by_something_that_the_watch_has_told_already_is_no_failure() {
         let (memory, (key, _)) = (Memory::default(), names());
-        let at = |version: &str| {
-            let mut object = Microservice::default();
-            object.metadata.resource_version = Some(version.to_owned());
-            object
-        };
         let status = MicroserviceStatus::default();
         let fail = |version: &str, failure: &Failure| {
             memory.status_failed(&key, &at(version), Records::of(&at(version), &status, 1), failure);
@@ -506,26 +510,14 @@ mod tests {
     #[test]
     fn our_own_status_write_is_newer_than_a_slow_watch() {
         let (memory, (key, _)) = (Memory::default(), names());
-        let at = |version: &str| {
-            let mut object = Microservice::default();
-            object.metadata.resource_version = Some(version.to_owned());
-            Arc::new(object)
-        };
-        memory.status_written(&key, Some(at("7")));
-        assert_eq!(memory.newest(&key, &at("5").metadata), Some(at("7")));
+        memory.status_written(&key, Some(Arc::new(at("7"))));
+        assert_eq!(memory.newest(&key, &at("5").metadata), Some(Arc::new(at("7"))));
         assert_eq!(memory.newest(&key, &at("8").metadata), None);
     }
 
     #[test]
     fn what_our_own_write_left_is_told_once() {
         let (memory, (key, _)) = (Memory::default(), names());
-        let at = |version: &str| {
-            let mut object = Microservice::default();
-            object.metadata.name = Some("svc".to_owned());
-            object.metadata.namespace = Some("ns".to_owned());
-            object.metadata.resource_version = Some(version.to_owned());
-            object
-        };
         memory.status_written(&key, Some(Arc::new(at("7"))));
         assert_eq!(memory.told(&at("8").metadata), None, "somebody else has written since");
         let another = ObjectMeta { uid: Some("another".to_owned()), ..at("7").metadata };
@@ -537,19 +529,14 @@ mod tests {
     #[test]
     fn what_the_watch_has_delivered_is_not_kept_twice() {
         let (memory, (key, _)) = (Memory::default(), names());
-        let at = |version: &str| {
-            let mut object = Microservice::default();
-            object.metadata.resource_version = Some(version.to_owned());
-            Arc::new(object)
-        };
         let kept = || memory.with(&key, |memory| memory.newest.is_some());
-        memory.status_written(&key, Some(at("7")));
+        memory.status_written(&key, Some(Arc::new(at("7"))));
         memory.watched(&key, &at("5").metadata);
         assert!(kept(), "the watch is behind");
         memory.watched(&key, &at("7").metadata);
         assert!(!kept());
         memory.watched(&key, &at("9").metadata);
-        memory.status_written(&key, Some(at("8")));
+        memory.status_written(&key, Some(Arc::new(at("8"))));
         assert!(!kept(), "the watch was faster than the answer");
     }
 }
