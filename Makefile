@@ -58,6 +58,10 @@ faults: ## The operator while requests, watches and itself fail; ALL=1: every pl
 planted: $(CLUSTER) ## Plant twenty bugs, one after the other, and see which tests find them; ONLY=name
 	@scripts/planted.sh $(ONLY)
 
+.PHONY: skew
+skew: ## The operator of another commit, then this one, and back: BEFORE=commit (default: the last tag)
+	@scripts/test.sh skew $(BEFORE)
+
 .PHONY: test-kafka
 test-kafka: ## Kafka tests on a real broker and control plane (needs Java and Maven)
 	@scripts/test.sh kafka

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks and tests. $1 is all, lint, unit, model, fuzz, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability. Runs
+# Checks and tests. $1 is all, lint, unit, model, fuzz, cluster, faults, skew, kafka, keda, policies, e2e-fast, e2e or availability. Runs
 # everything even after a failure, then names what failed and closes with the counts of all test runs.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -65,7 +65,7 @@ offline_targets() {
     name=${path#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    case $name in behaviour | faults | fuzz | kafka | keda | model | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
+    case $name in behaviour | faults | fuzz | kafka | keda | model | skew | e2e | autoscaling | availability | enforcement | policies) continue ;; esac
     [ -e "$path" ] && printf -- '--test %s ' "$name"
   done
 }
@@ -155,6 +155,14 @@ case $what in
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools; await_tools; fi
     faults
     ;;
+  skew)
+    if [ -n "${TEST_KUBECONFIG:-}" ]; then echo "skew installs kinds of two versions: it never uses a cluster that somebody offers" >&2; exit 1; fi
+    build_tools cluster-tools
+    await_tools
+    OPERATOR_BEFORE=$(scripts/skew.sh "${arguments[@]}") || exit 1
+    export OPERATOR_BEFORE
+    step "two versions" cargo test --quiet --locked --test skew -- --nocapture
+    ;;
   kafka)
     if [ -z "${TEST_KUBECONFIG:-}" ]; then build_tools cluster-tools kafka-tools; else build_tools kafka-tools; fi
     await_tools
@@ -209,7 +217,7 @@ case $what in
     kafka
     ;;
   *)
-    echo "unknown part $what: all, lint, unit, model, fuzz, cluster, faults, kafka, keda, policies, e2e-fast, e2e or availability" >&2
+    echo "unknown part $what: all, lint, unit, model, fuzz, cluster, faults, skew, kafka, keda, policies, e2e-fast, e2e or availability" >&2
     exit 2
     ;;
 esac

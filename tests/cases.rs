@@ -1,11 +1,12 @@
 //! The tables of cases in `tests/kafka/main.rs` and `docs/reliability.md` tell the truth: whatever they name
-//! exists, and is a test.
+//! exists, and is a test. And the bugs that `make planted` plants can be planted.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, also in its helpers")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const TABLE: &str = "tests/kafka/main.rs";
 
@@ -84,4 +85,24 @@ fn every_case_is_held_by_a_test_that_exists() {
         let example = root.join("examples/invalid").join(format!("{name}.yaml"));
         assert!(known.contains(&name) || example.exists(), "{name} is no test and no counter-example: {row}");
     }
+}
+
+#[test]
+fn every_planted_bug_fits_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let patches = fs::read_dir(root.join("tests/planted")).unwrap();
+    let patches: Vec<_> = patches.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(patches.len(), 20, "docs/reliability.md and the Makefile say twenty");
+    let failed: Vec<String> = patches.iter().filter_map(|patch| misfit(root, patch)).collect();
+    assert!(failed.is_empty(), "make these anew, with the same first line:\n{}", failed.join("\n"));
+}
+
+/// Why a patch cannot be applied.
+fn misfit(root: &Path, patch: &Path) -> Option<String> {
+    let mut git = Command::new("git");
+    // The patch is of this directory, also where it is no repository but within one.
+    git.current_dir(root).env("GIT_CEILING_DIRECTORIES", root.parent().unwrap_or(root));
+    let output = git.args(["apply", "--check"]).arg(patch).output().expect("git is installed");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success()).then(|| format!("{}: {words}", patch.display()))
 }

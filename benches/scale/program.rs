@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::process;
-use crate::support::{eventually, free_port, metric, run_guarded, scratch};
+use crate::support::{BINARY, eventually, free_port, metric, run_guarded, scratch};
 
 /// Namespace of the operator itself.
 pub const NAMESPACE: &str = "microservice-system";
@@ -42,7 +42,7 @@ impl Program {
         });
         fs::write(&kubeconfig, config.to_string()).expect("the scratch directory is writable");
         let started = Instant::now();
-        let (guard, pid) = run_guarded(&log, |command| {
+        let (guard, pid) = run_guarded(Path::new(BINARY), &log, |command| {
             command.args(["run", "--leader-elect=false"]);
             command
                 .arg(format!("--listen=127.0.0.1:{port}"))

@@ -134,9 +134,7 @@ async fn a_release_is_installed_upgraded_and_removed_and_its_services_stay() {
         namespaces: vec![],
         leader_elect: true,
         log: "info".into(),
-        arguments: vec![],
-        strimzi: vec![],
-        environment: vec![],
+        ..OperatorOptions::namespace("")
     };
     let mut operator = Operator::start_in(&installation, options).await;
     apply_as_given(&client, &order()).await;

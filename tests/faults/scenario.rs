@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::chains;
+use super::state::{CLASS, HERE, KINDS, api};
 use crate::support::{MANAGER, Namespace};
-
-/// In the files, stands for the namespace of the run.
-pub const HERE: &str = "NAMESPACE";
 
 /// A list of steps with a name.
 #[derive(Clone)]
@@ -39,23 +37,6 @@ pub enum Step {
     #[serde(skip)]
     Soon(Box<Step>, u64),
 }
-
-/// The kinds that steps and comparisons know.
-pub const KINDS: [(&str, &str, &str); 10] = [
-    ("microservice.dev/v1alpha1", "Microservice", "microservices"),
-    ("apps/v1", "Deployment", "deployments"),
-    ("v1", "Service", "services"),
-    ("v1", "ConfigMap", "configmaps"),
-    ("v1", "Secret", "secrets"),
-    ("v1", "ServiceAccount", "serviceaccounts"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
-    ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-    ("microservice.dev/v1alpha1", CLASS, "microserviceclasses"),
-];
-
-/// The one of them that is in no namespace.
-pub const CLASS: &str = "MicroserviceClass";
 
 /// One of the files, or a generated chain.
 pub fn named(name: &str) -> Option<Scenario> {
@@ -139,24 +120,6 @@ async fn replace(namespace: &Namespace, object: &Value) -> kube::Result<()> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     apply(namespace, object).await
-}
-
-/// The objects of one kind, of this namespace or of none.
-pub fn api(namespace: &Namespace, kind: &str) -> Api<DynamicObject> {
-    let known = KINDS.iter().find(|(_, known, _)| *known == kind);
-    let (api_version, kind, plural) = known.unwrap_or_else(|| panic!("{kind} is not in the list of kinds"));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version: (*api_version).to_owned(),
-        kind: (*kind).to_owned(),
-        plural: (*plural).to_owned(),
-    };
-    if *kind == CLASS {
-        return Api::all_with(namespace.client(), &resource);
-    }
-    Api::namespaced_with(namespace.client(), namespace.name(), &resource)
 }
 
 /// The object with its apiVersion, and with the namespace in the place of its sign.

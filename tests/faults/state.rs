@@ -3,11 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
-use super::scenario::{self, CLASS, HERE, KINDS};
 use crate::support::Namespace;
+
+/// In scenarios and states, stands for the namespace of the run.
+pub const HERE: &str = "NAMESPACE";
+
+/// The kinds that steps and comparisons know.
+pub const KINDS: [(&str, &str, &str); 10] = [
+    ("microservice.dev/v1alpha1", "Microservice", "microservices"),
+    ("apps/v1", "Deployment", "deployments"),
+    ("v1", "Service", "services"),
+    ("v1", "ConfigMap", "configmaps"),
+    ("v1", "Secret", "secrets"),
+    ("v1", "ServiceAccount", "serviceaccounts"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    ("microservice.dev/v1alpha1", CLASS, "microserviceclasses"),
+];
+
+/// The one of them that is in no namespace.
+pub const CLASS: &str = "MicroserviceClass";
 
 /// Each value by its path: kind, name, fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +43,7 @@ impl State {
     pub async fn of(namespace: &Namespace) -> Self {
         let mut objects = Vec::new();
         for (_, kind, _) in KINDS {
-            let found = scenario::api(namespace, kind).list(&ListParams::default()).await;
+            let found = api(namespace, kind).list(&ListParams::default()).await;
             let found = found.unwrap_or_else(|error| panic!("listing every {kind}: {error}")).items;
             let ours = found.into_iter().filter(|object| is_of_the_run(kind, object, namespace.name()));
             objects
@@ -94,6 +113,24 @@ impl State {
             .collect();
         if lines.is_empty() { Ok(()) } else { Err(lines.join("\n    ")) }
     }
+}
+
+/// The objects of one kind, of this namespace or of none.
+pub fn api(namespace: &Namespace, kind: &str) -> Api<DynamicObject> {
+    let known = KINDS.iter().find(|(_, known, _)| *known == kind);
+    let (api_version, kind, plural) = known.unwrap_or_else(|| panic!("{kind} is not in the list of kinds"));
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let resource = ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: (*api_version).to_owned(),
+        kind: (*kind).to_owned(),
+        plural: (*plural).to_owned(),
+    };
+    if *kind == CLASS {
+        return Api::all_with(namespace.client(), &resource);
+    }
+    Api::namespaced_with(namespace.client(), namespace.name(), &resource)
 }
 
 /// What the cluster itself puts into each namespace is left out.

@@ -36,7 +36,7 @@ pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
 pub use namespace::{Namespace, apply_as_given, create_namespace};
 pub use operator::{
-    Installation, Operator, OperatorOptions, documents, install_crds, manifests, metric, run_guarded,
+    BINARY, Installation, Operator, OperatorOptions, documents, install_crds, manifests, metric, run_guarded,
     wait_allowed,
 };
 pub use port::free_port;

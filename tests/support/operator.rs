@@ -24,7 +24,8 @@ use super::cluster::scratch;
 use super::namespace::{apply_as_given, create_namespace};
 use super::{Cluster, eventually, free_port, suffix};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
+/// The operator of these sources.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_microservice-operator");
 
 /// How an operator is started.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct OperatorOptions {
     pub strimzi: Vec<String>,
     /// Further environment.
     pub environment: Vec<(String, String)>,
+    /// The program, if it is not that of these sources.
+    pub program: Option<PathBuf>,
 }
 
 impl OperatorOptions {
@@ -53,6 +56,7 @@ impl OperatorOptions {
             arguments: Vec::new(),
             strimzi: Vec::new(),
             environment: Vec::new(),
+            program: None,
         }
     }
 }
@@ -221,7 +225,8 @@ impl Drop for Operator {
 }
 
 fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log: &Path) -> (Child, u32) {
-    run_guarded(log, |command| {
+    let program = options.program.as_deref().unwrap_or(Path::new(BINARY));
+    run_guarded(program, log, |command| {
         command.args(installation.arguments(options, port));
         command.env("KUBECONFIG", &installation.kubeconfig).env("LOG_LEVEL", &options.log);
         command.envs(options.environment.iter().map(|(name, value)| (name, value)));
@@ -231,7 +236,7 @@ fn spawn(installation: &Installation, options: &OperatorOptions, port: u16, log:
 /// Starts the operator under a shell that kills it when our end of the pipe closes: it must not
 /// outlive a test run that was itself killed. `complete` adds arguments and environment. Returns the shell
 /// and the operator's process id.
-pub fn run_guarded(log: &Path, complete: impl FnOnce(&mut Command)) -> (Child, u32) {
+pub fn run_guarded(program: &Path, log: &Path, complete: impl FnOnce(&mut Command)) -> (Child, u32) {
     const GUARD: &str = r#"
         exec 3<&0
         "$@" >>"$LOG" 2>&1 </dev/null 3<&- &
@@ -245,7 +250,7 @@ pub fn run_guarded(log: &Path, complete: impl FnOnce(&mut Command)) -> (Child, u
         exit $code
     "#;
     let mut command = Command::new("sh");
-    command.args(["-c", GUARD, "guard", BINARY]).env("LOG", log);
+    command.args(["-c", GUARD, "guard"]).arg(program).env("LOG", log);
     command.env("MIMALLOC_PURGE_DELAY", "0"); // as in the image
     complete(&mut command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
