@@ -43,6 +43,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
     let observer = Observer::of(fleet.cluster, fleet.namespace.name()).await;
     let (mut poisoned, mut stormy) = (Rounds::default(), Rounds::default());
     for round in 0..settings.rounds {
+        let policy = Policy::install(fleet).await;
         let calm = arrivals(fleet, &observer, RATE, length).await;
         let poison = Poison::spread(fleet, round).await;
         let beside_poison = arrivals(fleet, &observer, RATE, length).await;
@@ -51,6 +52,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) {
         }
         poison.remove(fleet).await;
         let calm = calm.and(arrivals(fleet, &observer, RATE, length).await);
+        policy.remove(fleet).await;
         let beside_storm = storm(fleet, &observer, length, (round == 0).then_some(&mut *report)).await;
         let elsewhere = beside_floor(fleet, &observer, length).await;
         if round == 0 {
@@ -83,17 +85,13 @@ struct Poison {
     names: Vec<String>,
     mark: Mark,
     since: Instant,
-    policy: String,
 }
 
 impl Poison {
     async fn spread(fleet: &mut Fleet, round: usize) -> Self {
-        let policy = format!("poison.{}", fleet.namespace.name());
-        refuse(fleet, &policy).await;
         let names = (0..(fleet.settings.objects / 20).max(ILLS.len()))
             .map(|number| format!("poison-{}-{round}-{number:03}", ILLS[number % ILLS.len()]));
-        let poison =
-            Self { names: names.collect(), mark: fleet.audit.mark().await, since: Instant::now(), policy };
+        let poison = Self { names: names.collect(), mark: fleet.audit.mark().await, since: Instant::now() };
         for name in &poison.names {
             let mut object = named(fleet.namespace.name(), name);
             if name.contains("secretless") {
@@ -144,14 +142,10 @@ impl Poison {
             allowed as f64,
             most.unwrap_or_default() as f64,
         );
-        assert!(most > Some(0), "no child was refused: the policy {} is not in force", self.policy);
+        assert!(most > Some(0), "no child was refused: the policy is not in force");
     }
 
     async fn remove(&self, fleet: &mut Fleet) {
-        for kind in ["ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"] {
-            let deleted = admission(fleet, kind).delete(&self.policy, &DeleteParams::default()).await;
-            deleted.unwrap_or_else(|error| panic!("{kind} {}: {error}", self.policy));
-        }
         for name in &self.names {
             fleet.delete_one(name).await;
         }
@@ -171,43 +165,67 @@ fn attempts_within(time: Duration) -> usize {
     1 + at.take_while(|&at| at <= time.as_secs()).count()
 }
 
-/// Services of poisoned ones are refused, of some with a message that fills a status.
-async fn refuse(fleet: &Fleet, policy: &str) {
-    let client = fleet.namespace.client();
-    let spec = json!({
-        "failurePolicy": "Fail",
-        "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace.name()}},
-            "resourceRules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["CREATE"],
-            }],
-        },
-        "validations": [
-            {"expression": "!object.metadata.name.startsWith('poison-refused')", "message": "no poison here"},
-            {"expression": "!object.metadata.name.startsWith('poison-lengthy')", "message": "long ".repeat(LONG / 5).trim_end()},
-        ],
-    });
-    let manifest = |kind: &str, spec: Value| {
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": policy},
-            "spec": spec,
+/// Services of poisoned ones are refused, of some with a message that fills a status. It is asked for those of
+/// the others too, so it is there in the calm runs as well.
+struct Policy(String);
+
+impl Policy {
+    async fn install(fleet: &Fleet) -> Self {
+        let policy = Self(format!("poison.{}", fleet.namespace.name()));
+        policy.apply(fleet).await;
+        policy.wait(fleet).await;
+        policy
+    }
+
+    async fn apply(&self, fleet: &Fleet) {
+        let client = fleet.namespace.client();
+        let spec = json!({
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace.name()}},
+                "resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["CREATE"],
+                }],
+            },
+            "validations": [
+                {"expression": "!object.metadata.name.startsWith('poison-refused')", "message": "no poison here"},
+                {"expression": "!object.metadata.name.startsWith('poison-lengthy')", "message": "long ".repeat(LONG / 5).trim_end()},
+            ],
+        });
+        let policy = &self.0;
+        let manifest = |kind: &str, spec: Value| {
+            json!({
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": policy},
+                "spec": spec,
+            })
+        };
+        apply_as_given(&client, &manifest("ValidatingAdmissionPolicy", spec)).await;
+        let binding = json!({"policyName": policy, "validationActions": ["Deny"]});
+        apply_as_given(&client, &manifest("ValidatingAdmissionPolicyBinding", binding)).await;
+    }
+
+    async fn wait(&self, fleet: &Fleet) {
+        let policy = &self.0;
+        let probe: k8s_openapi::api::core::v1::Service = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "poison-refused"}, "spec": {"ports": [{"port": 80}]},
+        }))
+        .expect("a Service");
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        eventually(Duration::from_secs(30), &format!("the policy {policy} is in force"), || async {
+            match fleet.namespace.api().create(&dry, &probe).await {
+                Err(error) if error.to_string().contains("no poison here") => Ok(()),
+                other => Err(format!("{:?}", other.map(drop))),
+            }
         })
-    };
-    apply_as_given(&client, &manifest("ValidatingAdmissionPolicy", spec)).await;
-    let binding = json!({"policyName": policy, "validationActions": ["Deny"]});
-    apply_as_given(&client, &manifest("ValidatingAdmissionPolicyBinding", binding)).await;
-    let probe: k8s_openapi::api::core::v1::Service = serde_json::from_value(json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "poison-refused"}, "spec": {"ports": [{"port": 80}]},
-    }))
-    .expect("a Service");
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
-    eventually(Duration::from_secs(30), &format!("the policy {policy} is in force"), || async {
-        match fleet.namespace.api().create(&dry, &probe).await {
-            Err(error) if error.to_string().contains("no poison here") => Ok(()),
-            other => Err(format!("{:?}", other.map(drop))),
+        .await;
+    }
+
+    async fn remove(self, fleet: &Fleet) {
+        for kind in ["ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"] {
+            let deleted = admission(fleet, kind).delete(&self.0, &DeleteParams::default()).await;
+            deleted.unwrap_or_else(|error| panic!("{kind} {}: {error}", self.0));
         }
-    })
-    .await;
+    }
 }
 
 fn admission(fleet: &Fleet, kind: &str) -> Api<DynamicObject> {

@@ -101,11 +101,17 @@ impl State {
         paths.iter().filter(differs).map(|path| (**path).clone()).collect()
     }
 
-    /// The differences that are not masked, one to a line.
+    /// The differences that are not masked, one to a line. An object may have been changed less often: a step that
+    /// was held up until the next one needs no write of its own.
     pub fn compare(&self, calm: &Self, mask: &Mask) -> Result<(), String> {
         let differing = self.differences(calm);
+        let less_often = |path: &&String| {
+            let count = |state: &Self| state.0.get(*path).and_then(Value::as_i64);
+            path.ends_with(".metadata.generation") && count(self).is_some() && count(self) < count(calm)
+        };
         let lines: Vec<String> = differing
             .difference(mask)
+            .filter(|path| !less_often(path))
             .map(|path| {
                 let value = |state: &Self| state.0.get(path).map_or("nothing".to_owned(), Value::to_string);
                 format!("{path}: {} instead of {}", value(self), value(calm))
@@ -147,13 +153,15 @@ fn is_of_the_run(kind: &str, object: &DynamicObject, namespace: &str) -> bool {
 /// Removes what each run has anew, and what controllers of the cluster report.
 fn strip(kind: &str, object: &mut Value) {
     let managers = object["metadata"]["managedFields"].take();
-    let ours: Vec<Value> = managers
+    let mut ours: Vec<Value> = managers
         .as_array()
         .into_iter()
         .flatten()
         .filter(|entry| text(&entry["manager"]).starts_with("microservice-operator"))
         .map(|entry| json!({"manager": entry["manager"], "fields": entry["fieldsV1"].to_string()}))
         .collect();
+    // Their order is that of their times.
+    ours.sort_by_key(Value::to_string);
     object["metadata"]["managedFields"] = json!(ours);
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for field in ["uid", "resourceVersion", "creationTimestamp"] {
@@ -202,7 +210,12 @@ fn plain(value: &Value, namespace: &str, names: &BTreeMap<String, String>) -> Va
     if text.parse::<Timestamp>().is_ok() {
         return json!("TIME");
     }
-    json!(text.replace(namespace, HERE))
+    let text = text.replace(namespace, HERE);
+    // The owner is a key among the fields that a manager owns.
+    if text.contains("uid") {
+        return json!(names.iter().fold(text, |text, (uid, name)| text.replace(uid, name)));
+    }
+    json!(text)
 }
 
 fn text(value: &Value) -> String {
