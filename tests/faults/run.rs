@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 use kube::core::Status;
 use kube::{Api, ResourceExt};
@@ -251,12 +252,14 @@ impl<'a> Run<'a> {
         services.expect("Microservices can be listed").items
     }
 
-    /// A service whose present generation nobody has answered for.
+    /// A service whose present generation nobody has answered for, or that waits until a refused write may be
+    /// tried again: in the calm run the next step finds it done.
     async fn unobserved(&self) -> Option<String> {
         let services = self.services().await;
         let waits = services.iter().find(|service| {
-            let observed = service.status.as_ref().and_then(|status| status.observed_generation);
-            observed != service.metadata.generation
+            let status = service.status.clone().unwrap_or_default();
+            let held_up = |one: &Condition| matches!(one.reason.as_str(), "Forbidden" | "ApiUnavailable");
+            status.observed_generation != service.metadata.generation || status.conditions.iter().any(held_up)
         });
         waits.map(|service| format!("{} is not observed: {:?}", service.name_any(), service.status))
     }
