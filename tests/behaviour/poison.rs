@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace as CoreNamespace, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as CoreNamespace, Service};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::core::DynamicObject;
@@ -234,8 +234,52 @@ async fn an_object_that_changes_fifty_times_a_second_starves_nobody() {
     println!("{changes} changes, {} writes for them; the slowest of 4 others {longest:?}", of_flood.count());
     assert!(longest < Duration::from_secs(20), "{longest:?}");
     namespace.wait_ready("flood").await;
-    let config = namespace.get::<k8s_openapi::api::core::v1::ConfigMap>("flood-config").await;
+    let config = namespace.get::<ConfigMap>("flood-config").await;
     assert_eq!(config.data.unwrap_or_default()["NUMBER"], "0", "the last change is stored");
+    assert_eq!(errors(&operator), [""; 0]);
+    assert_sound(&mut operator);
+}
+
+/// Text of this length that hardly compresses.
+fn noise(length: usize, seed: usize) -> String {
+    let numbers = std::iter::successors(Some(seed as u64 + 1), |last| {
+        Some(last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    });
+    let letters = numbers.flat_map(|number| format!("{number:016x}").into_bytes()).map(char::from);
+    letters.take(length).collect()
+}
+
+/// A megabyte: the most that the schema lets in, and a large annotation of somebody else's.
+fn huge(number: usize) -> Value {
+    let mut spec = spec();
+    spec["config"]["NOISE"] = json!(noise(260_000, number));
+    let texts = (0..2).map(|part| (format!("{part}.txt"), json!(noise(260_000, number + part))));
+    spec["files"] = json!([{"mountPath": "/etc/huge", "config": texts.collect::<serde_json::Map<_, _>>()}]);
+    json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "Microservice",
+        "metadata": {"name": "huge", "annotations": {"example.com/notes": noise(240_000, number)}},
+        "spec": spec,
+    })
+}
+
+#[tokio::test]
+async fn an_object_of_a_megabyte_is_served_and_starves_nobody() {
+    let cluster = Cluster::shared();
+    let namespace = namespace(cluster, "huge").await;
+    let mut operator = Operator::start(cluster, OperatorOptions::namespace(namespace.name())).await;
+    assert!(huge(0).to_string().len() > 1_000_000);
+    let changes = async {
+        for number in 0..20 {
+            namespace.apply(huge(number)).await;
+        }
+    };
+    let ((), longest) = tokio::join!(changes, serve(&namespace, 4));
+    assert!(longest < Duration::from_secs(20), "{longest:?}");
+    let object = namespace.wait_ready("huge").await;
+    let length = json!(object.status).to_string().len();
+    assert!(length < 8_000, "a status does not grow with its spec: {length} bytes");
+    let config = namespace.get::<ConfigMap>("huge-config").await;
+    assert_eq!(config.data.unwrap_or_default()["NOISE"], noise(260_000, 19), "the last change is stored");
     assert_eq!(errors(&operator), [""; 0]);
     assert_sound(&mut operator);
 }
