@@ -11,8 +11,8 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::quiet::{see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
+use super::quiet::settle;
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually, see_a_repair};
 
 /// A secret value that no log may show.
 pub const CANARY: &str = "canary-3f9a61";

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
-use super::quiet::{see_a_repair, settle};
+use super::quiet::settle;
 use crate::support::{
-    Audit, Cluster, Installation, Mark, Namespace, Operator, OperatorOptions, Requests, WallClock, eventually,
+    Audit, Cluster, Installation, Mark, Namespace, Operator, OperatorOptions, Requests, WallClock,
+    eventually, see_a_repair,
 };
 
 /// The write timeout is the usual one: a slow machine cancels its own writes for ever with a shorter one.

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use microservice_operator::api::Microservice;
 use serde_json::json;
 
-use super::quiet::{see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually};
+use super::quiet::settle;
+use crate::support::{Cluster, Namespace, Operator, OperatorOptions, eventually, see_a_repair};
 
 /// Looks that the operator has had at a service so far, by its log.
 fn looks(operator: &Operator, name: &str) -> usize {

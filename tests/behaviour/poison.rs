@@ -12,8 +12,10 @@ use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
 
 use super::faults::{assert_sound, errors, namespace, spec};
-use super::quiet::{see_a_repair, settle};
-use crate::support::{Cluster, Namespace, Operator, OperatorOptions, always, eventually, wait_allowed};
+use super::quiet::settle;
+use crate::support::{
+    Cluster, Namespace, Operator, OperatorOptions, always, eventually, see_a_repair, wait_allowed,
+};
 
 /// Applies one good object after the other and returns the longest time until one was Ready.
 async fn serve(namespace: &Namespace, count: usize) -> Duration {

@@ -17,7 +17,9 @@ use microservice_operator::api::Microservice;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::{Audit, Cluster, Namespace, Operator, OperatorOptions, Requests, eventually};
+use crate::support::{
+    Audit, Cluster, Namespace, Operator, OperatorOptions, Requests, eventually, see_a_repair,
+};
 
 /// Every version of one Microservice as the API server announces it.
 struct Versions {
@@ -92,18 +94,6 @@ pub async fn settle(audit: &Audit, user: &str) {
         tokio::time::sleep(Duration::from_millis(1300)).await;
         let writes = audit.since(mark).await.of(user).writes().without("leases");
         if writes.count() == 0 { Ok(()) } else { Err(writes.to_string()) }
-    })
-    .await;
-}
-
-/// Changes a field of the Deployment that the operator owns, and waits until it is as before.
-pub async fn see_a_repair(namespace: &Namespace, name: &str) {
-    let before = namespace.get::<Deployment>(name).await.spec.unwrap_or_default().revision_history_limit;
-    assert_ne!(before, Some(1));
-    namespace.patch::<Deployment>(name, json!({"spec": {"revisionHistoryLimit": 1}})).await;
-    eventually(Duration::from_secs(30), "a foreign edit is repaired", || async {
-        let now = namespace.get::<Deployment>(name).await.spec.unwrap_or_default().revision_history_limit;
-        if now == before { Ok(()) } else { Err(format!("revisionHistoryLimit is {now:?}")) }
     })
     .await;
 }

@@ -13,9 +13,10 @@ use kube::{Api, ResourceExt};
 use microservice_operator::api::{Microservice, MicroserviceClass};
 use serde_json::{Value, json};
 
-use super::quiet::{resource_versions, see_a_repair, settle};
+use super::quiet::{resource_versions, settle};
 use crate::support::{
     Cluster, Namespace, Operator, OperatorOptions, Request, Requests, apply_as_given, eventually,
+    see_a_repair,
 };
 
 const FLEET: usize = 200;

@@ -34,7 +34,7 @@ pub use history::{History, Verdict, Version, condition, kstatus};
 pub use kafka::{ADMIN, Authority, Kafka, Odd, Proxy, Weather, api, strimzi};
 pub use kubectl::{Kubectl, Printed, promtool, run};
 pub use module::module;
-pub use namespace::{Namespace, apply_as_given, create_namespace};
+pub use namespace::{Namespace, apply_as_given, create_namespace, see_a_repair};
 pub use operator::{
     BINARY, Installation, Operator, OperatorOptions, documents, install_crds, manifests, metric, run_guarded,
     wait_allowed,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace as CoreNamespace;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
@@ -170,6 +171,18 @@ fn describe(object: &Microservice) -> String {
         text += &format!("\n    {kind}={} {}: {message}", condition.status, condition.reason);
     }
     text
+}
+
+/// Changes a field of the Deployment that the operator owns, and waits until it is as before.
+pub async fn see_a_repair(namespace: &Namespace, name: &str) {
+    let before = namespace.get::<Deployment>(name).await.spec.unwrap_or_default().revision_history_limit;
+    assert_ne!(before, Some(1));
+    namespace.patch::<Deployment>(name, json!({"spec": {"revisionHistoryLimit": 1}})).await;
+    eventually(Duration::from_secs(30), "a foreign edit is repaired", || async {
+        let now = namespace.get::<Deployment>(name).await.spec.unwrap_or_default().revision_history_limit;
+        if now == before { Ok(()) } else { Err(format!("revisionHistoryLimit is {now:?}")) }
+    })
+    .await;
 }
 
 /// Creates a namespace that enforces Pod Security `restricted`, and waits until pods can be created
