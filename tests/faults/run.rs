@@ -305,10 +305,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits until nothing has been written for so long that nothing is held back any more.
+    /// Waits until all that is late has come, and nothing has been written for so long that nothing is held back
+    /// any more.
     async fn calm_down(&self) {
         let start = Instant::now();
-        while self.proxy.quiet_since(start) < self.place.still() {
+        while self.proxy.is_late() || self.proxy.quiet_since(start) < self.place.still() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

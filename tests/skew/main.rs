@@ -125,18 +125,24 @@ impl Ground {
         }
     }
 
-    /// Waits until all are told of, and nothing is written any more; then nothing may be.
+    /// Waits until all are told of and have their pods, and nothing is written any more; then nothing may be.
     async fn state(&self, what: &str) -> State {
         let services = self.namespace.api::<Microservice>();
-        eventually(PATIENCE, &format!("{what}: all services have a status"), || async {
-            let all = services.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
-            let told = |object: &&Microservice| {
-                object.status.as_ref().and_then(|status| status.observed_generation)
-                    == object.metadata.generation
-            };
-            let told = all.iter().filter(told).count();
-            if told == all.len() { Ok(()) } else { Err(format!("{told} of {}", all.len())) }
-        })
+        eventually(
+            PATIENCE,
+            &format!("{what}: all services are told of, and their pods are there"),
+            || async {
+                let all =
+                    services.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+                let told = |object: &&Microservice| {
+                    let status = object.status.clone().unwrap_or_default();
+                    status.observed_generation == object.metadata.generation
+                        && status.conditions.iter().all(|condition| condition.reason != "RolloutInProgress")
+                };
+                let told = all.iter().filter(told).count();
+                if told == all.len() { Ok(()) } else { Err(format!("{told} of {}", all.len())) }
+            },
+        )
         .await;
         eventually(PATIENCE, &format!("{what}: comes to rest"), || async {
             let writes = self.written_within(PAUSE).await;

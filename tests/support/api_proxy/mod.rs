@@ -105,9 +105,14 @@ impl ApiProxy {
             let mut state = self.state();
             (state.policy, state.stale) = (None, None);
         }
-        while self.state().held > 0 {
+        while self.is_late() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether something comes late on purpose, and has not come yet.
+    pub fn is_late(&self) -> bool {
+        self.state().held > 0
     }
 
     /// What has gone wrong so far, and when.
