@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -26,8 +25,6 @@ const RATE: u32 = 5;
 const LENGTH: u64 = 60;
 /// Changes a second of the storm.
 const STORM: u32 = 50;
-/// Changes of the storm that wait for an answer, at most: more of one object only stand in each other's way.
-const GUSTS: usize = 4;
 /// First wait of the operator after a child was refused; each later one is twice as long, up to five minutes.
 const FIRST_WAIT: u64 = 15;
 /// Characters of the longest message with which a child is refused.
@@ -233,14 +230,18 @@ fn admission(fleet: &Fleet, kind: &str) -> Api<DynamicObject> {
     Api::all_with(fleet.namespace.client(), &ApiResource::from_gvk(&kind))
 }
 
-/// Changes one service all the time. Returns how often.
+/// Changes one service all the time, one change after the other. Returns how often. (Changes at the same time
+/// stand in each other's way: the API server computes each of them anew whenever another one was first, which
+/// costs it several times as much, and is no doing of the operator.)
 async fn gusts(services: &Api<Microservice>, service: &str, length: Duration) -> usize {
-    let begin = Instant::now();
-    let ticks = stream::unfold(0_u32, |number| async move {
-        tokio::time::sleep_until((begin + Duration::from_secs(1) / STORM * number).into()).await;
-        (begin.elapsed() < length).then_some((number, number + 1))
-    });
-    ticks.map(|number| change(services, service, number.to_string())).buffer_unordered(GUSTS).count().await
+    let (begin, mut ticks) = (Instant::now(), tokio::time::interval(Duration::from_secs(1) / STORM));
+    let mut count = 0;
+    while begin.elapsed() < length {
+        ticks.tick().await;
+        change(services, service, count.to_string()).await;
+        count += 1;
+    }
+    count
 }
 
 async fn change(services: &Api<Microservice>, service: &str, number: String) {
