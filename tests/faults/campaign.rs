@@ -20,6 +20,13 @@ struct Learned {
     calm: Calm,
 }
 
+/// A plan, and where it runs.
+struct Run<'a> {
+    learned: &'a Learned,
+    place: Place,
+    plan: Plan,
+}
+
 /// Plans by class: how many held, and how many came to what they were meant for.
 #[derive(Default)]
 struct Tally {
@@ -55,11 +62,19 @@ async fn points(arguments: &Arguments) -> bool {
     let campaign = Campaign::of(End::After(plans.len()));
     println!("{} plans, {} at a time", plans.len(), arguments.jobs);
     let (whole, shared): (Vec<_>, Vec<_>) = plans.into_iter().partition(|(learned, _)| learned.place.whole);
-    let mut alone: BTreeMap<String, Vec<(&Learned, Plan)>> = BTreeMap::new();
-    for one in whole {
-        alone.entry(one.1.scenario.clone()).or_default().push(one);
+    let mut alone: BTreeMap<(String, usize), Vec<Run<'_>>> = BTreeMap::new();
+    for (number, (learned, plan)) in whole.into_iter().enumerate() {
+        let number = number % arguments.clusters();
+        let lane = alone.entry((plan.scenario.clone(), number)).or_default();
+        let place = match lane.first() {
+            Some(run) => run.place,
+            None if number == 0 => learned.place,
+            None => place(arguments, &learned.scenario),
+        };
+        lane.push(Run { learned, place, plan });
     }
-    let lanes = alone.into_values().map(|plans| campaign.lane(plans, 1));
+    let lanes = alone.into_values().map(|runs| campaign.lane(runs, 1));
+    let shared = shared.into_iter().map(|(learned, plan)| learned.run(plan)).collect();
     let lanes = lanes.chain([campaign.lane(shared, arguments.jobs)]);
     sum_up(&join_all(lanes).await.concat())
 }
@@ -76,10 +91,10 @@ async fn chaos(arguments: &Arguments, minutes: u64) -> bool {
     let end = Instant::now() + Duration::from_mins(minutes);
     let campaign = Campaign::of(End::At(end));
     let plans = (seed..).zip(learned.iter().cycle()).take_while(|_| Instant::now() < end);
-    let plans = plans.map(|(seed, learned)| {
-        (learned, Plan { scenario: learned.scenario.name.clone(), trouble: Trouble::Chaos(seed) })
+    let runs = plans.map(|(seed, learned)| {
+        learned.run(Plan { scenario: learned.scenario.name.clone(), trouble: Trouble::Chaos(seed) })
     });
-    sum_up(&campaign.lane(plans, arguments.jobs).await)
+    sum_up(&campaign.lane(runs, arguments.jobs).await)
 }
 
 /// Generated chains of specs; every second one in chaos.
@@ -92,7 +107,7 @@ async fn chains(arguments: &Arguments, count: u64) -> bool {
         let scenario = chains::chain(number);
         let plan = Plan { scenario: scenario.name.clone(), trouble: chains::trouble(number) };
         match Learned::of(arguments, scenario).await {
-            Ok(learned) => campaign.one(&learned, plan).await,
+            Ok(learned) => campaign.one(learned.run(plan)).await,
             Err(error) => campaign.tell(plan, Err(format!("its last spec alone: {error}"))),
         }
     };
@@ -120,6 +135,11 @@ impl Learned {
         let place = place(arguments, &scenario);
         let calm = run::calm(place, &scenario).await?;
         Ok(Self { scenario, place, calm })
+    }
+
+    /// A run where it was learned.
+    fn run(&self, plan: Plan) -> Run<'_> {
+        Run { learned: self, place: self.place, plan }
     }
 }
 
@@ -191,17 +211,12 @@ impl Campaign {
     }
 
     /// Runs plans, so many at a time.
-    async fn lane<'a>(
-        &self,
-        plans: impl IntoIterator<Item = (&'a Learned, Plan)>,
-        jobs: usize,
-    ) -> Vec<Outcome> {
-        let runs = stream::iter(plans).map(|(learned, plan)| self.one(learned, plan));
-        runs.buffer_unordered(jobs).collect().await
+    async fn lane<'a>(&self, runs: impl IntoIterator<Item = Run<'a>>, jobs: usize) -> Vec<Outcome> {
+        stream::iter(runs).map(|run| self.one(run)).buffer_unordered(jobs).collect().await
     }
 
-    async fn one(&self, learned: &Learned, plan: Plan) -> Outcome {
-        let result = run::troubled(learned.place, &learned.scenario, &plan.trouble, &learned.calm).await;
+    async fn one(&self, Run { learned, place, plan }: Run<'_>) -> Outcome {
+        let result = run::troubled(place, &learned.scenario, &plan.trouble, &learned.calm).await;
         self.tell(plan, result)
     }
 

@@ -66,6 +66,11 @@ impl Arguments {
         self.seed.unwrap_or_else(now)
     }
 
+    /// Clusters for each scenario that needs one for itself.
+    fn clusters(&self) -> usize {
+        self.jobs.div_ceil(6)
+    }
+
     fn rest(&self) -> Duration {
         Duration::from_secs(self.rest)
     }
