@@ -159,7 +159,7 @@ case $what in
     if [ -n "${TEST_KUBECONFIG:-}" ]; then echo "skew installs kinds of two versions: it never uses a cluster that somebody offers" >&2; exit 1; fi
     build_tools cluster-tools
     await_tools
-    OPERATOR_BEFORE=$(scripts/skew.sh "${arguments[@]}") || exit 1
+    OPERATOR_BEFORE=$(scripts/skew.sh ${arguments[@]+"${arguments[@]}"}) || exit 1
     export OPERATOR_BEFORE
     step "two versions" cargo test --quiet --locked --test skew -- --nocapture
     ;;
