@@ -1,6 +1,8 @@
 //! What the engine remembers between two passes over one object: newest version, failed attempts,
 //! repairs. Lost on restart, and nothing breaks by that.
 
+mod untold;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +12,11 @@ use tokio::time::Instant;
 
 use super::live::Key;
 use super::request::Failure;
-use crate::api::status::{ChildStatus, ReferenceStatus, SecretStatus};
-use crate::api::{Microservice, MicroserviceStatus};
+use crate::api::Microservice;
 use crate::plan::Kind;
 use crate::status::views::Problem;
+
+pub use untold::Untold;
 
 /// First wait after a failure that passes by itself.
 const QUICK: Duration = Duration::from_millis(500);
@@ -62,45 +65,9 @@ struct Remembered {
     /// The last status was refused over this version, because there is a newer one.
     refused: Option<u64>,
     /// What was done and could not be told.
-    untold: Option<Box<Records>>,
+    untold: Option<Box<Untold>>,
     /// This process has found its children as planned, or was allowed to change them.
     met: bool,
-}
-
-/// What a status records of the work of a pass. Without it the next pass would take its own work for somebody
-/// else's, or do it twice.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Records {
-    uid: Option<String>,
-    term: u64,
-    children: Vec<ChildStatus>,
-    references: Vec<ReferenceStatus>,
-    secrets: Vec<SecretStatus>,
-}
-
-impl Records {
-    /// Those that a status of this object would have told, in this term of the lease.
-    pub fn of(object: &Microservice, status: &MicroserviceStatus, term: u64) -> Self {
-        Self {
-            uid: object.metadata.uid.clone(),
-            term,
-            children: status.children.clone(),
-            references: status.references.clone(),
-            secrets: status.secrets.clone(),
-        }
-    }
-
-    /// The object as if they had been told.
-    fn told(self, object: &Microservice) -> Microservice {
-        let Self { children, references, secrets, .. } = self;
-        let status = object.status.clone().unwrap_or_default();
-        let status = MicroserviceStatus { children, references, secrets, ..status };
-        Microservice { status: Some(status), ..object.clone() }
-    }
-
-    fn are_in(&self, object: &Microservice) -> bool {
-        object.status.as_ref().is_some_and(|status| *self == Self::of(object, status, self.term))
-    }
 }
 
 /// A failed attempt to write a child.
@@ -161,11 +128,12 @@ impl Memory {
 
     /// A status for this object could not be written, as far as is known: it may be stored all the same, and
     /// the cached object does not tell until the watch delivers a newer one.
-    pub fn status_failed(&self, key: &Key, object: &Microservice, records: Records, failure: &Failure) {
+    pub fn status_failed(&self, key: &Key, object: &Microservice, work: Untold, failure: &Failure) {
         self.with(key, |memory| {
             let is_old = matches!(failure, Failure::Conflict(_));
             memory.refused = is_old.then(|| version(&object.metadata));
-            memory.untold = Some(Box::new(records));
+            let earlier = memory.untold.take().map(|earlier| *earlier);
+            memory.untold = Some(Box::new(work.after(earlier)));
             memory.status_unknown =
                 Some(version(&object.metadata)).filter(|version| *version >= memory.watched);
         });
@@ -179,12 +147,15 @@ impl Memory {
     /// The object with what this process did in this term of the lease and could not tell; `None` = all is told.
     pub fn with_untold(&self, key: &Key, object: &Microservice, term: u64) -> Option<Microservice> {
         let untold = self.with(key, |memory| {
-            let ours = |records: &Records| records.uid == object.metadata.uid && records.term == term;
-            // Those that are in it were stored all the same: the watch may tell of them before the request fails.
-            memory.untold = memory.untold.take().filter(|records| ours(records) && !records.are_in(object));
+            memory.untold = memory.untold.take().filter(|untold| untold.is_of(object, term));
             memory.untold.clone()
         });
-        untold.map(|records| records.told(object))
+        let told = untold?.told(object);
+        // What is in it was stored all the same: the watch may tell of it before the request fails.
+        if told.is_none() {
+            self.with(key, |memory| memory.untold = None);
+        }
+        told
     }
 
     /// The watch delivered this object: the cache is at least as new. Returns whether our last status was
@@ -360,7 +331,8 @@ fn version(metadata: &ObjectMeta) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
+    use crate::api::status::ChildStatus;
+    use crate::api::{MicroserviceStatus, Reason};
 
     fn names() -> (Key, ChildKey) {
         (Key::new("ns", "svc"), (crate::plan::kinds()[0], "svc".to_owned()))
@@ -455,10 +427,10 @@ mod tests {
         let (memory, (key, _)) = (Memory::default(), names());
         let mut object = Microservice::default();
         object.metadata.uid = Some("a".to_owned());
-        let child = ChildStatus { name: "web".into(), ..ChildStatus::default() };
+        let child = ChildStatus { name: "web".into(), uid: Some("1".into()), ..ChildStatus::default() };
         let status = MicroserviceStatus { children: vec![child], ..MicroserviceStatus::default() };
         let conflict = Failure::Conflict("another version".to_owned());
-        let fail = || memory.status_failed(&key, &object, Records::of(&object, &status, 1), &conflict);
+        let fail = || memory.status_failed(&key, &object, Untold::of(&object, &status, 1), &conflict);
         let known = |object: &Microservice, term| memory.with_untold(&key, object, term);
         assert_eq!(known(&object, 1), None);
         fail();
@@ -491,7 +463,7 @@ mod tests {
         let (memory, (key, _)) = (Memory::default(), names());
         let status = MicroserviceStatus::default();
         let fail = |version: &str, failure: &Failure| {
-            memory.status_failed(&key, &at(version), Records::of(&at(version), &status, 1), failure);
+            memory.status_failed(&key, &at(version), Untold::of(&at(version), &status, 1), failure);
         };
         let conflict = Failure::Conflict("another version".to_owned());
         for _ in 0..9 {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::live::Key;
-use super::memory::{Memory, Records};
+use super::memory::{Memory, Untold};
 use super::request::{Failure, bounded};
 use super::seen::RootHead;
 use crate::api::{API_VERSION, Microservice, MicroserviceStatus, STATUS_MANAGER};
@@ -105,7 +105,7 @@ impl Publisher {
         let metadata = match self.write(object, &status).await {
             Ok(metadata) => metadata,
             Err(failure) => {
-                memory.status_failed(key, object, Records::of(object, &status, term), &failure);
+                memory.status_failed(key, object, Untold::of(object, &status, term), &failure);
                 return Err(failure);
             }
         };
