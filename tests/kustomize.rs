@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use microservice_operator::api::schema::crd_yaml;
+use microservice_operator::cli::crd::documents;
 use serde_json::Value;
 
 const CONFIGURATION: &str = "gitops/kustomize/microservice.yaml";
@@ -57,7 +57,7 @@ fn paths(schema: &Value, path: &str, all: &mut BTreeSet<String>) {
 /// (what is named, kind, path) of every reference in the schemas.
 fn wanted() -> BTreeSet<(String, String, String)> {
     let mut wanted = BTreeSet::new();
-    for (_, text) in crd_yaml().unwrap() {
+    for (_, text) in documents().unwrap() {
         let crd: Value = serde_yaml::from_str(&text).unwrap();
         let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];

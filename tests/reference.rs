@@ -8,7 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use microservice_operator::api::{Reason, conditions, schema};
+use microservice_operator::api::{Reason, conditions};
+use microservice_operator::cli::crd::documents;
 use microservice_operator::telemetry::Telemetry;
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ fn is_page(name: &str, title: &str, text: &str) {
 
 /// The schema of a kind.
 fn kind(name: &str) -> Value {
-    let crds = schema::crd_yaml().expect("the definitions can be written");
+    let crds = documents().expect("the definitions can be written");
     let mut parsed = crds.iter().map(|(_, text)| serde_yaml::from_str::<Value>(text).expect("it is YAML"));
     let crd = parsed.find(|crd| crd["spec"]["names"]["kind"] == name).expect("there is such a kind");
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()

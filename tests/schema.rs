@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use microservice_operator::api::rules::rules;
-use microservice_operator::api::schema::{SchemaViolation, crd_yaml, crds, validate};
+use microservice_operator::api::schema::{SchemaViolation, crds, validate};
 use microservice_operator::api::{Microservice, MicroserviceClass};
+use microservice_operator::cli::crd::documents;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ fn print(violations: &[SchemaViolation]) -> String {
 
 #[test]
 fn crds_on_disk_are_current() {
-    for (name, text) in crd_yaml().unwrap() {
+    for (name, text) in documents().unwrap() {
         let path = root().join("crds").join(&name);
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&path, &text).unwrap();

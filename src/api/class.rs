@@ -35,6 +35,7 @@ use super::network::ClassNetwork;
     doc = "A MicroserviceClass holds the platform's defaults and guard rails for the services that use it. The annotation microservice.dev/is-default-class: \"true\" marks the default class."
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = super::schema::keep_texts)]
 pub struct MicroserviceClassSpec {
     /// Revision of the built-in defaults, 1 to the newest this release knows. Default 1. A release
     /// that improves a default adds a revision; nobody's pods roll until this number is raised.

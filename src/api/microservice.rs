@@ -49,6 +49,7 @@ use super::status::MicroserviceStatus;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = super::schema::keep_texts)]
 pub struct MicroserviceSpec {
     /// Name of the MicroserviceClass that applies. Default: the class named by the namespace's
     /// label `microservice.dev/class`, else the class marked as default, else built-in defaults.
@@ -60,7 +61,7 @@ pub struct MicroserviceSpec {
     /// password. The class may require a registry prefix or a digest, or forbid `latest`.
     pub image: String,
 
-    /// When to pull the image: Always, IfNotPresent or Never. Default: the kubelet's rule (Always
+    /// When to pull the image: Always, IfNotPresent or Never. Default: by the image (Always
     /// for `latest` or no tag, else IfNotPresent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
@@ -422,8 +423,8 @@ pub struct FileMount {
     /// An empty directory that lives as long as the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_dir: Option<EmptyDirVolumeSource>,
-    /// A claim of this namespace. ReadWriteOnce claims need at most one replica and strategy
-    /// Recreate.
+    /// A claim of this namespace. Unless `readOnly` is true, one pod mounts it at a time: at most one replica
+    /// and strategy Recreate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
 }

@@ -105,6 +105,15 @@ pub fn label_value(text: &str) -> Option<String> {
     valid.then(|| value.to_owned())
 }
 
+/// Whether a text is the key of a label: a name of at most 63 characters, with an optional DNS prefix and `/`.
+pub fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    prefix.is_none_or(is_subdomain) && label_value(name).as_deref() == Some(name)
+}
+
 /// Whether a text is a DNS-1123 subdomain, the name of a Secret, ConfigMap or ServiceAccount.
 pub fn is_subdomain(text: &str) -> bool {
     text.len() <= MAX_NAME && text.split('.').all(|label| !label.is_empty() && is_label_of(label, MAX_NAME))

@@ -217,6 +217,24 @@ const WORKLOAD: &[Rule] = &[
         "a metric's target needs the field of its type: averageUtilization, value or averageValue",
     ),
     rule(
+        "metric-target-containers",
+        &["metrics[].resource.target", "metrics[].containerResource.target"],
+        "self.type != 'Value' && !(has(self.averageUtilization) && has(self.averageValue))",
+        "the target of a resource is one of averageUtilization and averageValue: set type to Utilization or AverageValue, and that field alone",
+    ),
+    rule(
+        "metric-target-pods",
+        &["metrics[].pods.target"],
+        "self.type == 'AverageValue'",
+        "the target of a metric of pods is an average: set type: AverageValue and averageValue",
+    ),
+    rule(
+        "metric-target-others",
+        &["metrics[].object.target", "metrics[].external.target"],
+        "self.type != 'Utilization'",
+        "the target of an object or of an external metric is no utilization: set type to Value or AverageValue",
+    ),
+    rule(
         "lag-metrics",
         &["spec.autoscaling"],
         "!has(self.kafka) || self.kafka.size() == 0 || !has(self.metrics) || self.metrics.all(m, has(m.resource) ? m.resource.name in ['cpu', 'memory'] : has(m.containerResource) && m.containerResource.name in ['cpu', 'memory'])",
@@ -437,7 +455,7 @@ const CONFIGURATION: &[Rule] = &[
 const POD: &[Rule] = &[
     rule(
         "label-form",
-        &["pod.labels", "pod.nodeSelector"],
+        &["pod.labels", "pod.nodeSelector", "podSelector.matchLabels", "namespaceSelector.matchLabels"],
         "self.all(k, k.size() <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$') && self[k].matches('^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$'))",
         "a label's key is a name with an optional DNS prefix, its value at most 63 letters, digits, '-', '_' and '.', such as example.com/tier: gold",
     ),
@@ -663,8 +681,8 @@ const CALLS: &[Rule] = &[
     rule(
         "call-cidr",
         &["external.cidr", "gateways[].cidr", "monitoring[].cidr", "dns[].cidr", "infrastructure[].to.cidr"],
-        "self.matches('^([0-9]{1,3}([.][0-9]{1,3}){3}/([0-9]|[12][0-9]|3[0-2])|[0-9a-fA-F:]*:[0-9a-fA-F:]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$')",
-        "cidr must be a range of addresses, such as 192.0.2.0/24",
+        "isCIDR(self) && cidr(self) == cidr(self).masked()",
+        "cidr must be a range of addresses and begin with its first one, such as 192.0.2.0/24",
     ),
     rule(
         "caller-form",

@@ -11,6 +11,7 @@ use super::network::PolicyMode;
 /// What the operator observed of a Microservice.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = super::schema::keep_texts)]
 pub struct MicroserviceStatus {
     /// Generation of the spec that this status describes; -1 before the operator has seen the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@
 use futures::future::join_all;
 
 use super::apply::{Applier, fingerprint};
-use super::live::Key;
+use super::live::{Belongs, Key};
 use super::prune::{self, Leftover};
 use crate::api::status::ChildStatus;
 use crate::plan::{Plan, Planned, Stage};
@@ -68,7 +68,9 @@ pub async fn execute(applier: &Applier<'_>, plan: &Plan, children: &[ChildStatus
             }
         }))
         .await;
-        blocked = blocked.or_else(|| unsaved(applier, &results));
+        blocked = blocked
+            .or_else(|| unsaved(applier, &results))
+            .or_else(|| open(applier, plan, &results, children));
         if stages.contains(&Stage::Workload) {
             blocked = blocked.or_else(|| results.iter().find_map(|outcome| outcome.problem.clone()));
         }
@@ -101,6 +103,25 @@ fn unsaved(applier: &Applier<'_>, outcomes: &[ChildOutcome]) -> Option<Problem> 
             && applier.secrets.get(outcome.name.as_str()).is_some_and(|seen| seen.unsaved)
     });
     failed.and_then(|outcome| outcome.problem.clone())
+}
+
+/// Why no pod may start: the policy that shuts off what nobody granted is not there.
+fn open(
+    applier: &Applier<'_>,
+    plan: &Plan,
+    outcomes: &[ChildOutcome],
+    children: &[ChildStatus],
+) -> Option<Problem> {
+    let stands = |planned: &Planned| {
+        let live = applier.world.child(&planned.kind, &Key::new(&applier.owner.namespace, &planned.name));
+        let record = recorded(children, planned);
+        live.is_some_and(|live| live.belongs(applier.uid, &applier.owner.name, record) == Belongs::Ours)
+    };
+    let policies = plan.children.iter().filter(|planned| planned.kind.kind == "NetworkPolicy");
+    let missing = policies.filter(|planned| !stands(planned)).find_map(|planned| {
+        outcomes.iter().find(|outcome| outcome.kind == planned.kind.kind && outcome.name == planned.name)
+    });
+    missing.and_then(|outcome| outcome.problem.clone())
 }
 
 async fn remove(applier: &Applier<'_>, leftovers: &[Leftover]) -> Vec<ChildOutcome> {

@@ -367,6 +367,10 @@ pub fn class_violations(class: &MicroserviceClass) -> Vec<Violation> {
     // What they refuse is a matter of each service; what they allow, a class may make its default.
     let profile = class.spec.guardrails.as_ref().and_then(|guardrails| guardrails.security_profile);
     lenient.spec.guardrails = Some(Guardrails { security_profile: profile, ..Guardrails::default() });
+    // Namespaces may ask for policies of their own accord.
+    if let Some(network) = &mut lenient.spec.network {
+        network.mode = Some(PolicyMode::Enforce);
+    }
     let mut service = Microservice::default();
     service.metadata.name = Some("service".to_owned());
     service.metadata.namespace = Some("default".to_owned());
@@ -374,7 +378,11 @@ pub fn class_violations(class: &MicroserviceClass) -> Vec<Violation> {
     service.spec.image = "service:v1".to_owned();
     let found = Intent::resolve(&service, Some(&lenient), &Observed::default()).err().unwrap_or_default();
     let of_class = |violation: Violation| Violation {
-        field: violation.field.replacen("spec.", "spec.defaults.", 1),
+        field: match violation.field.strip_prefix("spec.") {
+            // Not a default, but given to all.
+            Some(field) if !field.starts_with("network.") => format!("spec.defaults.{field}"),
+            _ => violation.field,
+        },
         reason: Reason::InvalidSpec,
         ..violation
     };

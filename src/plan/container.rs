@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::{meta, ports, volumes};
 use crate::api::microservice::{ExtraContainer, PullPolicy, SecretEnv, SecretUse, SecurityProfile};
+use crate::api::names::Image;
 use crate::intent::Intent;
 
 /// The service's own container; it has the service's name.
@@ -15,7 +16,7 @@ pub(super) fn main(intent: &Intent) -> Container {
     Container {
         name: intent.name.clone(),
         image: Some(intent.image.clone()),
-        image_pull_policy: intent.image_pull_policy.map(PullPolicy::as_str).map(str::to_owned),
+        image_pull_policy: Some(pulled(&intent.image, intent.image_pull_policy)),
         command: meta::list(intent.command.clone()),
         args: meta::list(intent.args.clone()),
         working_dir: intent.working_dir.clone(),
@@ -33,6 +34,14 @@ pub(super) fn main(intent: &Intent) -> Container {
     }
 }
 
+/// When the kubelet pulls the image. The API server would choose by the first image it saw and stay with it.
+fn pulled(image: &str, given: Option<PullPolicy>) -> String {
+    let Image { tag, digest, .. } = Image::parse(image);
+    let moves = tag.map_or(digest.is_none(), |tag| tag == "latest");
+    let default = if moves { PullPolicy::Always } else { PullPolicy::IfNotPresent };
+    given.unwrap_or(default).as_str().to_owned()
+}
+
 /// A container that runs beside the service: a native sidecar.
 pub(super) fn sidecar(intent: &Intent, extra: &ExtraContainer) -> Container {
     Container { restart_policy: Some("Always".to_owned()), ..init(intent, extra) }
@@ -45,6 +54,7 @@ pub(super) fn init(intent: &Intent, extra: &ExtraContainer) -> Container {
     Container {
         name: extra.name.clone(),
         image: Some(extra.image.clone()),
+        image_pull_policy: Some(pulled(&extra.image, None)),
         command: extra.command.clone().and_then(meta::list),
         args: extra.args.clone().and_then(meta::list),
         ports: meta::list(extra_ports(extra)),

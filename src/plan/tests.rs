@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::sample::{every, full, intent, lagging, text_map, waiting};
 use super::{Plan, Planned, Stage, kinds, meta, plan};
+use crate::api::microservice::PullPolicy;
 use crate::api::names;
 use crate::intent::Intent;
 
@@ -128,7 +129,28 @@ fn a_plan_is_deterministic_and_stable_across_releases() {
         assert_eq!(plan(&intent), plan(&intent.clone()));
     }
     // A change of this value rolls every pod of every fleet at the next release: it must be meant.
-    assert_eq!(plan(&intent()).template_hash(), Some("884f01349c256b7a6f93e0bcaf59c573"));
+    assert_eq!(plan(&intent()).template_hash(), Some("81e022ba3cfac9db1b9c74a728c8c63a"));
+}
+
+#[test]
+fn an_image_whose_tag_moves_is_pulled_each_time_whatever_came_before_it() {
+    let digest = format!("a@sha256:{}", "0".repeat(64));
+    let images = [
+        ("a", "Always"),
+        ("r:5000/a:latest", "Always"),
+        ("a:v1", "IfNotPresent"),
+        (digest.as_str(), "IfNotPresent"),
+    ];
+    for (image, expected) in images {
+        let mut intent = Intent { image: image.to_owned(), image_pull_policy: None, ..intent() };
+        let policy = |intent: &Intent| {
+            let pods = body(intent, "Deployment");
+            at(&pods, "/spec/template/spec/containers/0/imagePullPolicy").clone()
+        };
+        assert_eq!(policy(&intent), expected, "{image}");
+        intent.image_pull_policy = Some(PullPolicy::Never);
+        assert_eq!(policy(&intent), "Never", "{image}");
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as CoreNamespace, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use microservice_operator::api::Microservice;
 use serde_json::{Value, json};
@@ -141,6 +142,38 @@ async fn a_missing_right_is_told_and_heals_when_it_is_back() {
     .await;
     namespace.wait_ready("barred").await;
     see_a_repair(&namespace, "barred").await;
+    assert_sound(&mut operator);
+}
+
+#[tokio::test]
+async fn no_pod_starts_without_the_policy_that_shuts_it_off() {
+    let cluster = Cluster::shared();
+    let namespace = namespace(cluster, "open").await;
+    let label = json!({"metadata": {"labels": {"microservice.dev/network-policy": "Enforce"}}});
+    let namespaces = Api::<CoreNamespace>::all(namespace.client());
+    let labelled = namespaces.patch(namespace.name(), &PatchParams::default(), &Patch::Merge(label)).await;
+    labelled.expect("a namespace is labelled");
+    let mut operator = Operator::start(cluster, OperatorOptions::namespace(namespace.name())).await;
+    let roles = Rights::find(&namespace, &operator).await;
+    roles.without("networkpolicies").await;
+    let patch = json!({
+        "namespace": namespace.name(), "group": "networking.k8s.io", "resource": "networkpolicies", "verb": "patch",
+    });
+    wait_allowed(&namespace.client(), &operator.user(), patch, false).await;
+
+    namespace.microservice("exposed", spec()).await;
+    namespace.wait_condition("exposed", "Applied", "False", Some("Forbidden")).await;
+    namespace.get::<Service>("exposed").await;
+    let pods = namespace.api::<Deployment>().get_opt("exposed").await.expect("Deployments can be read");
+    assert!(pods.is_none(), "the pods would have started without their policy: {pods:?}");
+
+    roles.restore().await;
+    eventually(Duration::from_secs(75), "the pods start when the policy stands", || async {
+        namespace.api::<Deployment>().get("exposed").await.map(drop)
+    })
+    .await;
+    namespace.get::<NetworkPolicy>("exposed").await;
+    namespace.wait_ready("exposed").await;
     assert_sound(&mut operator);
 }
 

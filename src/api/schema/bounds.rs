@@ -69,6 +69,9 @@ pub(super) fn range(minimum: u32, maximum: u32) -> JSONSchemaProps {
     JSONSchemaProps { minimum: Some(minimum.into()), maximum: Some(maximum.into()), ..Default::default() }
 }
 
+/// A plain number must be less than 1P, as a text must.
+pub(super) const MOST_OF_A_QUANTITY: f64 = 999_999_999_999_999.0;
+
 fn numbers() -> Vec<Constraint> {
     let port = || range(1, 65_535);
     let replicas = || range(1, 1000);

@@ -86,19 +86,21 @@ fn children(path: &str, schema: &mut JSONSchemaProps, constraints: &[Constraint]
 fn int_or_string(path: &str, schema: &mut JSONSchemaProps) {
     let at = |places: &[&str]| places.iter().any(|place| ends_with(path, place));
     let (maximum, length, pattern) = if at(bounds::PORTS) {
-        (65_535, 15, bounds::PORT_PATTERN)
+        (65_535.0, 15, bounds::PORT_PATTERN)
     } else if at(bounds::AMOUNTS) {
-        (1000, 4, bounds::PERCENT_PATTERN)
+        (1000.0, 4, bounds::PERCENT_PATTERN)
     } else {
         schema.description = Some(bounds::QUANTITY_DESCRIPTION.into());
-        (u32::MAX, 32, bounds::QUANTITY_PATTERN)
+        (bounds::MOST_OF_A_QUANTITY, 32, bounds::QUANTITY_PATTERN)
     };
-    let minimum = u32::from(at(bounds::PORTS));
+    let minimum = if at(bounds::PORTS) { 1.0 } else { 0.0 };
     schema.merge_from(JSONSchemaProps {
         max_length: Some(length),
         pattern: Some(pattern.into()),
         any_of: Some(["integer", "string"].map(of_type).into()),
-        ..bounds::range(minimum, maximum)
+        minimum: Some(minimum),
+        maximum: Some(maximum),
+        ..JSONSchemaProps::default()
     });
 }
 

@@ -172,7 +172,7 @@ mod tests {
             rest.len()
         };
         let both = async { tokio::join!(api.patch("a", &params, &body), server) };
-        let (write, received) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+        let (write, received) = tokio::time::timeout(Duration::from_mins(1), both).await.unwrap();
         assert!(is_fenced(&write.unwrap_err()));
         assert!(received < size, "{received} of {size} bytes were sent");
     }

@@ -101,8 +101,12 @@ fn merge(inputs: &Inputs<'_>) -> Intent {
     let probes = probes::probes(inputs, &ports);
     let (drain_seconds, grace_period_seconds) = rollout::shutdown(inputs);
     let min_ready_seconds = spec.min_ready_seconds.unwrap_or(inputs.defaults.min_ready);
-    let progress_deadline_seconds =
-        rollout::progress_deadline(inputs, probes.startup.as_ref(), min_ready_seconds, drain_seconds);
+    let progress_deadline_seconds = rollout::progress_deadline(
+        inputs,
+        (probes.startup.as_ref(), probes.readiness.as_ref()),
+        min_ready_seconds,
+        drain_seconds,
+    );
     let kafka = kafka::kafka(inputs);
     let (calls, callers) = calls::both_sides(inputs);
     let peers = calls::peers(inputs);

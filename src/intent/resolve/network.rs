@@ -19,7 +19,7 @@ const DNS: i32 = 53;
 const SHORTEST_PREFIX: (i32, i32) = (16, 48);
 
 /// The mode that applies: of the namespace, else of the class, else none.
-pub(super) fn mode(inputs: &Inputs<'_>) -> PolicyMode {
+pub(in crate::intent) fn mode(inputs: &Inputs<'_>) -> PolicyMode {
     let of_class = inputs.network.and_then(|network| network.mode);
     inputs.observed.network_mode.or(of_class).unwrap_or_default()
 }

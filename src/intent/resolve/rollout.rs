@@ -38,7 +38,7 @@ pub(super) fn shutdown(inputs: &Inputs<'_>) -> (i32, i32) {
 /// Seconds until a rollout without progress has failed: never before a pod could be ready.
 pub(super) fn progress_deadline(
     inputs: &Inputs<'_>,
-    startup: Option<&Probe>,
+    (startup, readiness): (Option<&Probe>, Option<&Probe>),
     min_ready: i32,
     drain: i32,
 ) -> i32 {
@@ -46,6 +46,11 @@ pub(super) fn progress_deadline(
         let checks = probe.period_seconds.unwrap_or(0).saturating_mul(probe.failure_threshold.unwrap_or(0));
         checks.saturating_add(probe.initial_delay_seconds.unwrap_or(0))
     });
-    let needed = [budget, min_ready, drain, inputs.defaults.progress_margin];
+    let first = readiness.map_or(0, |probe| {
+        let again = probe.success_threshold.unwrap_or(1).saturating_sub(1);
+        let checks = probe.period_seconds.unwrap_or(0).saturating_mul(again);
+        checks.saturating_add(probe.initial_delay_seconds.unwrap_or(0))
+    });
+    let needed = [budget, first, min_ready, drain, inputs.defaults.progress_margin];
     inputs.defaults.progress_deadline.max(needed.into_iter().fold(0, i32::saturating_add))
 }

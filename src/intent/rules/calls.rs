@@ -1,10 +1,9 @@
 //! Calls: what needs the namespace, which rules of the schema do not see, and again what would be left out
 //! in silence.
 
-use core::net::IpAddr;
 use std::collections::BTreeSet;
 
-use super::{Inputs, Violations, quoted};
+use super::{Inputs, Violations, network, quoted};
 use crate::api::calls::Call as Line;
 use crate::intent::calls::{Key, Target};
 use crate::intent::resolve::calls::{milliseconds, prefix, target};
@@ -48,20 +47,10 @@ fn times(field: &str, line: &Line, found: &mut Violations) {
 }
 
 fn addresses(field: &str, line: &Line, found: &mut Violations) {
-    let cidr = line.external.as_ref().and_then(|external| external.cidr.as_ref());
-    if let Some(cidr) = cidr.filter(|cidr| !is_range(cidr)) {
-        let message = format!("{} is no range of addresses: write one such as 192.0.2.0/24", quoted(cidr));
-        found.invalid(format!("{field}.external.cidr"), message);
+    if let Some(cidr) = line.external.as_ref().and_then(|external| external.cidr.as_ref()) {
+        network::range(&format!("{field}.external.cidr"), cidr, found);
     }
-}
-
-fn is_range(cidr: &str) -> bool {
-    let parsed = cidr
-        .split_once('/')
-        .and_then(|(address, length)| Some((address.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?)));
-    match parsed {
-        Some((IpAddr::V4(_), length)) => length <= 32,
-        Some((IpAddr::V6(_), length)) => length <= 128,
-        None => false,
+    if let Some(workload) = &line.workload {
+        network::labels(&format!("{field}.workload.podSelector"), &workload.pod_selector, found);
     }
 }

@@ -7,7 +7,9 @@ mod guardrails;
 mod health;
 mod kafka;
 mod lag;
+mod metrics;
 mod mounts;
+mod network;
 mod pod;
 mod workload;
 
@@ -20,6 +22,7 @@ use crate::api::microservice::{ExtraContainer, MicroserviceSpec};
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     let mut found = Violations::default();
     workload::check(inputs, intent, &mut found);
+    metrics::check(inputs, &mut found);
     lag::check(inputs, intent, &mut found);
     health::check(inputs, intent, &mut found);
     data::check(inputs, &mut found);
@@ -28,6 +31,7 @@ pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
     guardrails::check(inputs, intent, &mut found);
     kafka::check(inputs, intent, &mut found);
     calls::check(inputs, &mut found);
+    network::check(inputs, &mut found);
     found.sorted()
 }
 
@@ -65,8 +69,8 @@ impl Violations {
     }
 }
 
-/// The fields of the spec in the order of the API.
-const FIELDS: [&str; 34] = [
+/// The fields of the spec in the order of the API; `network` is the class'.
+const FIELDS: [&str; 35] = [
     "className",
     "image",
     "imagePullPolicy",
@@ -101,6 +105,7 @@ const FIELDS: [&str; 34] = [
     "kafka",
     "calls",
     "callers",
+    "network",
 ];
 
 /// Characters of a user's text that a message shows.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm, Toleration};
 
 use super::{Inputs, Intent, Violations, entry, extra_containers, quoted, workload};
-use crate::api::microservice::PodOptions;
+use crate::api::microservice::{ExtraContainer, PodOptions};
 use crate::api::names::{self, Image};
 
 const MAX_IMAGE: usize = 1024;
@@ -84,6 +84,7 @@ fn extra(inputs: &Inputs<'_>, found: &mut Violations) {
             found.invalid(at, message);
         }
         image(&format!("{field}.image"), &container.image, found);
+        ports_apart(&field, container, found);
         for (i, port) in container.ports.iter().flatten().enumerate() {
             let at = format!("{field}.ports[{i}]");
             workload::port_range(&format!("{at}.containerPort"), port.container_port, found);
@@ -93,6 +94,24 @@ fn extra(inputs: &Inputs<'_>, found: &mut Violations) {
                     found.invalid(format!("{at}.{leaf}"), "pods do not open ports of their node: remove it");
                 }
             }
+        }
+    }
+}
+
+/// The API server refuses two ports of one name, and of one number only the first would be there.
+fn ports_apart(field: &str, container: &ExtraContainer, found: &mut Violations) {
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for (i, port) in container.ports.iter().flatten().enumerate() {
+        let at = format!("{field}.ports[{i}]");
+        if let Some(name) = port.name.as_deref().filter(|name| !names.insert(*name)) {
+            let message = format!("{} is the name of another port of this container", quoted(name));
+            found.invalid(format!("{at}.name"), message);
+        }
+        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        if !numbers.insert((port.container_port, protocol)) {
+            let message =
+                format!("{}/{protocol} is there twice: remove one of the entries", port.container_port);
+            found.invalid(format!("{at}.containerPort"), message);
         }
     }
 }

@@ -331,9 +331,11 @@ fn above_all(value: &IntOrString) -> bool {
     matches!(value, IntOrString::String(_)) && count(value).is_some_and(|percent| percent > 100)
 }
 
-/// Two pods cannot both hold a claim that one node may mount.
+/// Two pods cannot both write to a claim that one node may mount; what access a claim gives is not in the spec.
 fn claims_need_one_pod(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violations) {
-    let claim = inputs.spec.files.iter().flatten().position(|file| file.persistent_volume_claim.is_some());
+    let claim = inputs.spec.files.iter().flatten().position(|file| {
+        file.persistent_volume_claim.as_ref().is_some_and(|claim| claim.read_only != Some(true))
+    });
     let Some(i) = claim else { return };
     let most = match &intent.scaling {
         Scaling::Static(n) => *n,
@@ -349,7 +351,7 @@ fn claims_need_one_pod(inputs: &Inputs<'_>, intent: &Intent, found: &mut Violati
     };
     found.invalid(
         format!("spec.files[{i}].persistentVolumeClaim"),
-        format!("a claim may be mounted by one pod at a time: {needed}"),
+        format!("a claim that is written may be mounted by one pod at a time: {needed}, or readOnly here"),
     );
 }
 

@@ -127,6 +127,9 @@ fn the_progress_deadline_waits_for_the_slowest_pod() {
         resolved(json!({"startupProbe": startup, "minReadySeconds": 30, "shutdown": {"drainSeconds": 40}}));
     assert_eq!(intent.progress_deadline_seconds, 610 + 30 + 40 + 120);
     assert_eq!(intent.grace_period_seconds, 65);
+    let slow = json!({"httpGet": {"path": "/", "port": 3000}, "initialDelaySeconds": 900, "periodSeconds": 10, "successThreshold": 3});
+    let intent = resolved(json!({ "readinessProbe": slow }));
+    assert!(intent.progress_deadline_seconds > 920, "{}", intent.progress_deadline_seconds);
 }
 
 #[test]

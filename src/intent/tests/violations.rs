@@ -447,6 +447,9 @@ fn claims() {
         "set spec.replicas to 1",
     );
     assert_eq!(refused(&json!({"files": claim, "strategy": recreate, "replicas": 0}), None), []);
+    let shared =
+        json!([{"mountPath": "/data", "persistentVolumeClaim": {"claimName": "data", "readOnly": true}}]);
+    assert_eq!(refused(&json!({ "files": shared }), None), [], "any number of pods may read one");
     let bad = json!([{"mountPath": "/data", "persistentVolumeClaim": {"claimName": "a/b"}}]);
     broken(
         json!({"files": bad, "strategy": recreate, "replicas": 1}),
@@ -725,6 +728,123 @@ fn guardrails_on_accounts_profiles_and_annotations() {
         let field = crate::intent::rules::entry("spec.pod.annotations", key);
         one(&found, Reason::InvalidSpec, &field, "no class can allow it", &json!(key));
     }
+}
+
+#[test]
+fn ports_of_helpers() {
+    let helper = |ports: Value| json!({"sidecars": [{"name": "a", "image": "a:1", "ports": ports}]});
+    let port = |name: &str, number: i32| json!({"name": name, "containerPort": number});
+    broken(helper(json!([port("m", 1), port("m", 2)])), "spec.sidecars[0].ports[1].name", "another port");
+    broken(helper(json!([port("m", 1), port("n", 1)])), "spec.sidecars[0].ports[1].containerPort", "1/TCP");
+    let both = json!([{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}]);
+    assert_eq!(refused(&helper(both), None), []);
+}
+
+#[test]
+fn targets_of_metrics() {
+    let metric = |kind: &str, source: Value| json!({"autoscaling": {"maxReplicas": 5, "metrics": [{"type": kind, kind_field(kind): source}]}});
+    let at = |leaf: &str| format!("spec.autoscaling.metrics[0].{leaf}");
+    let cpu = |target: Value| metric("Resource", json!({"name": "memory", "target": target}));
+    let pods = |target: Value| metric("Pods", json!({"metric": {"name": "m"}, "target": target}));
+    let external = |target: Value| metric("External", json!({"metric": {"name": "m"}, "target": target}));
+    let average = |value: &str| json!({"type": "AverageValue", "averageValue": value});
+    broken(
+        cpu(json!({"type": "Value", "value": "1"})),
+        &at("resource.target.type"),
+        "Utilization or AverageValue",
+    );
+    let both = json!({"type": "Utilization", "averageUtilization": 80, "averageValue": "1"});
+    broken(cpu(both), &at("resource.target.averageValue"), "remove it");
+    broken(cpu(json!({"type": "Utilization"})), &at("resource.target"), "needs averageUtilization");
+    broken(cpu(average("0")), &at("resource.target.averageValue"), "above 0");
+    broken(pods(json!({"type": "Value", "value": "1"})), &at("pods.target.type"), "use AverageValue");
+    broken(pods(average("-1")), &at("pods.target.averageValue"), "above 0");
+    broken(
+        external(json!({"type": "Utilization", "averageUtilization": 1})),
+        &at("external.target.type"),
+        "Value",
+    );
+    broken(external(average("many")), &at("external.target.averageValue"), "above 0");
+    for good in [cpu(average("1Gi")), pods(average("100m")), external(json!({"type": "Value", "value": "5"}))]
+    {
+        assert_eq!(refused(&good, None), [], "{good}");
+    }
+    let class = json!({"defaults": {"autoscaling": {"maxReplicas": 5, "metrics": [
+        {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Value", "value": "1"}}},
+    ]}}});
+    assert_eq!(
+        reasons(&crate::intent::class_violations(&self::class(&class))),
+        [(Reason::InvalidSpec, "spec.defaults.autoscaling.metrics[0].resource.target.type")]
+    );
+}
+
+/// The field of a metric of this type.
+fn kind_field(kind: &str) -> &'static str {
+    match kind {
+        "Resource" => "resource",
+        "Pods" => "pods",
+        _ => "external",
+    }
+}
+
+#[test]
+fn what_a_network_policy_could_not_say() {
+    let external = |cidr: &str| json!({"calls": [{"external": {"cidr": cidr, "ports": [1]}}]});
+    let field = "spec.calls[0].external.cidr";
+    for cidr in
+        ["", "192.0.2.0", "192.0.2.0/33", "192.0.2.0/024", "300.0.0.0/8", "::ffff:192.0.2.0/120", "::/129"]
+    {
+        broken(external(cidr), field, "no range of addresses");
+    }
+    broken(external("192.0.2.7/24"), field, "write 192.0.2.0/24");
+    broken(external("2001:db8::1/64"), field, "write 2001:db8::/64");
+    for cidr in ["192.0.2.0/24", "192.0.2.7/32", "0.0.0.0/0", "2001:DB8::/64", "::1/128", "::/0"] {
+        assert_eq!(refused(&external(cidr), None), [], "{cidr}");
+    }
+    let pods = |labels: Value| json!({"podSelector": {"matchLabels": labels}, "ports": [1]});
+    let field = "spec.calls[0].workload.podSelector.matchLabels";
+    broken(
+        json!({"calls": [{"workload": pods(json!({"app": "x y"}))}]}),
+        &format!("{field}.app"),
+        "no label value",
+    );
+    for key in ["-app", "a/b/c", "A_b/c", ""] {
+        let at = crate::intent::rules::entry(field, key);
+        broken(json!({"calls": [{"workload": pods(json!({key: "x"}))}]}), &at, "no label");
+    }
+    assert_eq!(
+        refused(&json!({"calls": [{"workload": pods(json!({"a.b/C_d": "", "e": "F.g"}))}]}), None),
+        []
+    );
+    let callers = json!({"callers": [{"podSelector": {"matchLabels": {"app": "x y"}}}]});
+    broken(callers, "spec.callers[0].podSelector.matchLabels.app", "no label value");
+    let callers = json!({"callers": [{"namespaceSelector": {"matchLabels": {"team!": "x"}}}]});
+    broken(callers, "spec.callers[0].namespaceSelector.matchLabels[\"team!\"]", "no label");
+}
+
+#[test]
+fn what_a_class_gives_to_every_network_policy() {
+    let network = json!({
+        "gateways": [{"cidr": "300.0.0.0/8"}], "monitoring": [{"cidr": "10.0.5.1/16"}],
+        "dns": [{"namespace": "kube-system", "podSelector": {"matchLabels": {"k8s-app": "kube dns"}}}],
+        "infrastructure": [{"to": {"cidr": "10.1.0.0/16"}, "ports": [1]}, {"to": {"cidr": "10/8"}, "ports": [1]}],
+    });
+    let fields = [
+        "spec.network.gateways[0].cidr",
+        "spec.network.monitoring[0].cidr",
+        "spec.network.dns[0].podSelector.matchLabels.k8s-app",
+        "spec.network.infrastructure[1].to.cidr",
+    ];
+    let bad = class(&json!({ "network": network }));
+    let invalid = fields.map(|field| (Reason::InvalidSpec, field));
+    assert_eq!(reasons(&crate::intent::class_violations(&bad)), invalid);
+    // No policy is written for its services yet.
+    assert_eq!(refused(&json!({}), Some(&json!({ "network": network }))), []);
+    let mut enforced = network;
+    enforced["mode"] = json!("Enforce");
+    let found = refused(&json!({}), Some(&json!({ "network": enforced })));
+    assert_eq!(reasons(&found), invalid);
+    assert!(found.iter().all(|violation| violation.message.contains("MicroserviceClass")), "{found:?}");
 }
 
 #[test]
