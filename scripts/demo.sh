@@ -2,7 +2,8 @@
 # Shows the operator at work on a control plane with simulated nodes and on Kafka brokers in memory: a
 # shop of eight services comes up with its topics, one is scaled, one gets a broken image and is repaired,
 # one asks for what Kafka cannot do, one is deleted and its messages stay. DEMO_KEEP=1 leaves everything
-# running; `demo.sh down` ends what was left. It never looks at KUBECONFIG: the images exist nowhere else.
+# running; `demo.sh down` ends what was left. It never looks at KUBECONFIG: the images exist nowhere else. A
+# cluster of `make cluster` is used and stays; one with services of somebody is refused.
 set -euo pipefail
 umask 077
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,7 +19,7 @@ system=microservice-system
 shop=shop
 services=8
 interrupted=130
-found=     # whether the cluster was there before
+found=     # whether the cluster is there without the demo
 addresses= # of the brokers
 export KUBECONFIG="$state/kubeconfig"
 
@@ -66,6 +67,41 @@ stop_all() {
   rm -rf "$work"
 }
 
+# Whether a demo is in this very cluster, not in one that was here before: kept, or cut off.
+kept() { cmp -s "$work/cluster" "$KUBECONFIG"; }
+# Whether somebody else has services there: they would go with the kinds.
+holds_others() {
+  local kind=microservices.microservice.dev others
+  others=$("$kubectl" get crd "$kind" --ignore-not-found -o name) || fail "The cluster in $state does not answer."
+  if [ -n "$others" ] && kept; then
+    others=$("$kubectl" get "$kind" -A --field-selector "metadata.namespace!=$shop" -o name) ||
+      fail "The cluster in $state does not answer."
+  fi
+  [ -n "$others" ]
+}
+look_around() {
+  "$cluster" status --dir "$state" >/dev/null 2>&1 || return 0
+  "$cluster" start --dir "$state" >/dev/null # repairs what has ended in it
+  if ! kept || [ -e "$work/found" ]; then found=1; fi
+  ! holds_others ||
+    fail "The cluster in $state holds services of yours: make cluster-down first, or CARGO_TARGET_DIR=elsewhere make demo"
+}
+# Ends the demo that is in the cluster, and the cluster if it was started for it.
+down() {
+  if ! kept; then
+    stop operator
+    stop broker
+    rm -rf "$work"
+  elif [ ! -e "$work/found" ]; then
+    stop_all
+  else
+    found=1
+    ! holds_others ||
+      fail "The cluster in $state holds services beside the demo's: delete them first, or end it with them: make cluster-down demo-down"
+    clean_up
+  fi
+}
+
 finish() {
   local code=$?
   trap - EXIT
@@ -111,6 +147,7 @@ clean_up() {
     "$kubectl" delete namespace "$shop" "$system" --ignore-not-found --wait=false
     "$operator" rbac --namespace "$system" | "$kubectl" delete --ignore-not-found -f -
     "$operator" crd | "$kubectl" delete --ignore-not-found -f -
+    rm -rf "$work"
   fi
 }
 
@@ -162,10 +199,16 @@ answers_ready() { # GET /readyz without a program for it
 
 start_cluster() {
   say "A Kubernetes control plane with three simulated nodes"
-  if "$cluster" status --dir "$state" >/dev/null 2>&1; then found=1; fi
   trap finish EXIT
   trap 'exit $interrupted' INT TERM HUP # else finish would see the code of the last command
   "$cluster" start --dir "$state" >/dev/null
+  if ! kept; then
+    stop broker # of another cluster: its topics would belong to nobody
+    rm -rf "$work"
+    mkdir -p "$work"
+    [ -z "$found" ] || touch "$work/found"
+    cp "$KUBECONFIG" "$work/cluster"
+  fi
   show get nodes -L topology.kubernetes.io/zone
 }
 
@@ -210,7 +253,6 @@ broker_listens() {
 start_broker() {
   say "Kafka: three brokers in one process, in memory"
   mkdir -p "$work"
-  [ -n "$found" ] || stop broker # of another cluster: its topics would belong to nobody
   if ! pid_of broker >/dev/null; then
     rm -f "$work/broker.addresses"
     nohup "$broker" serve "$work/broker.addresses" >"$work/broker.log" 2>&1 </dev/null &
@@ -316,9 +358,10 @@ tidy() {
 }
 
 if [ "${1:-}" = down ]; then
-  stop_all
+  down
   exit
 fi
+look_around
 stop operator # of an earlier demo that was kept
 start_cluster
 start_broker
