@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(long, env = "MAX_ROLLING", default_value_t = 10)]
     max_rolling: usize,
     /// Between two looks at Kafka topics of which nothing was heard: what others changed is repaired then
-    #[arg(long, env = "KAFKA_SWEEP", default_value = "5m", value_parser = duration)]
+    #[arg(long, env = "KAFKA_SWEEP", default_value = "5m", value_parser = pace)]
     kafka_sweep: Duration,
     /// How long the old Kafka user of a service is kept at least after its pods were given the new one
     #[arg(long, env = "KAFKA_GRACE", default_value = "10m", value_parser = duration, hide = true)]
@@ -59,7 +59,7 @@ pub struct Arguments {
     #[arg(long, env = "STRIMZI_PATIENCE", default_value = "3m", value_parser = duration, hide = true)]
     strimzi_patience: Duration,
     /// Between two looks at which optional APIs the cluster serves, KEDA's for example
-    #[arg(long, env = "API_PACE", default_value = "1m", value_parser = duration)]
+    #[arg(long, env = "API_PACE", default_value = "1m", value_parser = pace)]
     api_pace: Duration,
     /// Level, or directives such as info,microservice_operator=debug
     #[arg(long, env = "LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
@@ -264,6 +264,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| format!("it is negative; {hint}"))
 }
 
+/// A loop without a pause would do nothing else.
+fn pace(text: &str) -> Result<Duration, String> {
+    let pace = duration(text)?;
+    if pace >= Duration::from_secs(1) { Ok(pace) } else { Err("must be at least 1s".to_owned()) }
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if rate > 0.0 && rate <= 1000.0 {
@@ -283,6 +289,9 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert!(duration("-1s").unwrap_err().contains("negative"));
         assert!(duration("15").unwrap_err().contains("for example"));
+        assert_eq!(pace("1s"), Ok(Duration::from_secs(1)));
+        assert!(pace("0s").unwrap_err().contains("at least 1s"));
+        assert!(pace("999ms").is_err() && pace("1d").is_err());
         assert_eq!(rate("0.5"), Ok(0.5));
         assert!(rate("0").is_err() && rate("NaN").is_err() && rate("inf").is_err());
     }

@@ -47,7 +47,14 @@ async fn a_value_that_does_not_exist_or_fit_is_refused_by_name() {
         ("image.digest=latest", "digest"),
         ("watchNamespaces={Shop}", "watchNamespaces"),
         ("operator.concurrency=0", "concurrency"),
+        ("operator.classRate=1001", "classRate"),
+        ("operator.kafkaSweep=0s", "kafkaSweep"),
+        ("operator.apiPace=500ms", "apiPace"),
         ("leaderElection.leaseDuration=soon", "leaseDuration"),
+        ("leaderElection.leaseDuration=1d", "leaseDuration"),
+        ("leaderElection.renewDeadline=30s1m", "renewDeadline"),
+        ("leaderElection.retryPeriod=0s", "retryPeriod"),
+        ("metrics.serviceMonitor.interval=", "interval"),
     ] {
         let printed = helm.run(&format!("template fleet {CHART} --set {value}")).await;
         assert_ne!(printed.code, 0, "{value} was taken");
