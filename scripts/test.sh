@@ -25,7 +25,15 @@ scripts/toolchain.sh cargo || exit 1
 case $what in unit | model | fuzz) ;; *) scripts/toolchain.sh go || exit 1 ;; esac
 case $what in kafka | keda | e2e* | availability | all) scripts/toolchain.sh java || exit 1 ;; esac
 log=$(mktemp) tools_log=$(mktemp) waiting_log=$(mktemp)
-trap 'rm -f "$log" "$tools_log" "$waiting_log"' EXIT
+tools_pid= waiting_pid=
+# What runs in the background does not hear Ctrl-C. Each such job has a process group of its own (set -m), which ends with this
+# script. There is no trap for signals: it would wait for the step in the foreground.
+finish() {
+  local pid
+  for pid in $tools_pid $waiting_pid; do kill -TERM -- "-$pid" 2>/dev/null; done
+  rm -f "$log" "$tools_log" "$waiting_log"
+}
+trap finish EXIT
 failed=()
 
 # step NAME COMMAND...: shows the output and remembers it for the counts.
@@ -43,14 +51,16 @@ step() {
 
 # The tools are built beside the Rust code: both have long phases that keep one core busy only. The
 # lower priority lets the foreground, whose output people watch, go first.
-tools_pid=
 build_tools() { # TARGET...
+  set -m
   nice -n 10 make --no-print-directory "$@" >"$tools_log" 2>&1 </dev/null &
+  set +m
   tools_pid=$!
 }
 await_tools() {
   wait "$tools_pid"
   tools_code=$?
+  tools_pid=
   step "tools" report_tools
 }
 report_tools() {
@@ -109,19 +119,21 @@ bench() {
   env -u TEST_KUBECONFIG ONLY=quick N=200 cargo bench --quiet --locked --profile dev --bench control_plane
 }
 # What mostly waits, for silence above all, runs beside what only computes.
-waiting_pid=
 start_waiting() {
+  set -m
   {
     code=0
     run_faults || code=1
     bench || code=1
     exit "$code"
   } >"$waiting_log" 2>&1 </dev/null &
+  set +m
   waiting_pid=$!
 }
 await_waiting() {
   wait "$waiting_pid"
   waiting_code=$?
+  waiting_pid=
   step "faults, and the counts of the bench" report_waiting
 }
 report_waiting() {
