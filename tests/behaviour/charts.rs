@@ -87,6 +87,18 @@ async fn every_rendering_is_accepted_by_a_real_api_server() {
 }
 
 #[tokio::test]
+async fn names_that_look_like_numbers_or_booleans_are_text() {
+    let helm = Helm::new(Cluster::shared());
+    let objects = documents(&helm.ok(&format!("template true {CHART} --namespace 1234")).await);
+    for object in &objects {
+        let metadata = &object["metadata"];
+        assert!(metadata["namespace"].is_string() || metadata["namespace"].is_null(), "{object}");
+        assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], "true", "{object}");
+    }
+    assert_eq!(of_kind(&objects, "ClusterRoleBinding")[0]["subjects"][0]["namespace"], "1234");
+}
+
+#[tokio::test]
 async fn the_rights_are_those_that_rbac_prints() {
     let helm = Helm::new(Cluster::shared());
     for (arguments, values) in [

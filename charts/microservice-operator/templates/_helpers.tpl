@@ -20,8 +20,8 @@
 {{- end }}
 
 {{- define "operator.selector" -}}
-app.kubernetes.io/name: {{ include "operator.chartName" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "operator.chartName" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
@@ -39,7 +39,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if gt (len .) 2 }}{{ $extra = index . 2 }}{{ end }}
 name: {{ index . 1 | quote }}
 {{- if not $extra.clusterScoped }}
-namespace: {{ default $root.Release.Namespace $extra.namespace }}
+namespace: {{ default $root.Release.Namespace $extra.namespace | quote }}
 {{- end }}
 labels:
   {{- $labels := merge (include "operator.labels" $root | fromYaml) (default dict $extra.labels) $root.Values.commonLabels }}
@@ -62,6 +62,6 @@ annotations:
 
 {{- define "operator.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "operator.account" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "operator.account" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end }}
