@@ -155,6 +155,10 @@ crds: ## Write what is generated from the code: the definitions in crds/, and th
 image: ## Build the image without a container engine, as an OCI archive (Linux)
 	@scripts/image.sh $(TARGET)/image/microservice-operator-oci.tar
 
+.PHONY: release-version
+release-version: ## Write the version of the next release where it stands: VERSION=0.2.0
+	@scripts/release.sh version $(VERSION)
+
 .PHONY: release-check
 release-check: ## Say what is missing for a release
 	@scripts/release.sh check

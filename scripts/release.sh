@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The checklist of a release, as commands. `release.sh version 0.2.0` writes the version where it stands;
+# The checklist of a release, as commands. `make release-version VERSION=0.2.0` writes the version where it stands;
 # `release.sh check` says what is missing; `release.sh build` makes everything that is published, below
 # target/release-VERSION, with checksums. Nothing is published by it.
 set -euo pipefail
@@ -48,7 +48,7 @@ build() {
 }
 
 case ${1:-} in
-  version) write_version "${2:?which version}" ;;
+  version) write_version "${2:?which one? make release-version VERSION=0.2.0}" ;;
   check) check ;;
   build) build ;;
   *) echo "usage: release.sh version VERSION | check | build" >&2; exit 2 ;;
