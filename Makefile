@@ -31,7 +31,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: ## All checks and tests; what CI runs (needs Java and Maven too)
+test: ## Checks and tests without a real node; CI runs these and `make e2e-fast` (needs Java and Maven too)
 	@scripts/test.sh all
 
 .PHONY: test-unit
