@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image without a container engine: a static binary in one layer, as an OCI archive $1, which
-# podman, skopeo, crane and containerd load. The same sources give the same digest. Linux only.
+# podman, skopeo and containerd load. The same sources give the same digest. Linux only.
 #
 # The binary is linked against musl where Rust has that target (rustup target add …-linux-musl, and musl's
 # headers); else statically against glibc, which looks names up in DNS alone only if the system has its
