@@ -87,7 +87,7 @@ lint() {
 # Of the control plane only our two packages, and of Helm nothing: vetting their main.go would type-check
 # all of them for one list of imports.
 go_checks() {
-  local ours=(tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies)
+  local ours=(tests/cluster tests/node tests/shop tests/broker tests/scan tests/helm tests/health tests/policies tests/enforcer)
   test -z "$(gofmt -l "${ours[@]}")" || { gofmt -d "${ours[@]}"; return 1; }
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly GOWORK=off
   go vet -C tests/cluster ./launcher ./stages && go vet -C tests/broker . && go vet -C tests/shop . && go vet -C tests/scan . && go vet -C tests/health . && go vet -C tests/policies .
