@@ -7,6 +7,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 : "${TARGET:?run this through make}" "${TOOLS:?run this through make}"
 only=${1:-}
+compgen -G "tests/planted/*$only*.patch" >/dev/null || {
+  echo "no planted bug has $only in its name; there are: $(basename -s .patch tests/planted/*.patch | tr '\n' ' ')" >&2
+  exit 1
+}
 root=$PWD copy=$TARGET/planted/copy results=$TARGET/planted/results
 export CARGO_TARGET_DIR=$TARGET/planted/target
 # The same cases in every run, see scripts/test.sh; that one fails is enough, the smallest need not be found.
