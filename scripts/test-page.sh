@@ -27,7 +27,7 @@ if ! find_browser >/dev/null && ! install_browser; then
   exit 1
 fi
 CHROMIUM=$(find_browser)
-if ! command -v npm >/dev/null || [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -lt 20 ]; then
+if ! command -v npm >/dev/null || ! command -v node >/dev/null || [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -lt 20 ]; then
   echo "missing: Node.js 20 or newer with npm, drives Chromium: the packages nodejs and npm, or https://nodejs.org" >&2
   exit 1
 fi
