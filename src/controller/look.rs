@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::{Context, Error};
-use crate::api::{Microservice, MicroserviceClass, MicroserviceStatus, Reason};
+use crate::api::{Microservice, MicroserviceClass, MicroserviceSpec, MicroserviceStatus, Reason};
 use crate::engine::apply::Applier;
 use crate::engine::kafka::clusters::LetGo;
 use crate::engine::live::Key;
@@ -23,7 +23,8 @@ use crate::engine::probes::next_question;
 use crate::engine::publish::{Published, Stored};
 use crate::engine::request::Failure;
 use crate::engine::sentinels::Obstacle;
-use crate::intent::{Address, Intent, Violation};
+use crate::engine::world::{Basis, ClassUnknown};
+use crate::intent::{Address, Intent, Observed, Violation};
 use crate::plan::{Plan, keda, plan};
 use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
 use crate::status::{Inputs, compute};
@@ -62,13 +63,11 @@ impl Look<'_> {
         if !self.context.fence.permit() {
             return Ok(idle);
         }
+        if let Err(unknown) = self.context.world.knows_class(&self.key.namespace) {
+            return self.without_class(cached, unknown).await;
+        }
         let _looking = self.context.survey.look(&self.key);
-        let object = match self.context.memory.newest(&self.key, cached.meta()) {
-            Some(written) => written,
-            None => Arc::new(cached.unpack().map_err(Error::Unreadable)?),
-        };
-        let term = self.context.fence.term();
-        let object = self.context.memory.with_untold(&self.key, &object, term).map_or(object, Arc::new);
+        let object = self.newest(cached)?;
         if object.metadata.deletion_timestamp.is_some() {
             // Whatever is left belongs to the garbage collector.
             return Ok(idle);
@@ -91,6 +90,16 @@ impl Look<'_> {
             return self.tell(Told::of(&object, &intent, &plan, &observation)).await;
         }
         self.carry_out(&object, &intent, &plan, observation).await
+    }
+
+    /// The newest that is known of the object.
+    fn newest(&self, cached: &Packed) -> Result<Arc<Microservice>, Error> {
+        let object = match self.context.memory.newest(&self.key, cached.meta()) {
+            Some(written) => written,
+            None => Arc::new(cached.unpack().map_err(Error::Unreadable)?),
+        };
+        let term = self.context.fence.term();
+        Ok(self.context.memory.with_untold(&self.key, &object, term).map_or(object, Arc::new))
     }
 
     async fn observe(
@@ -279,6 +288,65 @@ impl Look<'_> {
         let wait = self.context.memory.pass_failed(&self.key);
         let next = Some(looked.next.map_or(wait, |next| next.min(wait)));
         Ok(Looked { reason: failure.reason(), next, ..looked })
+    }
+
+    /// Which class applies is not known. With the defaults of none, pods would roll and policies would go:
+    /// nothing is planned.
+    async fn without_class(&self, cached: &Packed, unknown: ClassUnknown) -> Result<Looked, Error> {
+        let (basis, failure) = match unknown {
+            ClassUnknown::Yet(wait) => {
+                return Ok(Looked { reason: Reason::Progressing, next: Some(wait), written: None });
+            }
+            ClassUnknown::Refused(basis, failure) => (basis, failure),
+        };
+        let object = self.newest(cached)?;
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(Looked { reason: Reason::Ready, next: None, written: None });
+        }
+        let what = match basis {
+            Basis::Classes => "MicroserviceClasses",
+            Basis::Namespaces => "Namespaces",
+        };
+        let message = format!(
+            "nothing is applied or deleted, because {what} cannot be listed and so the class is not known; apply the rights and the CRDs of the operator's release: {failure}"
+        );
+        let problem = Problem { reason: failure.reason(), message };
+        if let Some(status) = self.unplanned(&object, &problem) {
+            let (memory, term) = (&self.context.memory, self.context.fence.term());
+            let written = self.context.publisher.status(memory, &self.key, &object, status, term).await;
+            written.map_err(Error::Status)?;
+        }
+        let next = Some(self.context.memory.pass_failed(&self.key));
+        Ok(Looked { reason: problem.reason, next, written: None })
+    }
+
+    /// The status as it was, and that nothing is applied now: whatever else it says may hang on the class.
+    fn unplanned(&self, object: &Microservice, problem: &Problem) -> Option<MicroserviceStatus> {
+        let spec = MicroserviceSpec { image: object.spec.image.clone(), ..MicroserviceSpec::default() };
+        let bare = Microservice { spec, ..object.clone() };
+        let intent = Intent::resolve(&bare, None, &Observed::default()).ok()?;
+        let world = &self.context.world;
+        let now = compute(&Inputs {
+            object,
+            intent: Ok(&intent),
+            template_hash: None,
+            outcome: None,
+            blocked: Some(problem),
+            deployment: world.deployments.get(&self.key).as_deref(),
+            pods: &[],
+            references: Vec::new(),
+            secrets: Vec::new(),
+            topics: &[],
+            access: None,
+            neighbours: &world.view(&self.key),
+            now: Time(Timestamp::now()),
+        });
+        let of_pass = |type_: &str| ["Ready", "Reconciling", "Stalled", "Applied"].contains(&type_);
+        let mut status = object.status.clone().unwrap_or_default();
+        status.conditions.retain(|condition| !of_pass(&condition.type_));
+        status.conditions.extend(now.conditions.into_iter().filter(|condition| of_pass(&condition.type_)));
+        status.reason = now.reason;
+        Some(status)
     }
 
     /// Computes the status, writes it if it differs, and says when to look again.

@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use super::live::{Key, Live};
 use super::pace::paced;
 use super::packed::Packed;
+use super::request::Failure;
 use super::seen::{Root, Seen, View};
-use super::world::{NamespaceLabels, ServicePod, World, reference_kind};
+use super::world::{Basis, NamespaceLabels, ServicePod, World, reference_kind};
 use crate::api::{LABEL_NAME, Microservice, MicroserviceClass};
 use crate::plan::{self, Kind};
 use crate::status::views::DeploymentView;
@@ -251,7 +252,7 @@ impl Watches {
     fn namespace_labels(&self, tasks: &mut JoinSet<()>) -> Listed {
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
         let this = self.clone();
-        self.run(tasks, "Namespace", api, base(), move |event| {
+        let handle = move |event: Event<PartialObjectMeta<Namespace>>| {
             let index = &this.world.namespaces;
             let changed = match event {
                 Event::Init => {
@@ -271,16 +272,31 @@ impl Watches {
                     index.remove(&Key::new("", object.metadata.name.as_deref().unwrap_or_default()));
                     false
                 }
-                Event::InitDone => !index.finish("").is_empty(),
+                Event::InitDone => {
+                    let gone = index.finish("");
+                    this.world.admit(Basis::Namespaces) || !gone.is_empty()
+                }
             };
             this.announce(changed);
-        })
+        };
+        self.run_unless(tasks, "Namespace", api, base(), handle, self.refused(Basis::Namespaces))
+    }
+
+    /// Keeps that a first list is refused on which everything hangs.
+    fn refused(&self, basis: Basis) -> impl Fn(&watcher::Error) -> bool + Send + use<> {
+        let world = Arc::clone(&self.world);
+        move |error| {
+            if let Some(failure) = refusal(error) {
+                world.refuse(basis, failure);
+            }
+            false
+        }
     }
 
     fn classes(&self, tasks: &mut JoinSet<()>) -> Listed {
         let api: Api<DeserializeGuard<MicroserviceClass>> = Api::all(self.client.clone());
         let this = self.clone();
-        self.run(tasks, "MicroserviceClass", api, base(), move |event| {
+        let handle = move |event: Event<DeserializeGuard<MicroserviceClass>>| {
             let index = &this.world.classes;
             let changed = match event {
                 Event::Init => {
@@ -292,7 +308,11 @@ impl Watches {
                         Ok(class) => this.saw_class(class),
                         Err(error) => {
                             let name = error.metadata.name.unwrap_or_default();
-                            tracing::error!(class = name, error = error.error, "a MicroserviceClass cannot be decoded and is ignored; correct the field named in the error");
+                            tracing::error!(
+                                class = name,
+                                error = error.error,
+                                "a MicroserviceClass cannot be decoded and is ignored; correct the field named in the error"
+                            );
                             false
                         }
                     }
@@ -301,10 +321,14 @@ impl Watches {
                     let key = Key::new("", class.meta().name.as_deref().unwrap_or_default());
                     index.remove(&key).is_some()
                 }
-                Event::InitDone => !index.finish("").is_empty(),
+                Event::InitDone => {
+                    let gone = index.finish("");
+                    this.world.admit(Basis::Classes) || !gone.is_empty()
+                }
             };
             this.announce(changed);
-        })
+        };
+        self.run_unless(tasks, "MicroserviceClass", api, base(), handle, self.refused(Basis::Classes))
     }
 
     /// Status changes of a class concern nobody.
@@ -372,7 +396,7 @@ impl Watches {
                         if !told(&error) {
                             report(&telemetry, name, &error);
                         }
-                        is_refusal(&error)
+                        refusal(&error).is_some()
                     }
                 };
                 if let Some(done) = done.take_if(|_| settled) {
@@ -491,12 +515,14 @@ pub(super) fn is_forbidden(error: &watcher::Error) -> bool {
     }
 }
 
-/// Whether the server answered and will not serve this list: waiting for it would wait for ever.
-fn is_refusal(error: &watcher::Error) -> bool {
+/// The answer of a server that will not serve this list: waiting for it would wait for ever.
+fn refusal(error: &watcher::Error) -> Option<Failure> {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) => {
-            status.is_forbidden() || is_absent(status)
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+            if status.is_forbidden() || is_absent(status) =>
+        {
+            Some(kube::Error::Api(status.clone()).into())
         }
-        _ => false,
+        _ => None,
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol_str::SmolStr;
+use tokio::time::Instant;
 
 use super::index::Index;
 use super::live::{Key, Live, Unjudged};
+use super::request::Failure;
 use super::under_way::UnderWay;
 use crate::api::network::PolicyMode;
 use crate::api::status::ChildStatus;
@@ -45,6 +48,29 @@ impl NamespaceLabels {
     }
 }
 
+/// What decides on the class of a service, and has to be listed before anything is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// The classes.
+    Classes,
+    /// The labels of the namespaces.
+    Namespaces,
+}
+
+/// Until a namespace is asked for again of which nothing was heard yet.
+const SOON: Duration = Duration::from_millis(250);
+/// How long a refused list is not told: a server that has just started refuses everybody for a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why it is not known which class applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassUnknown {
+    /// What is missing may be on its way: ask again after this time.
+    Yet(Duration),
+    /// Classes or namespaces may not be listed.
+    Refused(Basis, Failure),
+}
+
 /// The caches.
 #[derive(Debug)]
 pub struct World {
@@ -60,6 +86,8 @@ pub struct World {
     /// Writes of children that wait for an answer.
     pub under_way: UnderWay,
     relations: Mutex<Relations>,
+    /// Since when the first list of them is refused, and how.
+    refused: Mutex<BTreeMap<Basis, (Instant, Failure)>>,
     /// Optional APIs that the cluster serves, as `group/version`.
     served: Mutex<BTreeSet<String>>,
     /// Who calls whom.
@@ -121,6 +149,7 @@ impl World {
             classes: Index::default(),
             under_way: UnderWay::default(),
             relations: Mutex::default(),
+            refused: Mutex::default(),
             served: Mutex::default(),
             neighbours: Mutex::default(),
         }
@@ -336,6 +365,50 @@ impl World {
         pods
     }
 
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<Basis, (Instant, Failure)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first list of them is refused.
+    pub fn refuse(&self, basis: Basis, failure: Failure) {
+        let mut refused = self.refused();
+        let since = refused.get(&basis).map_or_else(Instant::now, |(since, _)| *since);
+        refused.insert(basis, (since, failure));
+    }
+
+    /// They are listed. Returns whether that was refused before.
+    pub fn admit(&self, basis: Basis) -> bool {
+        self.refused().remove(&basis).is_some()
+    }
+
+    /// Whether it is known which class applies in this namespace, or that none does. Who goes on without that
+    /// takes what was not read for what is not there, and plans with the built-in defaults.
+    ///
+    /// # Errors
+    /// It is not known.
+    pub fn knows_class(&self, namespace: &str) -> Result<(), ClassUnknown> {
+        let listed =
+            [(Basis::Classes, self.classes.synced("")), (Basis::Namespaces, self.namespaces.synced(""))];
+        if let Some((basis, _)) = listed.into_iter().find(|(_, synced)| !synced) {
+            return Err(self.unlisted(basis));
+        }
+        self.namespaces.get(&Key::new("", namespace)).map(drop).ok_or(ClassUnknown::Yet(SOON))
+    }
+
+    fn unlisted(&self, basis: Basis) -> ClassUnknown {
+        let refused = self.refused();
+        let Some((since, failure)) = refused.get(&basis) else { return ClassUnknown::Yet(SOON) };
+        match PATIENCE.saturating_sub(since.elapsed()) {
+            Duration::ZERO => ClassUnknown::Refused(basis, failure.clone()),
+            left => ClassUnknown::Yet(left),
+        }
+    }
+
+    /// Whether a namespace of this name is not there, as far as that is known.
+    pub fn lacks_namespace(&self, name: &str) -> bool {
+        self.namespaces.synced("") && self.namespaces.get(&Key::new("", name)).is_none()
+    }
+
     /// The class that the namespace's label names.
     pub fn class_of_namespace(&self, namespace: &str) -> Option<String> {
         self.namespaces.get(&Key::new("", namespace)).and_then(|labels| labels.class.clone())
@@ -452,6 +525,35 @@ mod tests {
         assert!(!index.synced("ns"), "what is not listed may not be pruned");
         assert!(world.candidates(&owner, &[]).is_empty() && world.relations().claims.is_empty());
         assert!(world.set_served("keda.sh/v1alpha1", false) && !world.has_kind(&kind));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_read_is_not_taken_for_what_is_not_there() {
+        let world = World::new();
+        let refuse = |basis| {
+            let failure = Failure::Forbidden("no right".to_owned());
+            world.refuse(basis, failure.clone());
+            ClassUnknown::Refused(basis, failure)
+        };
+        assert_eq!(world.knows_class("shop"), Err(ClassUnknown::Yet(SOON)), "nothing is listed");
+        let refused = refuse(Basis::Classes);
+        assert_eq!(world.knows_class("shop"), Err(ClassUnknown::Yet(PATIENCE)), "it may pass");
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(world.knows_class("shop"), Err(refused.clone()));
+        refuse(Basis::Classes);
+        assert_eq!(world.knows_class("shop"), Err(refused), "since the first refusal");
+        world.classes.finish("");
+        assert!(world.admit(Basis::Classes) && !world.admit(Basis::Classes));
+        let refused = refuse(Basis::Namespaces);
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(world.knows_class("shop"), Err(refused));
+        assert!(!world.lacks_namespace("shop"), "nobody knows");
+        world.namespaces.finish("");
+        assert_eq!(world.knows_class("shop"), Err(ClassUnknown::Yet(SOON)), "its event comes later");
+        assert!(world.lacks_namespace("shop"));
+        world.namespaces.observe("", Key::new("", "shop"), "1", NamespaceLabels::default());
+        assert_eq!(world.knows_class("shop"), Ok(()));
+        assert!(!world.lacks_namespace("shop"));
     }
 
     #[test]

@@ -233,7 +233,7 @@ pub fn root() -> Key {
 }
 
 /// The operator, started again after each crash.
-async fn operate(server: Arc<Server>) {
+pub async fn operate(server: Arc<Server>) {
     loop {
         let life = Arc::new(Life::default());
         let leadership = Leadership::always();

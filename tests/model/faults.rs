@@ -78,6 +78,8 @@ pub struct Faults {
     pub watches: Vec<(&'static str, u16, WatchFault)>,
     /// By resource: how many milliseconds after the change its watches tell of it.
     pub lags: Vec<(&'static str, u16)>,
+    /// By resource: so many of the next lists are refused for lack of rights.
+    pub refusals: Vec<(&'static str, u16)>,
 }
 
 impl fmt::Debug for Faults {
@@ -88,7 +90,9 @@ impl fmt::Debug for Faults {
         let watches =
             watches.map(|(resource, number, fault)| format!("event {number} of {resource}: {fault:?}"));
         let lags = self.lags.iter().map(|(resource, lag)| format!("events of {resource}: {lag} ms late"));
-        f.debug_list().entries(writes.chain(reads).chain(watches).chain(lags)).finish()
+        let refusals = self.refusals.iter();
+        let refusals = refusals.map(|(resource, count)| format!("{count} lists of {resource}: no right"));
+        f.debug_list().entries(writes.chain(reads).chain(watches).chain(lags).chain(refusals)).finish()
     }
 }
 
@@ -97,6 +101,12 @@ impl Faults {
     pub fn lag(&self, resource: &str) -> Duration {
         let own = self.lags.iter().find(|(lagging, _)| *lagging == resource);
         Duration::from_millis(own.map_or(0, |(_, lag)| (*lag).into()))
+    }
+
+    /// Whether this list of a resource is refused for lack of rights.
+    pub fn refuses(&mut self, resource: &str) -> bool {
+        let left = self.refusals.iter_mut().find(|(refused, left)| *refused == resource && *left > 0);
+        left.map(|(_, left)| *left -= 1).is_some()
     }
 }
 
@@ -137,6 +147,6 @@ pub fn faults() -> impl Strategy<Value = Faults> {
     );
     prop_oneof![
         1 => Just(Faults::default()),
-        4 => some.prop_map(|(writes, reads, watches, lags)| Faults { writes, reads, watches, lags }),
+        4 => some.prop_map(|(writes, reads, watches, lags)| Faults { writes, reads, watches, lags, refusals: Vec::new() }),
     ]
 }

@@ -14,6 +14,7 @@
 )]
 
 mod chain;
+mod classes;
 mod faults;
 mod fields;
 mod kubernetes;

@@ -157,6 +157,11 @@ impl Server {
         self.state().faults = Faults::default();
     }
 
+    /// So many lists of a resource are refused from now on for lack of rights.
+    pub fn refuse(&self, resource: &'static str, count: u16) {
+        self.state().faults.refusals = vec![(resource, count)];
+    }
+
     /// How late the watches of a resource are now.
     pub fn lag(&self, resource: &str) -> Duration {
         self.state().faults.lag(resource)
@@ -265,6 +270,10 @@ impl Server {
             return Ok(failure(404, "404 page not found"));
         }
         if call.key.name.is_empty() {
+            if self.state().faults.refuses(&call.key.resource) {
+                self.note(&format!("a list of {} is refused for lack of rights", call.key));
+                return Ok(refused(403));
+            }
             return Ok(self.list(&call, ago));
         }
         Ok(match self.state().store.get(&call.key) {
@@ -460,6 +469,7 @@ pub fn answer(code: u16, body: impl Into<Answer>) -> Sent {
 /// A Status as text.
 pub fn status(code: u16, message: &str) -> String {
     let reason = match code {
+        403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
         410 => "Expired",
