@@ -14,16 +14,20 @@ pub struct Roots {
     pending: BTreeSet<String>,
     listing: BTreeMap<String, BTreeSet<Key>>,
     known: BTreeSet<Key>,
+    /// Gone before every scope had listed: the store takes what was listed until then, and them with it.
+    gone: BTreeSet<Key>,
 }
 
 impl Roots {
     /// Of these scopes.
     pub fn new(scopes: &[String]) -> Self {
-        Self { pending: scopes.iter().cloned().collect(), listing: BTreeMap::new(), known: BTreeSet::new() }
+        let pending = scopes.iter().cloned().collect();
+        Self { pending, listing: BTreeMap::new(), known: BTreeSet::new(), gone: BTreeSet::new() }
     }
 
     /// What the store has to hear of this event: one `Init` before everything, one `InitDone` once
-    /// every scope has listed, and from then on only changes.
+    /// every scope has listed, and from then on only changes. An `InitDone` without `Init` says that the scope
+    /// holds nothing.
     pub fn join(&mut self, scope: &str, event: Event<Microservice>) -> Vec<Event<Microservice>> {
         match event {
             Event::Init => {
@@ -35,11 +39,12 @@ impl Roots {
                 if let Some(listed) = self.listing.get_mut(scope) {
                     listed.insert(key.clone());
                 }
+                self.gone.remove(&key);
                 self.known.insert(key);
                 vec![if self.pending.is_empty() { Event::Apply(object) } else { Event::InitApply(object) }]
             }
             Event::Delete(object) => {
-                self.known.remove(&Key::of(&object.metadata));
+                self.forget(Key::of(&object.metadata));
                 vec![Event::Delete(object)]
             }
             Event::InitDone => {
@@ -53,15 +58,25 @@ impl Roots {
                 let mut events: Vec<_> = gone
                     .into_iter()
                     .map(|key| {
-                        self.known.remove(&key);
-                        Event::Delete(named(&key))
+                        let event = Event::Delete(named(&key));
+                        self.forget(key);
+                        event
                     })
                     .collect();
                 if self.pending.remove(scope) && self.pending.is_empty() {
                     events.push(Event::InitDone);
+                    let gone = std::mem::take(&mut self.gone);
+                    events.extend(gone.iter().map(|key| Event::Delete(named(key))));
                 }
                 events
             }
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.known.remove(&key);
+        if !self.pending.is_empty() {
+            self.gone.insert(key);
         }
     }
 }
@@ -75,6 +90,9 @@ fn named(key: &Key) -> Microservice {
 
 #[cfg(test)]
 mod tests {
+    use kube::ResourceExt;
+    use kube::runtime::reflector;
+
     use super::*;
 
     fn names(events: Vec<Event<Microservice>>) -> Vec<String> {
@@ -109,6 +127,66 @@ mod tests {
             all.extend(names(roots.join(scope, event)));
         }
         assert_eq!(all, ["list x", "done", "apply y"]);
+    }
+
+    /// What a real store holds after these events.
+    fn stored(scopes: &[&str], events: Vec<(&str, Event<Microservice>)>) -> Vec<String> {
+        let scopes: Vec<String> = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        let (mut roots, (store, mut writer)) = (Roots::new(&scopes), reflector::store::<Microservice>());
+        writer.apply_watcher_event(&Event::Init);
+        for (scope, event) in events {
+            roots.join(scope, event).iter().for_each(|event| writer.apply_watcher_event(event));
+        }
+        let mut names: Vec<String> = store.state().iter().map(|object| object.name_any()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_goes_while_another_namespace_has_not_listed_stays_away() {
+        let events = |again: Vec<(&'static str, Event<Microservice>)>| {
+            let mut events = vec![
+                ("a", Event::Init),
+                ("a", Event::InitApply(object("a", "x"))),
+                ("a", Event::InitApply(object("a", "z"))),
+                ("a", Event::InitDone),
+                ("a", Event::Delete(object("a", "x"))),
+            ];
+            events.extend(again);
+            events.extend([("b", Event::Init), ("b", Event::InitDone)]);
+            events
+        };
+        assert_eq!(stored(&["a", "b"], events(Vec::new())), ["z"]);
+        let anew = vec![("a", Event::Apply(object("a", "x")))];
+        assert_eq!(stored(&["a", "b"], events(anew)), ["x", "z"], "there is another one of the name");
+    }
+
+    #[test]
+    fn what_goes_between_two_attempts_to_list_stays_away() {
+        let events = vec![
+            ("", Event::Init),
+            ("", Event::InitApply(object("a", "x"))),
+            ("", Event::InitApply(object("a", "z"))),
+            // The second page failed.
+            ("", Event::Init),
+            ("", Event::InitApply(object("a", "z"))),
+            ("", Event::InitDone),
+        ];
+        assert_eq!(stored(&[""], events), ["z"]);
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_keeps_nobody_waiting() {
+        let events = vec![
+            ("a", Event::Init),
+            ("a", Event::InitApply(object("a", "x"))),
+            ("a", Event::InitDone),
+            ("b", Event::Init),
+            ("b", Event::InitDone),
+            ("b", Event::Apply(object("b", "y"))),
+            ("b", Event::InitDone),
+        ];
+        assert_eq!(stored(&["a", "b"], events), ["x"], "what it held went with it");
     }
 
     #[test]
