@@ -248,7 +248,9 @@ fn roots(
         let name = scope.clone();
         let context = Arc::clone(&context);
         let told = move |metadata: &ObjectMeta| context.memory.told(metadata);
-        microservices(&watches.client, scope, Arc::clone(&watches.telemetry), told)
+        let (world, namespace) = (Arc::clone(&watches.world), scope.clone());
+        let absent = move || !namespace.is_empty() && world.lacks_namespace(&namespace);
+        microservices(&watches.client, scope, Arc::clone(&watches.telemetry), told, absent)
             .map(move |event| (name.clone(), event))
             .boxed()
     });

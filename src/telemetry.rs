@@ -34,7 +34,8 @@ type Labels = [(&'static str, &'static str); 2];
 ///
 /// Liveness is progress, not existence. `/livez` fails when
 /// * a reconcile runs for more than 5 minutes ([`Telemetry::working`]),
-/// * work is queued and none was begun or ended for 5 minutes ([`Telemetry::queued`]),
+/// * work is queued after the first listing, and none was begun or ended for 5 minutes
+///   ([`Telemetry::queued`]),
 /// * no watch was opened or refused for 10 minutes after the first one ([`Telemetry::api_request`]).
 ///
 /// An API server that is away fails none of these: a restart would not bring it back.
@@ -181,9 +182,12 @@ impl Telemetry {
         }
     }
 
-    /// An object was queued; a reconcile of something has to begin or end soon.
+    /// An object was queued; a reconcile of something has to begin or end soon. Before the first listing none
+    /// can, and a restart would not bring that about.
     pub fn queued(&self) {
-        self.liveness.expect_unless_expected(Expectation::Queue, QUEUE_LIMIT);
+        if self.is_ready() {
+            self.liveness.expect_unless_expected(Expectation::Queue, QUEUE_LIMIT);
+        }
     }
 
     /// A child was written: `apply`, `delete` or `patch`.
@@ -367,11 +371,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_growing_queue_that_nobody_serves_is_stuck() {
         let telemetry = Telemetry::new();
-        for _ in 1..32 {
-            telemetry.queued();
-            tokio::time::advance(Duration::from_secs(10)).await;
-        }
-        assert_eq!(telemetry.stuck(), ["queue"]);
+        let queue = async || {
+            for _ in 1..32 {
+                telemetry.queued();
+                tokio::time::advance(Duration::from_secs(10)).await;
+            }
+            telemetry.stuck()
+        };
+        assert_eq!(queue().await, [""; 0], "nobody can serve it before the first listing");
+        telemetry.synced();
+        assert_eq!(queue().await, ["queue"]);
         drop(telemetry.working());
         assert_eq!(telemetry.stuck(), [""; 0]);
     }

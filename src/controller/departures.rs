@@ -113,8 +113,7 @@ impl Departure {
 
     /// With it has gone whatever was in it, and maybe our right to ask.
     fn namespace_is_gone(&self) -> bool {
-        let namespaces = &self.context.world.namespaces;
-        namespaces.synced("") && namespaces.get(&Key::new("", &self.key.namespace)).is_none()
+        self.context.world.lacks_namespace(&self.key.namespace)
     }
 
     /// An object that cannot be decoded any more has disappeared from the watch and is still there: its

@@ -409,13 +409,19 @@ impl Watches {
 }
 
 /// A stream of the Microservices that can be decoded. One that cannot is set aside and named: a
-/// typed watch would fail as a whole. `told` knows some of them without their text.
-pub fn microservices<F: Fn(&ObjectMeta) -> Option<Microservice>>(
+/// typed watch would fail as a whole. `told` knows some of them without their text, `absent` whether the
+/// namespace is not there: with it went our right to list them, and a list of nothing is told.
+pub fn microservices<F, A>(
     client: &Client,
     scope: &str,
     telemetry: Arc<Telemetry>,
     told: F,
-) -> impl Stream<Item = Event<Microservice>> + use<F> {
+    absent: A,
+) -> impl Stream<Item = Event<Microservice>> + use<F, A>
+where
+    F: Fn(&ObjectMeta) -> Option<Microservice>,
+    A: Fn() -> bool,
+{
     let api: Api<Root> =
         if scope.is_empty() { Api::all(client.clone()) } else { Api::namespaced(client.clone(), scope) };
     paced(watcher(api, base())).filter_map(move |event| {
@@ -440,7 +446,7 @@ pub fn microservices<F: Fn(&ObjectMeta) -> Option<Microservice>>(
             Ok(Event::Delete(seen)) => Some(Event::Delete(seen.into_result().unwrap_or_else(named))),
             Err(error) => {
                 report(&telemetry, "Microservice", &error);
-                None
+                (is_forbidden(&error) && absent()).then_some(Event::InitDone)
             }
         };
         std::future::ready(event)
@@ -524,5 +530,38 @@ fn refusal(error: &watcher::Error) -> Option<Failure> {
             Some(kube::Error::Api(status.clone()).into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tower::BoxError;
+
+    use super::*;
+
+    /// Without any right.
+    fn client() -> Client {
+        let status = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}"#;
+        let refuses = move |_: Request<Body>| async move {
+            Response::builder()
+                .status(403)
+                .body(Body::from(status.as_bytes().to_vec()))
+                .map_err(BoxError::from)
+        };
+        Client::new(tower::service_fn(refuses), "system")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_namespace_that_is_gone_counts_as_empty_when_its_list_is_refused() {
+        for absent in [true, false] {
+            let events = microservices(&client(), "b", Arc::default(), |_| None, move || absent);
+            let mut told = pin!(events.filter(|event| std::future::ready(!matches!(event, Event::Init))));
+            let first = tokio::time::timeout(Duration::from_mins(2), told.next()).await;
+            assert_eq!(matches!(first, Ok(Some(Event::InitDone))), absent, "{first:?}");
+        }
     }
 }
