@@ -4,10 +4,11 @@ mod departures;
 mod look;
 mod ripples;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use kube::api::ObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
@@ -38,7 +39,7 @@ use crate::engine::request::{Failure, Requests};
 use crate::engine::roots::Roots;
 use crate::engine::sentinels::Sentinels;
 use crate::engine::survey::Survey;
-use crate::engine::watch::{Watches, microservices};
+use crate::engine::watch::{Queue, Watches, microservices};
 use crate::engine::world::World;
 use crate::intent::neighbours::Concerned;
 use crate::status::deleted_while_called;
@@ -121,6 +122,7 @@ struct Context {
     fence: Fence,
     classes_changed: Notify,
     watches: Watches,
+    store: Store<Packed>,
     /// Whether every Microservice is in the store.
     listed: watch::Sender<bool>,
 }
@@ -135,43 +137,15 @@ pub async fn run(
 ) -> Result<(), Error> {
     let (queue, queued) = unbounded();
     let (fleet, fleet_changes) = unbounded();
-    let world = Arc::new(World::within(&options.namespaces));
-    let watches = Watches {
-        client: options.client.clone(),
-        namespaces: options.namespaces.clone(),
-        world: Arc::clone(&world),
-        queue,
-        fleet,
-        api_pace: options.api_pace,
-        telemetry: Arc::clone(&options.telemetry),
-    };
-    let context = Arc::new(Context {
-        operator_namespace: options.operator_namespace.clone(),
-        world,
-        memory: Memory::default(),
-        requests: Requests::new(options.client.clone()),
-        keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
-        publisher: Publisher::new(options.client.clone(), &options.identity),
-        probes: ProbeMessages::default(),
-        clusters: Clusters::new(hub(&options, watches.clone()), Arc::clone(&watches.world)),
-        sentinels: Sentinels::new(watches.clone()),
-        turns: Turns::new(options.class_rate, options.max_rolling),
-        ripples: Ripples::default(),
-        survey: Arc::default(),
-        telemetry: Arc::clone(&options.telemetry),
-        fence: options.fence.clone(),
-        classes_changed: Notify::new(),
-        watches: watches.clone(),
-        listed: watch::Sender::new(false),
-        client: options.client,
-    });
+    let watches = watches(&options, queue, fleet);
+    let (store, writer) = reflector::store();
+    let context = Arc::new(Context::new(&options, watches.clone(), store.clone()));
     let shutdown = shutdown.shared();
     let (mut tasks, listed) = watches.start();
     tokio::select! {
         () = listed => {}
         () = shutdown.clone() => return Ok(()),
     }
-    let (store, writer) = reflector::store();
     let (leading, all_listed) = (options.leadership.clone(), context.listed.subscribe());
     tasks.spawn(departures::take_up(
         leading,
@@ -213,6 +187,18 @@ pub async fn run(
         })
         .await;
     Ok(())
+}
+
+fn watches(options: &Options, queue: Queue, fleet: UnboundedSender<()>) -> Watches {
+    Watches {
+        client: options.client.clone(),
+        namespaces: options.namespaces.clone(),
+        world: Arc::new(World::within(&options.namespaces)),
+        queue,
+        fleet,
+        api_pace: options.api_pace,
+        telemetry: Arc::clone(&options.telemetry),
+    }
 }
 
 /// What the tasks of the Kafka clusters share.
@@ -379,10 +365,18 @@ fn spawn_ripples(tasks: &mut JoinSet<()>, context: Arc<Context>) {
 
 #[allow(clippy::needless_pass_by_value)] // the signature is kube's
 fn retry(object: Arc<Packed>, _error: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.memory.pass_failed(&Key::of(object.meta())))
+    let wait = context.memory.pass_failed(&Key::of(object.meta()));
+    context.clear_if_gone(&object);
+    Action::requeue(wait)
 }
 
 async fn reconcile(object: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
+    let result = look_at(&object, &context).await;
+    context.clear_if_gone(&object);
+    result
+}
+
+async fn look_at(object: &Packed, context: &Context) -> Result<Action, Error> {
     let key = Key::of(object.meta());
     if let Err(wait) = context.memory.follow(&key, object.wanted) {
         return Ok(Action::requeue(wait));
@@ -397,10 +391,8 @@ async fn reconcile(object: Arc<Packed>, context: Arc<Context>) -> Result<Action,
     let traced = traces::name(&span);
     let started = Instant::now();
     let _working = context.telemetry.working();
-    let result = Look { context: &context, key, began: tokio::time::Instant::now() }
-        .take(&object)
-        .instrument(span.clone())
-        .await;
+    let result =
+        Look { context, key, began: tokio::time::Instant::now() }.take(object).instrument(span.clone()).await;
     let reason = match &result {
         Ok(look) => look.reason,
         Err(error) => error.reason(),
@@ -415,6 +407,30 @@ async fn reconcile(object: Arc<Packed>, context: Arc<Context>) -> Result<Action,
 }
 
 impl Context {
+    fn new(options: &Options, watches: Watches, store: Store<Packed>) -> Self {
+        Self {
+            client: options.client.clone(),
+            operator_namespace: options.operator_namespace.clone(),
+            world: Arc::clone(&watches.world),
+            memory: Memory::default(),
+            requests: Requests::new(options.client.clone()),
+            keys: HashKeys::new(options.client.clone(), &options.operator_namespace),
+            publisher: Publisher::new(options.client.clone(), &options.identity),
+            probes: ProbeMessages::default(),
+            turns: Turns::new(options.class_rate, options.max_rolling),
+            ripples: Ripples::default(),
+            survey: Arc::default(),
+            sentinels: Sentinels::new(watches.clone()),
+            clusters: Clusters::new(hub(options, watches.clone()), Arc::clone(&watches.world)),
+            telemetry: Arc::clone(&options.telemetry),
+            fence: options.fence.clone(),
+            classes_changed: Notify::new(),
+            watches,
+            store,
+            listed: watch::Sender::new(false),
+        }
+    }
+
     /// Every Microservice is in the store. Nobody may wait for that on the store itself: it wakes only
     /// the last of those who wait, and the controller is one.
     fn listed(&self) {
@@ -434,22 +450,48 @@ impl Context {
 
     fn forget(self: &Arc<Self>, object: Microservice) {
         let key = Key::of(&object.metadata);
-        self.concern(self.world.forget_service(&key));
-        self.memory.forget(&key);
-        self.turns.settled(&key);
-        self.survey.forget(&key);
-        self.sentinels.post(&key, &[]);
-        self.clusters.withdraw(&key);
-        self.world.set_reads(&key, std::collections::BTreeSet::new());
+        self.clear(&key);
         self.classes_changed.notify_one();
         let told = deleted_while_called(&object).filter(|_| self.fence.permit());
         if let Some(draft) = told {
             let (this, object) = (Arc::clone(self), object.clone());
             tokio::spawn(async move { this.publisher.events(&object, vec![draft]).await });
         }
+        self.see_off(key, object);
+    }
+
+    fn clear(&self, key: &Key) {
+        self.concern(self.world.forget_service(key));
+        self.memory.forget(key);
+        self.turns.settled(key);
+        self.survey.forget(key);
+        self.sentinels.post(key, &[]);
+        self.clusters.withdraw(key);
+        self.world.set_reads(key, BTreeSet::new());
+    }
+
+    /// A look that was under way when its object went has put back what was cleared, and may have declared its
+    /// topics once more. A new object of the name takes over all of that.
+    fn clear_if_gone(self: &Arc<Self>, object: &Packed) {
+        if self.store.get(&ObjectRef::from_obj(object)).is_some() {
+            return;
+        }
+        let key = Key::of(object.meta());
+        let declares = self.clusters.declares(&key);
+        self.clear(&key);
+        if declares && let Ok(object) = object.unpack() {
+            self.see_off(key, object);
+        }
+    }
+
+    /// Lets the topics go of an object that is gone.
+    fn see_off(self: &Arc<Self>, key: Key, object: Microservice) {
         if departures::had_topics(&object) {
             let who = departures::Who::Gone(Box::new(object));
             tokio::spawn(departures::see_off(Arc::clone(self), key, who));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

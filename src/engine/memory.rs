@@ -106,6 +106,12 @@ impl Memory {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// Whether nothing is remembered of any object.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// What our last status write left, if that is newer than the cached object.
     pub fn newest(&self, key: &Key, cached: &ObjectMeta) -> Option<Arc<Microservice>> {
         self.with(key, |memory| {
