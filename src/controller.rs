@@ -248,22 +248,23 @@ fn roots(
         let mut touched = Vec::new();
         for event in roots.join(&scope, event) {
             let packed = packed(&event);
-            let now = match &packed {
-                Event::Apply(now) | Event::InitApply(now) => Some(now),
-                _ => None,
+            let (now, gone) = match &packed {
+                Event::Apply(now) | Event::InitApply(now) => (Some(now), None),
+                Event::Delete(gone) => (None, Some(gone)),
+                Event::Init | Event::InitDone => (None, None),
             };
-            let before = now.and_then(|now| store.get(&ObjectRef::from_obj(now)));
+            let before = now.or(gone).and_then(|object| store.get(&ObjectRef::from_obj(object)));
             writer.apply_watcher_event(&packed);
             if let Some(now) = now {
                 let waits = context.memory.watched(&Key::of(now.meta()), now.meta());
-                let news = waits || before.is_none_or(|before| !before.wants_as(now));
+                let news = waits || before.as_ref().is_none_or(|before| !before.wants_as(now));
                 touched.extend(news.then(|| Ok(now.clone())));
             }
             match event {
                 Event::Apply(object) | Event::InitApply(object) => {
                     context.concern(context.world.observe_service(&object));
                 }
-                Event::Delete(object) => context.forget(object),
+                Event::Delete(object) => context.forget(object, before.as_deref()),
                 Event::InitDone => context.listed(),
                 Event::Init => {}
             }
@@ -448,7 +449,8 @@ impl Context {
         }
     }
 
-    fn forget(self: &Arc<Self>, object: Microservice) {
+    /// It is gone; `last` is what the store held of it.
+    fn forget(self: &Arc<Self>, object: Microservice, last: Option<&Packed>) {
         let key = Key::of(&object.metadata);
         self.clear(&key);
         self.classes_changed.notify_one();
@@ -457,7 +459,7 @@ impl Context {
             let (this, object) = (Arc::clone(self), object.clone());
             tokio::spawn(async move { this.publisher.events(&object, vec![draft]).await });
         }
-        self.see_off(key, object);
+        self.see_off(key, last_known(object, last));
     }
 
     fn clear(&self, key: &Key) {
@@ -491,6 +493,12 @@ impl Context {
             tokio::spawn(departures::see_off(Arc::clone(self), key, who));
         }
     }
+}
+
+/// An object that is gone. One whose end no watch has seen is known by its name alone, and else as it was stored.
+fn last_known(object: Microservice, last: Option<&Packed>) -> Microservice {
+    let last = last.filter(|_| object.metadata.uid.is_none());
+    last.and_then(|last| last.unpack().ok()).unwrap_or(object)
 }
 
 #[cfg(test)]

@@ -47,10 +47,22 @@ async fn a_look_that_ends_after_its_object_leaves_nothing_behind() {
     assert!(!context.memory.is_empty(), "it is there");
     let gone = Event::Delete((*object).clone());
     writer.apply_watcher_event(&gone);
-    context.forget(orders());
+    context.forget(orders(), None);
     assert!(context.memory.is_empty());
     reconcile(Arc::clone(&object), Arc::clone(&context)).await.unwrap();
     assert!(context.memory.is_empty(), "a look that was under way");
     let _action = retry(object, &Error::Status(Failure::Fenced), Arc::clone(&context));
     assert!(context.memory.is_empty(), "a look that failed");
+}
+
+#[test]
+fn one_whose_end_no_watch_has_seen_is_known_as_it_was_stored() {
+    let stored = Packed::from(&orders());
+    let mut name_only = Microservice::default();
+    name_only.metadata.name = Some("orders".to_owned());
+    name_only.metadata.namespace = Some("shop".to_owned());
+    assert!(departures::had_topics(&last_known(name_only.clone(), Some(&stored))));
+    assert_eq!(last_known(name_only.clone(), None), name_only);
+    let undecodable = Microservice { metadata: orders().metadata, ..Microservice::default() };
+    assert_eq!(last_known(undecodable.clone(), Some(&stored)), undecodable, "it is still there");
 }
