@@ -23,7 +23,7 @@ use crate::engine::probes::next_question;
 use crate::engine::publish::{Published, Stored};
 use crate::engine::request::Failure;
 use crate::engine::sentinels::Obstacle;
-use crate::engine::world::{Basis, ClassUnknown};
+use crate::engine::world::{Basis, ClassUnknown, reference_kind};
 use crate::intent::{Address, Intent, Observed, Violation};
 use crate::plan::{Plan, keda, plan};
 use crate::status::views::{ChildOutcome, DeploymentView, PodView, Problem};
@@ -220,9 +220,12 @@ impl Look<'_> {
             .filter(|planned| blocked(planned.kind.kind, &planned.name))
             .map(|planned| (planned.kind, planned.name.clone()))
             .filter(|(kind, name)| {
-                // One that names us is told by the ordinary watches.
+                // One that names us is told by the ordinary watches, which see most kinds by their label.
                 let live = world.child(kind, &key(name));
-                live.is_some_and(|live| live.claimed_by() != Some(self.key.name.as_str()))
+                live.is_some_and(|live| {
+                    live.claimed_by() != Some(self.key.name.as_str())
+                        || (live.service.is_none() && reference_kind(kind).is_none())
+                })
             })
             .collect();
         let left = self.context.sentinels.post(&self.key, &obstacles);
