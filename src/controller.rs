@@ -202,13 +202,15 @@ fn watches(options: &Options, queue: Queue, fleet: UnboundedSender<()>) -> Watch
 }
 
 /// What the tasks of the Kafka clusters share.
-fn hub(options: &Options, watches: Watches) -> Hub {
+fn hub(options: &Options, watches: Watches, survey: Arc<Survey>) -> Hub {
     let (client, namespace) = (&options.client, &options.operator_namespace);
     Hub {
         access: Access::new(client.clone(), namespace),
         ledger: Ledger::new(client.clone(), namespace),
         principals: Ledger::new(client.clone(), namespace),
         agreements: Agreements::default(),
+        world: Arc::clone(&watches.world),
+        survey,
         fence: options.fence.clone(),
         installation: Installation {
             client: client.clone(),
@@ -409,6 +411,7 @@ async fn look_at(object: &Packed, context: &Context) -> Result<Action, Error> {
 
 impl Context {
     fn new(options: &Options, watches: Watches, store: Store<Packed>) -> Self {
+        let survey: Arc<Survey> = Arc::default();
         Self {
             client: options.client.clone(),
             operator_namespace: options.operator_namespace.clone(),
@@ -420,9 +423,9 @@ impl Context {
             probes: ProbeMessages::default(),
             turns: Turns::new(options.class_rate, options.max_rolling),
             ripples: Ripples::default(),
-            survey: Arc::default(),
+            clusters: Clusters::new(hub(options, watches.clone(), Arc::clone(&survey))),
+            survey,
             sentinels: Sentinels::new(watches.clone()),
-            clusters: Clusters::new(hub(options, watches.clone()), Arc::clone(&watches.world)),
             telemetry: Arc::clone(&options.telemetry),
             fence: options.fence.clone(),
             classes_changed: Notify::new(),

@@ -60,6 +60,11 @@ impl Survey {
         Looking { survey: self, key: key.into() }
     }
 
+    /// Whether every service that was there at the start was looked at.
+    pub fn is_complete(&self) -> bool {
+        self.state().unseen.as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
     fn looked(&self, key: &graph::Key) {
         let mut state = self.state();
         let Some(unseen) = &mut state.unseen else { return };
@@ -102,7 +107,7 @@ impl Survey {
         loop {
             self.changed.notified().await;
             tokio::time::sleep(PAUSE).await;
-            if self.state().unseen.as_ref().is_some_and(BTreeSet::is_empty) {
+            if self.is_complete() {
                 break;
             }
         }

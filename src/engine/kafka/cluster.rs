@@ -16,7 +16,7 @@ use super::access::Access;
 use super::accounts::Accounts;
 use super::agreements::{Agreements, Inbox};
 use super::ledger::Ledger;
-use super::letting::{Leaving, let_go};
+use super::letting::{Leaving, Let, let_go};
 use super::round::{Round, may_write, of_ledger};
 use super::strimzi::{Installation, Site, Strimzi};
 use super::trouble::trouble;
@@ -24,10 +24,12 @@ use super::{Broker, Credential, Direct, Settings};
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::lease::Fence;
 use crate::engine::live::Key;
+use crate::engine::survey::Survey;
+use crate::engine::world::World;
 use crate::kafka::account::{self, Account};
 use crate::kafka::consent::{Ask, Consents};
 use crate::kafka::strimzi::cluster_id as strimzi_cluster_id;
-use crate::kafka::topic::{Declared, Place, Recorded};
+use crate::kafka::topic::{Declared, Owner, Place, Recorded};
 use crate::kafka::view::{AccessView, Happened, News, TopicView, Trouble};
 
 /// How long a first change waits for others to go with it.
@@ -48,6 +50,10 @@ pub struct Hub {
     pub principals: Ledger<account::Recorded>,
     /// What the owners of topics allow.
     pub agreements: Agreements,
+    /// Which Microservices, Deployments and classes there are.
+    pub world: Arc<World>,
+    /// Which Microservices were looked at.
+    pub survey: Arc<Survey>,
     /// Whether this replica may write.
     pub fence: Fence,
     /// Reaches Strimzi's objects.
@@ -284,6 +290,9 @@ impl Cluster {
         let mut batch = {
             let mut state = self.state();
             self.inbox.take().iter().for_each(|topic| state.logins.touch(topic));
+            if !self.hub.survey.is_complete() {
+                state.wait_for_all();
+            }
             state.take()
         };
         if batch.is_empty() {
@@ -367,12 +376,7 @@ impl Cluster {
         let round = Round { broker, ledger, cluster_id: &cluster_id, fence };
         let mut worked = Worked { outcomes: round.run(&mut batch.items).await?, ..Worked::default() };
         if let Some(leaving) = &batch.leaving {
-            let mut leaving = leaving.clone();
-            if self.state().doomed {
-                leaving.extend(self.doomed(&cluster_id).await?);
-            }
-            worked.left = let_go(broker, ledger, &cluster_id, &leaving, fence).await?;
-            self.state().doomed = false;
+            worked.left = self.let_topics_go(broker, &cluster_id, leaving).await?;
         }
         // After the topics: whoever has just got one may write to it.
         self.work_on_logins(batch, broker, &cluster_id, &mut worked).await?;
@@ -380,6 +384,22 @@ impl Cluster {
             worked.news = self.tidy(&strimzi, &cluster_id).await?;
         }
         Ok(worked)
+    }
+
+    async fn let_topics_go(
+        &self,
+        broker: &dyn Broker,
+        cluster_id: &str,
+        leaving: &BTreeMap<String, Leaving>,
+    ) -> Result<BTreeMap<String, Let>, Trouble> {
+        let doomed = if self.state().doomed { self.doomed(cluster_id).await? } else { Vec::new() };
+        let deployed = |owner: &Owner| {
+            self.hub.world.deployments.get(&Key::new(&owner.namespace, &owner.name)).is_some()
+        };
+        let leaving = self.state().join(leaving, doomed, deployed);
+        let left = let_go(broker, &self.hub.ledger, cluster_id, &leaving, &self.hub.fence).await?;
+        self.state().doomed = false;
+        Ok(left)
     }
 
     /// What changes the cluster through Strimzi, if its mode is that.
@@ -467,12 +487,12 @@ impl Cluster {
         Ok(of_cluster.map(|entry| entry.name).collect())
     }
 
-    async fn doomed(&self, cluster_id: &str) -> Result<BTreeMap<String, Leaving>, Trouble> {
+    /// Topics that the ledger holds of owners that are gone, and that are to be deleted.
+    async fn doomed(&self, cluster_id: &str) -> Result<Vec<(String, Owner)>, Trouble> {
         let here = |record: &Recorded| record.doomed && record.place == self.place;
         let entries = self.hub.ledger.select(here).await.map_err(|failure| of_ledger(&failure))?;
         let of_cluster = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
-        let leaving = |owner| Leaving { owner, ..Leaving::default() };
-        Ok(of_cluster.map(|entry| (entry.name, leaving(entry.record.owner))).collect())
+        Ok(of_cluster.map(|entry| (entry.name, entry.record.owner)).collect())
     }
 }
 

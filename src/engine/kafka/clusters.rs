@@ -15,7 +15,6 @@ use super::strimzi::Site;
 use crate::api::kafka::class::Cluster as ClassCluster;
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
-use crate::engine::world::World;
 use crate::kafka::account::{self, Standing};
 use crate::kafka::release::Kept;
 use crate::kafka::topic::{Owner, Place, Recorded};
@@ -25,7 +24,6 @@ use crate::telemetry::Telemetry;
 /// All clusters.
 pub struct Clusters {
     hub: Arc<Hub>,
-    world: Arc<World>,
     state: Mutex<State>,
 }
 
@@ -84,8 +82,8 @@ pub struct LetGo {
 
 impl Clusters {
     /// No cluster yet.
-    pub fn new(hub: Hub, world: Arc<World>) -> Self {
-        Self { hub: Arc::new(hub), world, state: Mutex::default() }
+    pub fn new(hub: Hub) -> Self {
+        Self { hub: Arc::new(hub), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -180,8 +178,8 @@ impl Clusters {
     pub async fn let_go(&self, key: &Key, terms: &Terms) -> Result<LetGo, Failure> {
         let mut result = LetGo::default();
         for entry in self.hub.ledger.owned(key).await? {
-            let doomed = entry.record.doomed && !terms.gone;
-            let over = entry.record.released || doomed || terms.keeps.topics.contains(&entry.name);
+            // One whose deletion has begun is asked for again: the ledger does not say that no pod uses it.
+            let over = entry.record.released || terms.keeps.topics.contains(&entry.name);
             if !over {
                 self.let_one_go(key, terms, entry, &mut result).await?;
             }
@@ -363,7 +361,7 @@ impl Clusters {
 
     /// What its class says of a cluster now.
     fn described(&self, place: &Place) -> Option<ClassCluster> {
-        let class = self.world.classes.get(&Key::new("", &place.class))?;
+        let class = self.hub.world.classes.get(&Key::new("", &place.class))?;
         let clusters = &class.spec.kafka.as_ref()?.clusters;
         clusters.iter().find(|cluster| cluster.name == place.cluster).cloned()
     }

@@ -27,6 +27,8 @@ pub(super) const BATCH: usize = 500;
 pub(super) const POLL: Duration = Duration::from_secs(10);
 /// Between two attempts to let the same topic go.
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
+/// Between two looks at whether every service has said what it declares.
+pub(super) const UNHEARD: Duration = Duration::from_secs(1);
 /// Far away.
 pub(super) const NEVER: Duration = Duration::from_secs(86_400);
 /// Most Events that wait for an object to be looked at.
@@ -226,6 +228,34 @@ impl State {
         let duties = self.logins.take();
         let tidies = self.tidy.take_if(|due| *due <= Instant::now()).is_some();
         Batch { items, leaving, duties, departing: self.logins.take_leaving(), tidies }
+    }
+
+    /// Nobody's topic is let go before every service has said what it declares: one of them may adopt it.
+    pub(super) fn wait_for_all(&mut self) {
+        let later = Instant::now() + UNHEARD;
+        self.leave = self.leave.map(|due| due.max(later));
+    }
+
+    /// Adds to the topics that are let go what the ledger holds of owners that are gone. What was decided of a
+    /// topic stands, but for pods that have gone since; whoever declares its own topic again keeps it.
+    pub(super) fn join(
+        &self,
+        leaving: &BTreeMap<String, Leaving>,
+        doomed: Vec<(String, Owner)>,
+        deployed: impl Fn(&Owner) -> bool,
+    ) -> BTreeMap<String, Leaving> {
+        let mut all = leaving.clone();
+        all.values_mut().for_each(|leaving| leaving.in_use &= deployed(&leaving.owner));
+        for (name, owner) in doomed {
+            let topic = self.topics.get(&name);
+            if topic.is_some_and(|topic| is_claimed_by(topic, &owner)) {
+                continue;
+            }
+            let successor = topic.and_then(|topic| successor(topic, &owner));
+            let in_use = deployed(&owner);
+            all.entry(name).or_insert(Leaving { owner, in_use, successor, ..Leaving::default() });
+        }
+        all
     }
 
     fn take_topics(&mut self) -> (BTreeMap<String, Item>, Option<BTreeMap<String, Leaving>>) {
@@ -443,6 +473,10 @@ fn sorted(claims: &BTreeMap<Key, Want>) -> Vec<(Key, Declared)> {
 
 fn is_settled(views: &HashMap<Key, BTreeMap<String, TopicView>>, key: &Key, name: &str) -> bool {
     views.get(key).and_then(|views| views.get(name)).is_some_and(|view| view.compared)
+}
+
+fn is_claimed_by(topic: &Topic, owner: &Owner) -> bool {
+    topic.claims.values().any(|want| want.declared.owner.continues(owner))
 }
 
 fn successor(topic: &Topic, owner: &Owner) -> Option<Owner> {

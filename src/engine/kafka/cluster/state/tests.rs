@@ -196,6 +196,51 @@ async fn who_adopts_is_the_successor_of_a_topic_that_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_decided_of_a_topic_stands_when_the_ledger_names_it_too() {
+    let state = state();
+    let owner = want("a", "t", 1).declared.owner;
+    let decided = Leaving {
+        owner: owner.clone(),
+        in_use: true,
+        own_groups: ["shop.a".to_owned()].into(),
+        successor: Some(want("b", "t", 2).declared.owner),
+    };
+    let leaving = BTreeMap::from([("t".to_owned(), decided.clone())]);
+    let doomed = vec![("t".to_owned(), owner)];
+    assert_eq!(state.join(&leaving, doomed.clone(), |_| true)["t"], decided);
+    // Nobody may be left to tell that the pods have gone.
+    assert_eq!(state.join(&leaving, doomed, |_| false)["t"], Leaving { in_use: false, ..decided });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_only_the_ledger_names_waits_for_the_pods_and_goes_to_who_adopts_it() {
+    let mut state = state();
+    let mut adopting = want("b", "t", 5);
+    adopting.declared.management = Management::Adopt;
+    state.declare(&key("b"), vec![adopting.clone()]);
+    state.declare(&key("c"), vec![want("c", "kept", 1)]);
+    let doomed = [("t", "a"), ("u", "a"), ("kept", "c")];
+    let doomed = doomed.map(|(topic, owner)| (topic.to_owned(), want(owner, topic, 1).declared.owner));
+    let all = state.join(&BTreeMap::new(), doomed.to_vec(), |owner| owner.name == "a");
+    let owner = want("a", "t", 1).declared.owner;
+    let waits = Leaving { owner, in_use: true, ..Leaving::default() };
+    let adopted = Leaving { successor: Some(adopting.declared.owner), ..waits.clone() };
+    assert_eq!(all, [("t".to_owned(), adopted), ("u".to_owned(), waits)].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_let_go_before_every_service_was_heard() {
+    let mut state = state();
+    state.leave = Some(Instant::now());
+    state.wait_for_all();
+    assert!(state.take().leaving.is_none());
+    tokio::time::advance(UNHEARD).await;
+    assert!(state.take().leaving.is_some());
+    state.wait_for_all();
+    assert_eq!(state.leave, None, "nothing is due that was not");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_and_the_rest_is_next() {
     let mut state = state();
     let many = (0..BATCH + 7).map(|n| want("a", &format!("t{n:04}"), 1)).collect();
