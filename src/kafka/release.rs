@@ -42,6 +42,8 @@ pub enum Release {
 pub enum Kept {
     /// `deletionPolicy: Retain`.
     Policy,
+    /// `managementPolicy: Observe`: its owner looks after it no more.
+    Observed,
     /// The annotation is missing or names another topic.
     Unconfirmed,
     /// We have not created it.

@@ -49,7 +49,7 @@ fn kind(what: &Happened) -> (Reason, EventKind) {
         Happened::Recreated => (Reason::TopicRecreated, Warning),
         Happened::Replaced => (Reason::TopicReplaced, Warning),
         Happened::Repaired(_) => (Reason::TopicRepaired, Warning),
-        Happened::Retained(Kept::Policy) => (Reason::TopicRetained, Normal),
+        Happened::Retained(Kept::Policy | Kept::Observed) => (Reason::TopicRetained, Normal),
         Happened::Retained(_) | Happened::Stray => (Reason::TopicRetained, Warning),
         Happened::Deleted => (Reason::TopicDeleted, Normal),
         Happened::HandedOver(..) => (Reason::TopicHandedOver, Normal),
@@ -109,6 +109,7 @@ fn sentence(topic: &str, what: &Happened) -> String {
 fn why(topic: &str, kept: &Kept) -> String {
     match kept {
         Kept::Policy => "deletionPolicy is Retain".to_owned(),
+        Kept::Observed => "managementPolicy is Observe".to_owned(),
         Kept::Unconfirmed => format!(
             "deletionPolicy is Delete, but the annotation microservice.dev/confirm-delete does not name {topic}"
         ),

@@ -8,7 +8,7 @@ use super::Look;
 use crate::api::Microservice;
 use crate::engine::kafka::carriers::carriers;
 use crate::engine::kafka::clusters::{Keeps, LetGo, Terms};
-use crate::engine::kafka::wants::{Login, confirmed, owned, wants};
+use crate::engine::kafka::wants::{Login, confirmed, observed, owned, wants};
 use crate::engine::observe::Observation;
 use crate::engine::request::Failure;
 use crate::intent::Intent;
@@ -59,6 +59,7 @@ impl Look<'_> {
         let wanted = kafka.and_then(|kafka| wants(object, intent.class.as_deref(), kafka, login));
         let keeps = wanted.as_ref().map(|(place, declaration)| Keeps {
             topics: owned(&declaration.topics),
+            observed: observed(&declaration.topics),
             login: declaration.account.as_ref().map(|_| place.clone()),
         });
         let keeps = keeps.unwrap_or_default();

@@ -47,6 +47,8 @@ struct Home {
 pub struct Keeps {
     /// Topics that are its own.
     pub topics: BTreeSet<String>,
+    /// Topics that it only observes: they are let go and never deleted.
+    pub observed: BTreeSet<String>,
     /// Where it has a login.
     pub login: Option<Place>,
 }
@@ -245,8 +247,7 @@ impl Clusters {
             result.waits.insert(topic);
             return Ok(());
         }
-        let confirmed = terms.confirmed.as_ref().map_or(record.confirmed, |all| all.contains(&topic));
-        if record.doomed || (record.delete && confirmed) {
+        let Some(kept) = kept(&topic, &record, terms) else {
             let leaving = Leaving {
                 owner: record.owner.clone(),
                 in_use: terms.in_use,
@@ -262,11 +263,10 @@ impl Clusters {
             }
             result.waits.insert(topic);
             return Ok(());
-        }
-        let kept = if record.delete { Kept::Unconfirmed } else { Kept::Policy };
+        };
         // Without an id its creation was never confirmed: there is nothing to hold on to.
         let there = !record.id.is_empty();
-        let released = there.then(|| Recorded { released: true, ..record.clone() });
+        let released = there.then(|| Recorded { released: true, doomed: false, ..record.clone() });
         self.write(&cluster_id, &topic, record, released).await?;
         if let Some(cluster) = cluster {
             // Somebody else may have waited for it.
@@ -386,5 +386,49 @@ impl State {
         self.clusters.insert(place.clone(), Arc::clone(&cluster));
         self.tasks.spawn(Arc::clone(&cluster).run());
         cluster
+    }
+}
+
+/// Why a topic stays that its owner lets go; `None` = it is to be deleted.
+fn kept(topic: &str, record: &Recorded, terms: &Terms) -> Option<Kept> {
+    let confirmed = terms.confirmed.as_ref().map_or(record.confirmed, |all| all.contains(topic));
+    if terms.keeps.observed.contains(topic) {
+        Some(Kept::Observed)
+    } else if record.doomed || (record.delete && confirmed) {
+        None
+    } else if record.delete {
+        Some(Kept::Unconfirmed)
+    } else {
+        Some(Kept::Policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_to_be_deleted_only_if_that_is_confirmed_and_its_owner_does_not_observe_it() {
+        let record = Recorded { delete: true, ..Recorded::default() };
+        let doomed = Recorded { doomed: true, ..record.clone() };
+        let retained = Recorded { delete: false, ..record.clone() };
+        let recorded = Recorded { confirmed: true, ..record.clone() };
+        let names = |name: &str| BTreeSet::from([name.to_owned()]);
+        let terms = |name: &str| Terms { confirmed: Some(names(name)), ..Terms::default() };
+        let observes = Terms { keeps: Keeps { observed: names("a"), ..Keeps::default() }, ..terms("a") };
+        let table = [
+            (&record, terms("a"), None),
+            (&record, terms("b"), Some(Kept::Unconfirmed)),
+            (&recorded, terms("b"), Some(Kept::Unconfirmed)),
+            (&recorded, Terms::default(), None),
+            (&retained, terms("a"), Some(Kept::Policy)),
+            (&doomed, terms("b"), None),
+            (&record, observes.clone(), Some(Kept::Observed)),
+            (&doomed, observes.clone(), Some(Kept::Observed)),
+            (&retained, observes, Some(Kept::Observed)),
+        ];
+        for (record, terms, expected) in table {
+            assert_eq!(kept("a", record, &terms), expected, "{record:?} {terms:?}");
+        }
     }
 }

@@ -125,6 +125,12 @@ pub fn owned(wants: &[Want]) -> BTreeSet<String> {
     managed.map(|want| want.declared.name.clone()).collect()
 }
 
+/// The topics that an object declares and leaves as they are.
+pub fn observed(wants: &[Want]) -> BTreeSet<String> {
+    let observed = wants.iter().filter(|want| want.declared.management == Management::Observe);
+    observed.map(|want| want.declared.name.clone()).collect()
+}
+
 /// The topics that an annotation names.
 pub fn names(object: &Microservice, annotation: &str) -> BTreeSet<String> {
     let text = object.annotations().get(annotation).map(String::as_str).unwrap_or_default();
@@ -147,6 +153,22 @@ fn owner(object: &Microservice) -> Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_observed_is_declared_and_not_looked_after() {
+        let want = |name: &str, management| Want {
+            declared: Declared { name: name.to_owned(), management, ..Declared::default() },
+            consents: Consents::default(),
+            created: 0,
+        };
+        let wants = [
+            want("made", Management::Manage),
+            want("taken", Management::Adopt),
+            want("seen", Management::Observe),
+        ];
+        assert_eq!(Vec::from_iter(owned(&wants)), ["made", "taken"]);
+        assert_eq!(Vec::from_iter(observed(&wants)), ["seen"]);
+    }
 
     #[test]
     fn an_annotation_names_topics_with_commas_between_them() {
