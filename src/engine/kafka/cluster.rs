@@ -376,12 +376,17 @@ impl Cluster {
         let round = Round { broker, ledger, cluster_id: &cluster_id, fence };
         let mut worked = Worked { outcomes: round.run(&mut batch.items).await?, ..Worked::default() };
         if let Some(leaving) = &batch.leaving {
-            worked.left = self.let_topics_go(broker, &cluster_id, leaving).await?;
+            let left = self.let_topics_go(broker, &cluster_id, leaving).await;
+            worked.left = late(left, "topics could not be let go");
         }
         // After the topics: whoever has just got one may write to it.
-        self.work_on_logins(batch, broker, &cluster_id, &mut worked).await?;
+        if let Err(trouble) = self.work_on_logins(batch, broker, &cluster_id, &mut worked).await {
+            worked.trouble = Some(trouble);
+            return Ok(worked);
+        }
         if let Some(strimzi) = strimzi.filter(|_| batch.tidies) {
-            worked.news = self.tidy(&strimzi, &cluster_id).await?;
+            let tidied = self.tidy(&strimzi, &cluster_id).await;
+            worked.news = late(tidied, "KafkaTopics of topics that are nobody's could not be let lie");
         }
         Ok(worked)
     }
@@ -398,7 +403,7 @@ impl Cluster {
         };
         let leaving = self.state().join(leaving, doomed, deployed);
         let left = let_go(broker, &self.hub.ledger, cluster_id, &leaving, &self.hub.fence).await?;
-        self.state().doomed = false;
+        self.state().doomed = left.values().any(Option::is_none);
         Ok(left)
     }
 
@@ -469,13 +474,22 @@ impl Cluster {
         let allowed = self.hub.agreements.of(used);
         worked.logins = accounts.run(&mut batch.duties, &allowed).await?;
         if let Some(departing) = &batch.departing {
-            let mut departing = departing.clone();
-            for name in self.abandoned(cluster_id).await? {
-                departing.entry(name).or_insert(false);
-            }
-            worked.departs = accounts.let_go(&departing).await?;
+            let departs = self.let_logins_go(&accounts, departing).await;
+            worked.departs = late(departs, "logins of Microservices that are gone could not be removed");
         }
         Ok(())
+    }
+
+    async fn let_logins_go(
+        &self,
+        accounts: &Accounts<'_>,
+        departing: &BTreeMap<String, bool>,
+    ) -> Result<BTreeSet<String>, Trouble> {
+        let mut departing = departing.clone();
+        for name in self.abandoned(accounts.cluster_id).await? {
+            departing.entry(name).or_insert(false);
+        }
+        accounts.let_go(&departing).await
     }
 
     /// Microservices that have been gone for long and whose users are still there.
@@ -494,6 +508,19 @@ impl Cluster {
         let of_cluster = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
         Ok(of_cluster.map(|entry| (entry.name, entry.record.owner)).collect())
     }
+}
+
+/// What comes after the topics and logins that are declared fails by itself, and is tried again later: they are
+/// not told of it.
+fn late<T>(done: Result<T, Trouble>, what: &str) -> Option<T> {
+    let tell = |trouble: &Trouble| {
+        tracing::warn!(
+            reason = trouble.reason.as_str(),
+            error = trouble.text,
+            "{what}, which will be tried again"
+        );
+    };
+    done.inspect_err(tell).ok()
 }
 
 fn now() -> i64 {

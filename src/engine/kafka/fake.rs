@@ -30,6 +30,8 @@ pub struct Cluster {
     pub creations: VecDeque<(BrokerError, bool)>,
     /// What somebody else makes immediately before the next item of a creation.
     pub overtakes: Option<NewTopic>,
+    /// Answers to the next who ask for groups, instead of those that there are.
+    pub no_groups: VecDeque<Option<BrokerError>>,
     /// What takes the place of a topic while groups are asked for.
     pub replaced: Option<Topic>,
     /// So many descriptions do not show what was created since.
@@ -173,7 +175,9 @@ impl Broker for FakeBroker {
         if let Some(topic) = cluster.replaced.take() {
             cluster.topics.insert(topic.name.clone(), topic);
         }
-        ready(cluster.groups.clone())
+        let refused = cluster.no_groups.pop_front().flatten();
+        let answer = refused.map_or_else(|| Ok(cluster.groups.clone()), Err);
+        Box::pin(std::future::ready(answer))
     }
 
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>> {

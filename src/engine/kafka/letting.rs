@@ -40,7 +40,7 @@ pub type Let = Option<Happened>;
 /// Lets topics of one cluster go.
 ///
 /// # Errors
-/// What concerns all of them; the rest of them waits.
+/// When the ledger cannot be read. After what concerns all of them the rest waits.
 pub async fn let_go(
     broker: &dyn Broker,
     ledger: &Ledger<Recorded>,
@@ -50,7 +50,7 @@ pub async fn let_go(
 ) -> Result<BTreeMap<String, Let>, Trouble> {
     let names: Vec<String> = leaving.keys().cloned().collect();
     let records = ledger.records(cluster_id, names.iter()).await.map_err(|failure| of_ledger(&failure))?;
-    let mut outcomes = BTreeMap::new();
+    let (mut outcomes, mut stopped) = (BTreeMap::new(), false);
     for (name, leaving) in leaving {
         let record = match records.get(name) {
             Some(Ok(Some(record))) if record.owner == leaving.owner && !record.released => record.clone(),
@@ -61,11 +61,15 @@ pub async fn let_go(
                 continue;
             }
         };
+        if stopped {
+            outcomes.insert(name.clone(), None);
+            continue;
+        }
         let mut one = One { broker, ledger, cluster_id, name, leaving, record, fence };
         let outcome = match one.let_go().await {
             Ok(outcome) => outcome,
-            Err(trouble) if is_of_all(trouble.reason) => return Err(trouble),
             Err(trouble) => {
+                stopped = is_of_all(trouble.reason);
                 tracing::warn!(topic = name, error = trouble.text, "a topic cannot be let go yet");
                 None
             }

@@ -241,8 +241,8 @@ impl Logins {
         }
     }
 
-    pub(super) fn leave_again(&mut self) {
-        self.leave = self.leave.or(Some(Instant::now()));
+    pub(super) fn leave_again(&mut self, when: Instant) {
+        self.leave = self.leave.or(Some(when));
     }
 }
 

@@ -108,16 +108,18 @@ impl Batch {
     }
 }
 
-/// What a batch has led to.
+/// What a batch has led to. Of what was its turn, `None` = it has failed as a whole.
 #[derive(Default)]
 pub(super) struct Worked {
     pub(super) outcomes: BTreeMap<String, Outcome>,
-    pub(super) left: BTreeMap<String, Let>,
+    pub(super) left: Option<BTreeMap<String, Let>>,
     pub(super) logins: BTreeMap<Key, accounts::Outcome>,
+    /// What concerns all logins: none of them has an outcome.
+    pub(super) trouble: Option<Trouble>,
     /// Logins that still have to go.
-    pub(super) departs: BTreeSet<String>,
+    pub(super) departs: Option<BTreeSet<String>>,
     /// What happened to objects of topics that are nobody's.
-    pub(super) news: Vec<(Key, News)>,
+    pub(super) news: Option<Vec<(Key, News)>>,
 }
 
 pub(super) fn is_of_login(reason: Reason) -> bool {
@@ -312,28 +314,22 @@ impl State {
             }
         }
         match worked {
-            Ok(worked) => {
-                if self.outage.take().is_some() {
-                    told.extend(self.everybody());
-                }
-                for (name, outcome) in worked.outcomes {
+            Ok(mut worked) => {
+                for (name, outcome) in std::mem::take(&mut worked.outcomes) {
                     self.learned(&name, outcome, &mut told);
                 }
-                if let Some(leaving) = &leaving {
-                    self.left(leaving, worked.left, &mut told);
-                }
-                if let Some(departing) = &departing {
-                    self.logins.left(departing, &worked.departs);
+                self.followed(&mut worked, leaving.as_ref(), departing.as_ref(), tidies, &mut told);
+                match worked.trouble {
+                    Some(trouble) => self.failed(trouble, &[], false, &mut told),
+                    None if self.outage.take().is_some() => told.extend(self.everybody()),
+                    None => {}
                 }
                 self.learned_logins(duties, worked.logins, &mut told);
-                for (key, news) in worked.news {
-                    self.tell(&mut told, key, news);
-                }
             }
             Err(trouble) => {
                 self.failed(trouble, &names, leaving.is_some(), &mut told);
                 if departing.is_some() {
-                    self.logins.leave_again();
+                    self.logins.leave_again(Instant::now());
                 }
                 if tidies {
                     self.tidy = self.tidy.or(Some(Instant::now()));
@@ -342,6 +338,34 @@ impl State {
             }
         }
         told
+    }
+
+    /// Keeps what came of what follows the topics and logins that are declared. What has failed is tried again
+    /// later, and nobody else is told of it.
+    fn followed(
+        &mut self,
+        worked: &mut Worked,
+        leaving: Option<&BTreeMap<String, Leaving>>,
+        departing: Option<&BTreeMap<String, bool>>,
+        tidies: bool,
+        told: &mut HashSet<Key>,
+    ) {
+        let later = Instant::now() + jittered(AGAIN);
+        match (leaving, worked.left.take()) {
+            (Some(leaving), Some(left)) => self.left(leaving, left, told),
+            (Some(_), None) => self.leave = self.leave.or(Some(later)),
+            (None, _) => {}
+        }
+        match (departing, worked.departs.take()) {
+            (Some(departing), Some(departs)) => self.logins.left(departing, &departs),
+            (Some(_), None) => self.logins.leave_again(later),
+            (None, _) => {}
+        }
+        match worked.news.take() {
+            Some(news) => news.into_iter().for_each(|(key, news)| self.tell(told, key, news)),
+            None if tidies => self.tidy = self.tidy.or(Some(later)),
+            None => {}
+        }
     }
 
     fn learned_logins(

@@ -71,6 +71,24 @@ async fn what_is_in_use_waits_and_what_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
+async fn after_what_concerns_all_the_rest_waits_and_what_was_done_is_told() {
+    let mut scene = Scene::new(record()).await;
+    for name in ["b", "c"] {
+        let edits = [(name.to_owned(), Edit { from: None, to: Some(record()) })].into();
+        assert!(scene.ledger().write("cluster", edits).await.unwrap().is_empty());
+        scene.leaving.insert(name.to_owned(), Leaving { owner: owner("u"), ..Leaving::default() });
+        let topic = Topic { name: name.to_owned(), id: "id".into(), ..Topic::default() };
+        scene.broker.cluster().topics.insert(name.to_owned(), topic);
+    }
+    let away = BrokerError::Unreachable("no answer".into());
+    scene.broker.cluster().no_groups = [None, Some(away)].into();
+    let fence = Fence::always();
+    let left = let_go(&scene.broker, &scene.ledger(), "cluster", &scene.leaving, &fence).await.unwrap();
+    let waits = |name: &str| (name.to_owned(), None);
+    assert_eq!(left, [("a".to_owned(), Some(Happened::Deleted)), waits("b"), waits("c")].into());
+}
+
+#[tokio::test]
 async fn own_groups_do_not_keep_a_topic_and_others_do() {
     let mut scene = Scene::new(record()).await;
     scene.broker.cluster().groups = vec![Group { id: "shop.order".into(), active: true }];

@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::kafka::trouble::trouble;
 use crate::kafka::model::Topic as Live;
+use crate::kafka::view::Happened;
 
 const SWEEP: Duration = Duration::from_secs(300);
 
@@ -238,6 +239,44 @@ async fn nothing_is_let_go_before_every_service_was_heard() {
     assert!(state.take().leaving.is_some());
     state.wait_for_all();
     assert_eq!(state.leave, None, "nothing is due that was not");
+}
+
+/// One topic that cannot be let go, or one login that cannot be removed, is not the cluster.
+#[tokio::test(start_paused = true)]
+async fn what_follows_fails_alone_and_is_tried_again_later() {
+    let mut state = state();
+    state.declare(&key("a"), vec![want("a", "t", 1)]);
+    let owner = want("b", "u", 1).declared.owner;
+    state.leaving.insert("u".into(), Leaving { owner, ..Leaving::default() });
+    let now = Some(Instant::now());
+    (state.leave, state.tidy) = (now, now);
+    state.logins.leave("shop.b", false);
+    let batch = state.take();
+    assert!(batch.leaving.is_some() && batch.departing.is_some() && batch.tidies);
+    let told = state.finish(batch, worked(vec![("t", ready(&key("a"), "t"))]));
+    assert_eq!(told, [key("a")].into());
+    assert!(state.views[&key("a")]["t"].compared && state.outage.is_none());
+    assert!(state.leaving.contains_key("u") && state.logins.is_leaving("shop.b"));
+    assert!(state.take().is_empty(), "not at once");
+    tokio::time::advance(AGAIN * 2).await;
+    let batch = state.take();
+    assert!(batch.leaving.is_some() && batch.departing.is_some() && batch.tidies);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_with_all_logins_is_an_outage_and_what_is_known_of_topics_is_kept() {
+    let mut state = state();
+    state.declare(&key("a"), vec![want("a", "t", 1)]);
+    let owner = want("b", "u", 1).declared.owner;
+    state.leaving.insert("u".into(), Leaving { owner, ..Leaving::default() });
+    state.leave = Some(Instant::now());
+    let batch = state.take();
+    let left = Some([("u".to_owned(), Some(Happened::Deleted))].into());
+    let topics = worked(vec![("t", ready(&key("a"), "t"))]).unwrap();
+    let told = state.finish(batch, Ok(Worked { left, trouble: Some(away()), ..topics }));
+    assert_eq!(told, [key("a"), key("b")].into());
+    assert_eq!(state.news[&key("b")].len(), 1, "what happened is told");
+    assert!(state.views[&key("a")]["t"].compared && state.outage.is_some() && state.leaving.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
