@@ -366,12 +366,9 @@ impl Cluster {
             Some(strimzi) => strimzi.as_ref(),
             None => self.direct.as_ref(),
         };
-        let known = self.state().cluster_id.clone();
-        let cluster_id = match known {
-            Some(id) => id,
-            None => broker.cluster_id().await.map_err(|error| trouble(&error))?,
-        };
-        self.state().cluster_id = Some(cluster_id.clone());
+        // Asked each time: a moment later another cluster may be at the same addresses.
+        let cluster_id = broker.cluster_id().await.map_err(|error| trouble(&error))?;
+        self.state().arrive(&cluster_id, batch);
         let (ledger, fence) = (&self.hub.ledger, &self.hub.fence);
         let round = Round { broker, ledger, cluster_id: &cluster_id, fence };
         let mut worked = Worked { outcomes: round.run(&mut batch.items).await?, ..Worked::default() };

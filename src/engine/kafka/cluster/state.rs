@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) settings: Option<Settings>,
     /// What the Secrets held when they were last read.
     pub(super) known: Option<Settings>,
-    /// The cluster's own id; `None` = it is to be asked.
+    /// The cluster's own id when it was last asked.
     pub(super) cluster_id: Option<String>,
     pub(super) topics: BTreeMap<String, Topic>,
     /// Topics of which something else is known than before: those who use them are to hear of it, on
@@ -195,8 +195,8 @@ impl State {
         self.doomed = true;
         self.leave = self.leave.or(Some(now));
         self.tidy = self.tidy.or(self.strimzi.is_some().then_some(now));
-        // The Secrets may hold another login, and the addresses may lead to another cluster.
-        (self.settings, self.cluster_id) = (None, None);
+        // The Secrets may hold another login.
+        self.settings = None;
         for topic in self.topics.values_mut() {
             topic.due = topic.due.or(Some(now));
         }
@@ -230,6 +230,21 @@ impl State {
         let duties = self.logins.take();
         let tidies = self.tidy.take_if(|due| *due <= Instant::now()).is_some();
         Batch { items, leaving, duties, departing: self.logins.take_leaving(), tidies }
+    }
+
+    /// The cluster has said who it is. What was sent to another one does not show on this one, and all is looked
+    /// at.
+    pub(super) fn arrive(&mut self, id: &str, batch: &mut Batch) {
+        let before = self.cluster_id.replace(id.to_owned());
+        let Some(before) = before.filter(|before| before != id) else { return };
+        tracing::warn!(before, now = id, "another Kafka cluster is at the same addresses");
+        for topic in self.topics.values_mut() {
+            (topic.made, topic.lost, topic.doubt) = (None, false, None);
+        }
+        for item in batch.items.values_mut() {
+            (item.made, item.lost, item.doubt) = (None, false, None);
+        }
+        self.sweep = None;
     }
 
     /// Nobody's topic is let go before every service has said what it declares: one of them may adopt it.
@@ -465,9 +480,6 @@ impl State {
             told.extend(self.everybody());
         }
         let retry = now + jittered(pace(trouble.reason, failures));
-        if is_of_login(trouble.reason) {
-            self.cluster_id = None;
-        }
         self.outage = Some(Outage { trouble, since, failures, retry });
         for name in names {
             if let Some(topic) = self.topics.get_mut(name) {

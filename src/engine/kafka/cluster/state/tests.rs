@@ -280,6 +280,28 @@ async fn trouble_with_all_logins_is_an_outage_and_what_is_known_of_topics_is_kep
 }
 
 #[tokio::test(start_paused = true)]
+async fn on_another_cluster_nothing_is_expected_and_all_is_looked_at() {
+    let mut state = state();
+    state.declare(&key("a"), vec![want("a", "t", 1), want("a", "u", 1)]);
+    let mut batch = state.take();
+    state.arrive("one", &mut batch);
+    for item in batch.items.values_mut() {
+        item.made = Some(Made { again: false });
+    }
+    state.finish(batch, worked(vec![("t", ready(&key("a"), "t")), ("u", ready(&key("a"), "u"))]));
+    state.declare(&key("a"), vec![want("a", "t", 2), want("a", "u", 1)]);
+    let mut batch = state.take();
+    state.arrive("one", &mut batch);
+    assert_eq!((names(&batch.items), batch.items["t"].made.is_some()), (vec!["t"], true));
+    assert!(state.next() > Instant::now());
+    state.arrive("two", &mut batch);
+    assert!(batch.items["t"].made.is_none() && state.topics["u"].made.is_none());
+    assert_eq!(state.next(), Instant::now());
+    state.begin_sweep(SWEEP);
+    assert!(state.take().items.contains_key("u"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_and_the_rest_is_next() {
     let mut state = state();
     let many = (0..BATCH + 7).map(|n| want("a", &format!("t{n:04}"), 1)).collect();
