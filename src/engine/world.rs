@@ -184,6 +184,11 @@ impl World {
         self.neighbours().remove(&key.into())
     }
 
+    /// Whether there is a Microservice of this key that is not being deleted.
+    pub fn is_service(&self, key: &Key) -> bool {
+        self.neighbours().outline(&key.into()).is_some()
+    }
+
     /// All Microservices that are known and not being deleted.
     pub fn services(&self) -> Vec<calls::Key> {
         self.neighbours().keys().cloned().collect()

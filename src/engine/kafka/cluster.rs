@@ -489,10 +489,15 @@ impl Cluster {
         accounts.let_go(&departing).await
     }
 
-    /// Microservices that have been gone for long and whose users are still there.
+    /// Microservices that have been gone for long and whose users are still there. One that is there has moved:
+    /// it lets its old login go itself, as its pods do.
     async fn abandoned(&self, cluster_id: &str) -> Result<BTreeSet<String>, Trouble> {
-        let long = |since: i64| now().saturating_sub(since) >= ABANDONED;
-        let here = |record: &account::Recorded| record.place == self.place && record.doomed.is_some_and(long);
+        if !self.hub.survey.is_complete() {
+            return Ok(BTreeSet::new());
+        }
+        let is_there = |owner: &Owner| self.hub.world.is_service(&Key::new(&owner.namespace, &owner.name));
+        let here =
+            |record: &account::Recorded| record.place == self.place && is_abandoned(record, now(), is_there);
         let entries = self.hub.principals.select(here).await.map_err(|failure| of_ledger(&failure))?;
         let of_cluster = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
         Ok(of_cluster.map(|entry| entry.name).collect())
@@ -522,4 +527,24 @@ fn late<T>(done: Result<T, Trouble>, what: &str) -> Option<T> {
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
+}
+
+fn is_abandoned(record: &account::Recorded, now: i64, is_there: impl Fn(&Owner) -> bool) -> bool {
+    let long = |since: i64| now.saturating_sub(since) >= ABANDONED;
+    record.doomed.is_some_and(long) && !is_there(&record.owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_abandoned_once_its_service_has_been_gone_for_long() {
+        let left = |doomed| account::Recorded { doomed, ..account::Recorded::default() };
+        let is_abandoned = |doomed, is_there| is_abandoned(&left(doomed), ABANDONED + 5, |_| is_there);
+        assert!(is_abandoned(Some(5), false));
+        assert!(!is_abandoned(Some(6), false), "not for long");
+        assert!(!is_abandoned(None, false), "not let go");
+        assert!(!is_abandoned(Some(5), true), "its service has moved and its pods may be as they were");
+    }
 }
