@@ -66,6 +66,15 @@ pub struct Hub {
     pub enqueue: Box<dyn Fn(&Key) + Send + Sync>,
 }
 
+impl Hub {
+    /// What its class says of a cluster now.
+    pub fn described(&self, place: &Place) -> Option<ClassCluster> {
+        let class = self.world.classes.get(&Key::new("", &place.class))?;
+        let clusters = &class.spec.kafka.as_ref()?.clusters;
+        clusters.iter().find(|cluster| cluster.name == place.cluster).cloned()
+    }
+}
+
 /// A declaration with the age of the object that makes it, seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Want {
@@ -130,14 +139,11 @@ impl Cluster {
     /// Replaces what an object declares here. The class may describe the cluster anew.
     pub fn declare(&self, key: &Key, spec: &ClassCluster, declaration: Declaration) {
         let mut state = self.state();
-        if state.spec != *spec {
-            state.spec = spec.clone();
-            state.start_anew();
-        }
+        let other = state.describe(spec);
         self.hub.agreements.declare(key, &declaration.topics);
         let topics = state.declare(key, declaration.topics);
         let login = state.logins.declare(key, declaration.account);
-        self.declared(state, topics || login);
+        self.declared(state, other || topics || login);
     }
 
     fn declared(&self, mut state: MutexGuard<'_, State>, news: bool) {
@@ -320,8 +326,13 @@ impl Cluster {
 
     /// Whether there is something to do and nothing that forbids it.
     async fn begin(&self) -> bool {
+        // Nobody may be left to declare anything here, and topics of owners that are gone still have to go.
+        let described = self.hub.described(&self.place);
         let (held, login) = {
             let mut state = self.state();
+            if let Some(spec) = &described {
+                state.describe(spec);
+            }
             state.begin_sweep(self.hub.sweep);
             let held = state.outage.as_ref().filter(|outage| outage.retry > Instant::now());
             (held.is_some(), held.is_some_and(|outage| is_of_login(outage.trouble.reason)))

@@ -355,20 +355,14 @@ impl Clusters {
     async fn strimzi(&self) -> Result<BTreeSet<Place>, Failure> {
         let all = self.hub.ledger.select(|_| true).await?;
         let places: BTreeSet<Place> = all.into_iter().map(|entry| entry.record.place).collect();
-        let is_strimzi = |place: &Place| self.described(place).is_some_and(|spec| Site::of(&spec).is_some());
+        let is_strimzi =
+            |place: &Place| self.hub.described(place).is_some_and(|spec| Site::of(&spec).is_some());
         Ok(places.into_iter().filter(is_strimzi).collect())
-    }
-
-    /// What its class says of a cluster now.
-    fn described(&self, place: &Place) -> Option<ClassCluster> {
-        let class = self.hub.world.classes.get(&Key::new("", &place.class))?;
-        let clusters = &class.spec.kafka.as_ref()?.clusters;
-        clusters.iter().find(|cluster| cluster.name == place.cluster).cloned()
     }
 
     /// The cluster of a record, even if nobody declares a topic there now.
     fn at(&self, place: &Place) -> Option<Arc<Cluster>> {
-        let spec = self.described(place);
+        let spec = self.hub.described(place);
         let mut state = self.state();
         match spec {
             Some(spec) => Some(state.cluster(&self.hub, place, &spec)),

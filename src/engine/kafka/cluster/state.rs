@@ -127,10 +127,16 @@ pub(super) fn is_of_login(reason: Reason) -> bool {
 }
 
 impl State {
-    /// Another description of the cluster: whatever is known of the way to it is not true any more.
-    pub(super) fn start_anew(&mut self) {
+    /// The class describes the cluster so. Whether that is news: then whatever is known of the way to it is not
+    /// true any more.
+    pub(super) fn describe(&mut self, spec: &ClassCluster) -> bool {
+        if self.spec == *spec {
+            return false;
+        }
+        self.spec = spec.clone();
         (self.settings, self.known, self.cluster_id) = (None, None, None);
         (self.outage, self.sweep) = (None, None);
+        true
     }
 
     /// Whether that is news.

@@ -302,6 +302,18 @@ async fn on_another_cluster_nothing_is_expected_and_all_is_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_description_is_news_once_and_ends_an_outage() {
+    let mut state = state();
+    state.declare(&key("a"), vec![want("a", "t", 1)]);
+    let batch = state.take();
+    state.finish(batch, Err(away()));
+    let spec = ClassCluster { name: "moved".into(), ..ClassCluster::default() };
+    assert!(state.describe(&spec));
+    assert!(state.outage.is_none() && state.next() <= Instant::now());
+    assert!(!state.describe(&spec));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_is_bounded_and_the_rest_is_next() {
     let mut state = state();
     let many = (0..BATCH + 7).map(|n| want("a", &format!("t{n:04}"), 1)).collect();
