@@ -41,7 +41,7 @@
 //! | scale: 0 writes after | `at_rest_nothing_is_written` `at_rest_and_after_a_restart_nothing_is_written` |
 //! | rule 1, only described keys | `a_changed_key_of_ours_is_set_back_and_others_stay` `a_key_that_is_no_longer_described_is_reset_and_a_new_value_is_no_drift` |
 //! | rule 2, nobody else's topic | `a_line_for_a_topic_of_another_team_gives_no_right_on_it` `another_team_reads_only_while_the_owner_names_it` |
-//! | rule 3, deletion | `a_confirmed_deletion_takes_the_deployment_first_and_then_the_topic` `without_a_confirmation_the_topic_stays_and_the_event_says_why` `a_topic_that_somebody_reads_stays` `where_deletion_is_switched_off_a_topic_stays_and_its_owner_goes` `a_topic_that_is_replaced_at_the_last_moment_stays` |
+//! | rule 3, deletion | `a_confirmed_deletion_takes_the_deployment_first_and_then_the_topic` `sweeps_leave_a_topic_to_the_deployment_that_its_owner_has_left_behind` `a_topic_that_its_owner_only_observes_from_now_on_stays` `without_a_confirmation_the_topic_stays_and_the_event_says_why` `a_topic_that_somebody_reads_stays` `where_deletion_is_switched_off_a_topic_stays_and_its_owner_goes` `a_topic_that_is_replaced_at_the_last_moment_stays` |
 //! | rule 4, broker away during deletion | `a_namespace_goes_while_the_broker_is_away_and_its_topic_is_deleted_later` |
 //! | rule 5, partitions only grow | `partitions_grow_and_never_shrink_while_the_rest_applies` `a_compacted_topic_grows_only_when_confirmed` `replication_is_never_changed_in_place` |
 //! | rule 6, deleted or changed out of band | `a_topic_that_somebody_deletes_is_made_again_and_told_to_be_empty` |

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::shop::{Shop, message};
 use crate::fixtures::{goes, produce};
-use crate::support::{Kafka, eventually};
+use crate::support::{Kafka, always, eventually};
 use krafka::consumer::AutoOffsetReset;
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_topic_outlives_its_owner_and_the_next_of_the_name_goes_on_with_it() {
 
 #[tokio::test]
 async fn a_confirmed_deletion_takes_the_deployment_first_and_then_the_topic() {
-    let shop = Shop::open("confirmed").await;
+    let shop = Shop::open_with("confirmed", Kafka::shared().await, &["--kafka-sweep=1s"]).await;
     let annotations = json!({"microservice.dev/confirm-delete": shop.name("a")});
     shop.order_with("order", json!([{"name": "a", "deletionPolicy": "Delete"}]), annotations).await;
     shop.namespace.wait_ready("order").await;
@@ -46,6 +46,41 @@ async fn a_confirmed_deletion_takes_the_deployment_first_and_then_the_topic() {
     goes(&shop.broker, &shop.name("a")).await;
     shop.event("order", "TopicDeleted").await;
     assert_eq!(shop.record("a").await, None);
+}
+
+#[tokio::test]
+async fn sweeps_leave_a_topic_to_the_deployment_that_its_owner_has_left_behind() {
+    let shop = Shop::open_with("orphaned", Kafka::shared().await, &["--kafka-sweep=1s"]).await;
+    let annotations = json!({"microservice.dev/confirm-delete": shop.name("a")});
+    shop.order_with("order", json!([{"name": "a", "deletionPolicy": "Delete"}]), annotations).await;
+    shop.namespace.wait_ready("order").await;
+    let objects: Api<Microservice> = shop.namespace.api();
+    objects.delete("order", &DeleteParams::orphan()).await.expect("it can be deleted");
+    eventually(Duration::from_secs(90), "its deletion is noted", || async {
+        let record = shop.record("a").await;
+        record.clone().filter(|record| record.doomed).ok_or(format!("{record:?}"))
+    })
+    .await;
+    let stays = || async { shop.topic("a").await.map(drop).ok_or("the topic is gone") };
+    always(Duration::from_secs(5), "the topic is there while several sweeps go by", stays).await;
+    shop.namespace.delete::<Deployment>("order").await;
+    goes(&shop.broker, &shop.name("a")).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_its_owner_only_observes_from_now_on_stays() {
+    let shop = Shop::open("observing").await;
+    let annotations = json!({"microservice.dev/confirm-delete": shop.name("a")});
+    let managed = json!([{"name": "a", "deletionPolicy": "Delete"}]);
+    shop.order_with("order", managed, annotations.clone()).await;
+    shop.namespace.wait_ready("order").await;
+    let before = shop.topic("a").await;
+    let observed = json!([{"name": "a", "managementPolicy": "Observe"}]);
+    shop.order_with("order", observed, annotations).await;
+    released(&shop, "a").await;
+    assert_eq!(shop.topic("a").await, before);
+    let note = shop.event("order", "TopicRetained").await;
+    assert!(note.contains("managementPolicy is Observe"), "{note}");
 }
 
 #[tokio::test]
