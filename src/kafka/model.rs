@@ -130,7 +130,7 @@ pub struct Acl {
     pub host: String,
 }
 
-/// A consumer group that has offsets or members on a topic.
+/// A consumer group that has offsets or members on a topic, or members that do not show what they read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its id.

@@ -50,7 +50,7 @@ pub enum Kept {
     NotCreatedByUs,
     /// Another topic of the name took its place.
     Replaced,
-    /// This consumer group still reads it.
+    /// This consumer group still reads it, or does not show what it reads.
     Read {
         /// Its id.
         by: String,

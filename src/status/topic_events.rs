@@ -115,7 +115,9 @@ fn why(topic: &str, kept: &Kept) -> String {
         ),
         Kept::NotCreatedByUs => "it was not created by the operator".to_owned(),
         Kept::Replaced => "another topic took its place".to_owned(),
-        Kept::Read { by } => format!("consumer group {by} still reads it"),
+        Kept::Read { by } => {
+            format!("consumer group {by} still reads it, or has members that do not show what they read")
+        }
         Kept::Refused { why } => format!("the cluster refused to delete it ({})", text::quote(why)),
     }
 }

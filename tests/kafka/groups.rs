@@ -1,10 +1,12 @@
 //! Which groups read a topic: it must not be deleted under them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use krafka::consumer::{AutoOffsetReset, GroupProtocol};
+use krafka::admin::{CreateTopicsOptions, NewTopic as WireTopic};
+use krafka::consumer::{AutoOffsetReset, Consumer, GroupProtocol};
 use microservice_operator::engine::kafka::{Broker, Direct};
-use microservice_operator::kafka::model::Group;
+use microservice_operator::kafka::model::{Group, NewTopic};
 
 use crate::fixtures::{create, direct, plain, produce, unique};
 use crate::support::{Kafka, eventually};
@@ -22,18 +24,8 @@ async fn a_group_is_active_while_a_consumer_reads_and_remembered_after_it_has_go
         told(&broker, &topic, &[]).await;
 
         produce(kafka, &topic).await;
-        let client = kafka.client().await.expect("the broker answers");
-        let builder = client.consumer(&group).group_protocol(protocol);
-        let consumer =
-            builder.auto_offset_reset(AutoOffsetReset::Earliest).build().await.expect("a consumer");
-        consumer.subscribe(&[&topic]).await.expect("it subscribes");
+        let consumer = reader(kafka, &topic, &group, protocol).await;
         let active = Group { id: group.clone(), active: true };
-        eventually(Duration::from_secs(20), "the message is read", || async {
-            let records =
-                consumer.poll(Duration::from_millis(500)).await.map_err(|error| error.to_string())?;
-            if records.is_empty() { Err("nothing yet".to_owned()) } else { Ok(()) }
-        })
-        .await;
         told(&broker, &topic, &[active]).await;
         told(&broker, &other, &[]).await;
 
@@ -41,6 +33,43 @@ async fn a_group_is_active_while_a_consumer_reads_and_remembered_after_it_has_go
         consumer.close().await.expect("it leaves");
         told(&broker, &topic, &[Group { id: group, active: false }]).await;
     }
+}
+
+/// The client connects while a broker is away. A group that this broker looks after later is seen like any
+/// other: a topic must not be deleted under it.
+#[tokio::test]
+async fn a_group_at_a_broker_that_joined_after_the_client_connected_is_seen() {
+    let mut kafka = Kafka::incomplete(3).await;
+    let broker = direct(&kafka);
+    let (topic, group) = (unique("late"), unique("readers"));
+    create(&broker, &[NewTopic { replication_factor: Some(2), ..plain(&topic) }]).await;
+    told(&broker, &topic, &[]).await;
+
+    kafka.revive(2).await;
+    // All groups are where this topic's only partition is led: at the broker that has just joined.
+    let admin = kafka.client().await.expect("the brokers answer").admin();
+    let offsets = WireTopic::with_replica_assignment("__consumer_offsets", HashMap::from([(0, vec![3])]));
+    let offsets = offsets.expect("an assignment");
+    let created = admin.create_topics([offsets], CreateTopicsOptions::default()).await;
+    created.expect("the controller answers").into_values().for_each(|one| one.expect("it is created"));
+    produce(&kafka, &topic).await;
+    let consumer = reader(&kafka, &topic, &group, GroupProtocol::Classic).await;
+    told(&broker, &topic, &[Group { id: group, active: true }]).await;
+    consumer.close().await.expect("it leaves");
+}
+
+/// A consumer of this group that has read the message in the topic.
+async fn reader(kafka: &Kafka, topic: &str, group: &str, protocol: GroupProtocol) -> Consumer {
+    let client = kafka.client().await.expect("the broker answers");
+    let builder = client.consumer(group).group_protocol(protocol);
+    let consumer = builder.auto_offset_reset(AutoOffsetReset::Earliest).build().await.expect("a consumer");
+    consumer.subscribe(&[topic]).await.expect("it subscribes");
+    eventually(Duration::from_secs(30), "the message is read", || async {
+        let records = consumer.poll(Duration::from_millis(500)).await.map_err(|error| error.to_string())?;
+        if records.is_empty() { Err("nothing yet".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    consumer
 }
 
 /// Waits until exactly these groups are told of the topic. All groups of the broker are asked, those of other

@@ -92,9 +92,7 @@ impl Broker for Direct {
     }
 
     fn groups<'a>(&'a self, topic: &'a str) -> Answer<'a, Vec<Group>> {
-        Box::pin(
-            self.ask(move |admin, left| async move { groups::of_topic(&admin.admin, topic, left).await }),
-        )
+        Box::pin(self.ask(move |admin, left| async move { groups::of_topic(&admin, topic, left).await }))
     }
 
     fn acls<'a>(&'a self, principal: &'a str) -> Answer<'a, BTreeSet<Acl>> {

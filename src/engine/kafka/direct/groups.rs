@@ -1,31 +1,42 @@
 //! Which groups read a topic, or have read it and remember how far.
 
-use std::collections::BTreeMap;
+mod shown;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use krafka::Result;
+use krafka::__private::kafka_metadata;
 use krafka::admin::{
-    AdminClient, ConsumerGroupDescription, ConsumerGroupListing, DescribeConsumerGroupsOptions,
-    DescribeShareGroupOffsetsOptions, DescribeStreamsGroupsOptions, GroupType,
-    ListConsumerGroupOffsetsOptions, ListConsumerGroupsOptions,
+    AdminClient, ConsumerGroupListing, DescribeConsumerGroupsOptions, DescribeShareGroupOffsetsOptions,
+    DescribeStreamsGroupsOptions, GroupType, ListConsumerGroupOffsetsOptions, ListConsumerGroupsOptions,
 };
 use krafka::error::{ErrorCode, KrafkaError};
+use krafka::{Kafka, Result};
+use tokio::time::{sleep, timeout};
 
 use super::ITEMS;
+use super::link::Connection;
 use crate::kafka::model::Group;
+use shown::{Reading, Shown, is_idle};
 
 /// How many groups are asked for their offsets at once.
 const AT_ONCE: usize = 8;
+/// How often a group that does not show what it reads is looked at: most rebalances are over by then.
+const LOOKS: usize = 5;
+/// How long to wait before the next look.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// All groups that have to do with the topic. A group whose answer is missing fails the whole: "nobody
 /// reads it" must not be said of a cluster that was seen in part.
-pub async fn of_topic(admin: &AdminClient, topic: &str, left: Duration) -> Result<Vec<Group>> {
+pub async fn of_topic(connection: &Connection, topic: &str, left: Duration) -> Result<Vec<Group>> {
+    let admin = &connection.admin;
+    find_brokers(&connection.kafka, left).await?;
     let all = list(admin, left).await?;
     let mut found = BTreeMap::new();
     let mut quiet = Vec::new();
-    let active: Vec<&ConsumerGroupListing> = all.values().filter(|group| is_active(group)).collect();
-    let readers = read_now(admin, topic, &active, left).await?;
+    let readers =
+        read_now(admin, topic, all.values().filter(|group| is_active(group)).collect(), left).await?;
     for (id, group) in all {
         if readers.contains(&id) {
             found.insert(id, true);
@@ -39,6 +50,13 @@ pub async fn of_topic(admin: &AdminClient, topic: &str, left: Duration) -> Resul
     Ok(found.into_iter().map(|(id, active)| Group { id, active }).collect())
 }
 
+/// Learns of all brokers: the client asks those that it knows, and one that joined after it connected is
+/// not among them until something else proves wrong.
+async fn find_brokers(kafka: &Kafka, left: Duration) -> Result<()> {
+    let late = |_| KrafkaError::timeout("asking for the brokers of the cluster");
+    timeout(left, kafka_metadata(kafka).force_refresh(Some(&[]))).await.map_err(late)?
+}
+
 /// The groups of all brokers.
 async fn list(admin: &AdminClient, left: Duration) -> Result<BTreeMap<String, ConsumerGroupListing>> {
     let options = ListConsumerGroupsOptions::default().timeout(left);
@@ -50,55 +68,63 @@ async fn list(admin: &AdminClient, left: Duration) -> Result<BTreeMap<String, Co
 }
 
 fn is_active(group: &ConsumerGroupListing) -> bool {
-    !matches!(group.state.as_deref(), Some("Empty" | "Dead"))
+    !group.state.as_deref().is_some_and(is_idle)
 }
 
-/// Those of the active groups that have the topic assigned or subscribed.
+/// Those of the active groups that read the topic, and those that do not show what they read.
 async fn read_now(
     admin: &AdminClient,
     topic: &str,
-    active: &[&ConsumerGroupListing],
+    active: Vec<&ConsumerGroupListing>,
     left: Duration,
-) -> Result<Vec<String>> {
-    let (streams, consumers): (Vec<&ConsumerGroupListing>, Vec<&ConsumerGroupListing>) = active
-        .iter()
-        .copied()
-        .filter(|group| !is_of_type(group, "share"))
-        .partition(|group| is_of_type(group, "streams"));
-    let mut readers = Vec::new();
+) -> Result<BTreeSet<String>> {
+    let mut readers = BTreeSet::new();
+    let mut open = active;
+    open.retain(|group| !is_of_type(group, "share"));
+    for look in 0..LOOKS {
+        if open.is_empty() {
+            break;
+        }
+        if look > 0 {
+            sleep(PAUSE).await;
+        }
+        let shown = describe(admin, &open, left).await?;
+        let reading = |id: &String| shown.get(id).map_or(Reading::No, |group| group.reading(topic));
+        readers.extend(shown.keys().filter(|id| reading(id) == Reading::Yes).cloned());
+        open.retain(|group| reading(&group.group_id) == Reading::Unclear);
+    }
+    readers.extend(open.into_iter().map(|group| group.group_id.clone()));
+    Ok(readers)
+}
+
+/// What these groups show, without those that are gone.
+async fn describe(
+    admin: &AdminClient,
+    groups: &[&ConsumerGroupListing],
+    left: Duration,
+) -> Result<BTreeMap<String, Shown>> {
+    let (streams, consumers): (Vec<_>, Vec<_>) =
+        groups.iter().map(|group| (is_of_type(group, "streams"), &group.group_id)).partition(|(yes, _)| *yes);
+    let mut all = BTreeMap::new();
     for chunk in consumers.chunks(ITEMS) {
         let options = DescribeConsumerGroupsOptions::default().timeout(left);
-        let ids = chunk.iter().map(|group| &group.group_id);
+        let ids = chunk.iter().map(|(_, id)| id);
         for (id, described) in admin.describe_consumer_groups(ids, options).await? {
-            if existing(described)?.is_some_and(|group| reads(&group, topic)) {
-                readers.push(id);
-            }
+            all.extend(existing(described)?.map(|group| (id, group.into())));
         }
     }
     for chunk in streams.chunks(ITEMS) {
         let options = DescribeStreamsGroupsOptions::default().timeout(left);
-        let ids = chunk.iter().map(|group| &group.group_id);
+        let ids = chunk.iter().map(|(_, id)| id);
         for (id, described) in admin.describe_streams_groups(ids, options).await? {
-            let parts = existing(described)?.and_then(|group| group.topology?.subtopologies);
-            let sources = parts.into_iter().flatten().flat_map(|part| part.source_topics);
-            if sources.into_iter().any(|source| source == topic) {
-                readers.push(id);
-            }
+            all.extend(existing(described)?.map(|group| (id, group.into())));
         }
     }
-    Ok(readers)
+    Ok(all)
 }
 
 fn is_of_type(group: &ConsumerGroupListing, name: &str) -> bool {
     matches!(&group.group_type, Some(GroupType::Unknown(other)) if other == name)
-}
-
-fn reads(group: &ConsumerGroupDescription, topic: &str) -> bool {
-    group.members.iter().any(|member| {
-        let mut names = member.subscribed_topic_names.iter().flatten();
-        let mut assigned = member.assignment.iter().flatten();
-        names.any(|name| name == topic) || assigned.any(|part| part.topic_name == topic)
-    })
 }
 
 /// The group and whether it is active, if it has offsets on the topic.

@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A refused login is not tried again for so long with the same settings: brokers log each one, and some
 /// lock the account.
 const LOGIN_PAUSE: Duration = Duration::from_secs(30);
-/// How long what is known of the brokers is kept. It is refreshed when it proves wrong, so this is only
-/// the pace of a list of all topics that nobody asked for.
+/// How long what is known of a topic is kept. What is known of the brokers has no age: it is refreshed when
+/// it proves wrong, and by who needs all of them.
 const METADATA_AGE: Duration = Duration::from_secs(1800);
 /// The longest answer that is read.
 const LONGEST_ANSWER: usize = 64 << 20;
