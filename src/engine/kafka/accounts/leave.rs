@@ -6,7 +6,7 @@ use super::{Accounts, of};
 use crate::engine::kafka::BrokerError;
 use crate::engine::kafka::ledger::Edit;
 use crate::engine::kafka::round::may_write;
-use crate::engine::kafka::trouble::trouble;
+use crate::engine::kafka::trouble::{is_of_all, trouble};
 use crate::kafka::account::{Recorded, Standing, principal};
 use crate::kafka::consent::Claims;
 use crate::kafka::view::Trouble;
@@ -36,8 +36,9 @@ impl Accounts<'_> {
         let gone = |record: &Recorded| record.users.keys().all(|user| !failed.contains_key(user));
         let (gone, stuck): (BTreeMap<_, _>, BTreeMap<_, _>) =
             free.into_iter().partition(|(_, record)| gone(record));
-        for trouble in failed.values() {
+        for (user, trouble) in &failed {
             tracing::warn!(
+                user,
                 error = trouble.text,
                 "a Kafka user of a deleted Microservice cannot be removed yet"
             );
@@ -61,7 +62,14 @@ impl Accounts<'_> {
         let have = match self.acls_of(&users.keys().cloned().collect()).await {
             Ok(have) => have,
             Err(BrokerError::Unsupported(_)) => BTreeMap::new(),
-            Err(error) => return Err(trouble(&error)),
+            Err(error) => {
+                let trouble = trouble(&error);
+                if is_of_all(trouble.reason) {
+                    return Err(trouble);
+                }
+                // No user goes before its ACLs.
+                return Ok(users.into_keys().map(|user| (user, trouble.clone())).collect());
+            }
         };
         let (mut acls, mut of_users) = (Vec::new(), Vec::new());
         for (user, have) in have {

@@ -328,6 +328,31 @@ async fn who_is_gone_leaves_nothing_behind_once_its_pods_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_gone_waits_while_its_acls_cannot_be_read_and_fails_nobody_else() {
+    let mut scene = Scene::new(&["one"]);
+    scene.run().await;
+    scene.store("one");
+    scene.run().await;
+    let (ledger, topics) = scene.ledgers();
+    let (fence, name) = (Fence::always(), ledger_name(&key("one")));
+    let record = scene.record("one").await.unwrap();
+    let doomed = Recorded { doomed: Some(0), ..record.clone() };
+    let edits = [(name.clone(), Edit { from: Some(record), to: Some(doomed.clone()) })].into();
+    assert!(ledger.write("cluster", edits).await.unwrap().is_empty());
+    let leaving = BTreeMap::from([(name.clone(), false)]);
+
+    scene.broker.cluster().no_acls = Some(BrokerError::NotAuthorized("no".into()));
+    scene.broker.calls();
+    let accounts = scene.accounts(&ledger, &topics, &fence);
+    assert_eq!(accounts.let_go(&leaving).await, Ok([name].into()));
+    assert_eq!(scene.broker.calls(), Vec::<String>::new(), "nothing goes before its ACLs");
+    assert_eq!(scene.record("one").await, Some(doomed));
+
+    scene.broker.cluster().no_acls = Some(BrokerError::Unreachable("no".into()));
+    assert!(accounts.let_go(&leaving).await.is_err(), "nobody else gets an answer either");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_lead_sends_nothing() {
     let mut scene = Scene::new(&["one"]);
     let (ledger, topics) = scene.ledgers();
