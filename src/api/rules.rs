@@ -812,6 +812,12 @@ const CLASS_KAFKA: &[Rule] = &[
         "principalTemplate must begin with User: and contain {namespace} and {name}, such as User:{namespace}.{name}: each service is a principal of its own",
     ),
     rule(
+        "kafka-principal-separator",
+        &["users.principalTemplate"],
+        "!self.contains('{name}') || !self.contains('{namespace}') || self.matches('^[^{}]*([{]namespace[}][^{}]*[^-a-z0-9{}][^{}]*[{]name[}]|[{]name[}][^{}]*[^-a-z0-9{}][^{}]*[{]namespace[}])[^{}]*$')",
+        "principalTemplate must contain {namespace} and {name} once each, and between them a character that no name has, such as '.' or '_': with User:{namespace}-{name}, a-b/c and a/b-c would be one principal",
+    ),
+    rule(
         "kafka-users-acls",
         &["clusters[]"],
         "!has(self.users) || !has(self.users.mode) || self.users.mode != 'None' || !has(self.acls) || self.acls == 'None'",

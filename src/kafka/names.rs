@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(topic_variable("order-events.v1"), "KAFKA_TOPIC_ORDER_EVENTS_V1");
         assert_eq!(group_variable("Audit_log"), "KAFKA_GROUP_AUDIT_LOG");
         assert_eq!(secret("order-service"), "order-service-kafka");
-        assert_eq!(fill("User:{namespace}-{name}", "shop", "order"), "User:shop-order");
+        assert_eq!(fill("User:{namespace}.{name}", "shop", "order"), "User:shop.order");
     }
 
     #[test]

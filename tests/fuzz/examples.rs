@@ -47,7 +47,7 @@ pub const TEMPLATES: [&str; 5] = [
     "{namespace}.{name}",
     "{namespace}_{name}.v1",
     "prod-{namespace}.events.{name}",
-    "User:{namespace}-{name}",
+    "User:{namespace}.{name}",
 ];
 /// Key, one value, another value.
 pub const CONFIGS: [&str; 6] = [

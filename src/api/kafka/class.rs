@@ -138,7 +138,7 @@ pub struct Users {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name_template: Option<String>,
     /// For Existing: the principal that ACLs name, with `{name}` and `{namespace}` of the service, such
-    /// as `User:{namespace}-{name}`.
+    /// as `User:{namespace}.{name}`. Between the two a character that no name has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_template: Option<String>,
     /// For Managed: age at which a service's password is changed, such as 90d or 720h, at least 1h. Each

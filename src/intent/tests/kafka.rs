@@ -216,12 +216,12 @@ fn the_login_follows_the_cluster() {
             ("KAFKA_SASL_JAAS_CONFIG", "sasl.jaas.config"),
         ]
     );
-    let templates = json!({"mode": "Existing", "secretNameTemplate": "{name}-x", "principalTemplate": "User:{namespace}-{name}"});
+    let templates = json!({"mode": "Existing", "secretNameTemplate": "{name}-x", "principalTemplate": "User:{namespace}.{name}"});
     let sasl = json!({"mechanism": "PLAIN", "secretName": "admin"});
     let (kafka, of) = cluster(json!({"users": templates, "sasl": sasl, "acls": "None"}));
     assert_eq!((kafka.cluster.acls, kafka.cluster.security_protocol), (false, "SASL_PLAINTEXT"));
     let UsersIntent::Existing { principal, secret, .. } = &kafka.cluster.users else { panic!("{kafka:?}") };
-    assert_eq!((principal.as_str(), secret.as_str()), ("User:shop-user-service", "user-service-x"));
+    assert_eq!((principal.as_str(), secret.as_str()), ("User:shop.user-service", "user-service-x"));
     assert!(variables(&of).contains(&("KAFKA_SASL_MECHANISM", "PLAIN")));
     let (kafka, of) = cluster(json!({"users": {"mode": "None"}, "tls": {}}));
     assert!(!kafka.cluster.acls);

@@ -208,13 +208,13 @@ async fn with_tls_the_secret_holds_the_certificate_authority() {
 async fn rights_of_users_that_are_made_elsewhere_are_kept_and_their_logins_are_not() {
     let kafka = Kafka::shared().await;
     let shop = Shop::open("existing").await;
-    let user = format!("{}-order", shop.namespace.name());
+    let user = format!("{}.order", shop.namespace.name());
     all_ok(shop.broker.set_users(&[scram(&user, "theirs", &[9; 16])]).await.expect("the broker answers"));
     let cluster = json!({
         "name": "main", "bootstrapServers": kafka.sasl(),
         "sasl": {"mechanism": "SCRAM-SHA-512", "secretName": SECRET},
         "users": {
-            "mode": "Existing", "secretNameTemplate": "{name}-login", "principalTemplate": "User:{namespace}-{name}",
+            "mode": "Existing", "secretNameTemplate": "{name}-login", "principalTemplate": "User:{namespace}.{name}",
         },
     });
     shop.describe_cluster("{namespace}.{name}", cluster).await;

@@ -108,7 +108,7 @@ async fn a_user_of_somebody_else_is_never_touched() {
 async fn rights_of_users_that_are_made_elsewhere_are_nobodys_here() {
     let desk = Desk::open("elsewhere").await;
     let users = json!({
-        "mode": "Existing", "secretNameTemplate": "{name}-login", "principalTemplate": "User:{namespace}-{name}",
+        "mode": "Existing", "secretNameTemplate": "{name}-login", "principalTemplate": "User:{namespace}.{name}",
     });
     desk.describe(true, json!({"users": users})).await;
     desk.shop.service("order", json!({"topics": [{"name": "a"}]})).await;
