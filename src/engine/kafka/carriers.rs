@@ -14,7 +14,8 @@ use crate::engine::request::{Failure, bounded};
 /// Pods that have ended need no login any more; one that is being terminated does.
 const ALIVE: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// The users in all pods of a service, and in the templates that may make more.
+/// The users in all pods of a service, and in the templates that may make more. The empty name is of a pod
+/// that carries none: it may log in as a user that is made elsewhere.
 ///
 /// # Errors
 /// When they cannot be listed: any user may be in use.
@@ -26,19 +27,19 @@ pub async fn carriers(client: &Client, service: &Key) -> Result<BTreeSet<String>
     let pods: Api<Pod> = Api::namespaced(client.clone(), &service.namespace);
     let pods = bounded(pods.list_metadata(&mine.fields(ALIVE))).await?.items;
     let mut users: BTreeSet<String> = sets.into_iter().filter_map(of_set).collect();
-    users.extend(pods.into_iter().filter_map(|pod| user(pod.metadata.annotations)));
+    users.extend(pods.into_iter().map(|pod| user(pod.metadata.annotations)));
     Ok(users)
 }
 
 fn of_set(set: ReplicaSet) -> Option<String> {
     let wanted = set.spec.as_ref().is_some_and(|spec| spec.replicas != Some(0));
     let left = set.status.is_some_and(|status| status.replicas > 0);
-    let template = set.spec?.template?.metadata?;
-    user(template.annotations).filter(|_| wanted || left)
+    let template = set.spec.and_then(|spec| spec.template?.metadata);
+    (wanted || left).then(|| user(template.and_then(|template| template.annotations)))
 }
 
-fn user(annotations: Option<BTreeMap<String, String>>) -> Option<String> {
-    annotations?.remove(ANNOTATION_KAFKA_USER)
+fn user(annotations: Option<BTreeMap<String, String>>) -> String {
+    annotations.and_then(|mut all| all.remove(ANNOTATION_KAFKA_USER)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -55,5 +56,16 @@ mod tests {
             of_set(serde_json::from_value(set).unwrap())
         };
         assert_eq!((set(1, 0).as_deref(), set(0, 1).as_deref(), set(0, 0)), (Some("u"), Some("u"), None));
+    }
+
+    #[test]
+    fn a_pod_that_carries_no_user_is_a_pod_all_the_same() {
+        let set = |replicas: i32| {
+            let template = json!({"metadata": {"annotations": {"other": "u"}}});
+            let set = json!({"spec": {"replicas": replicas, "selector": {}, "template": template}});
+            of_set(serde_json::from_value(set).unwrap())
+        };
+        assert_eq!((set(1).as_deref(), set(0)), (Some(""), None));
+        assert_eq!(user(None), "");
     }
 }
