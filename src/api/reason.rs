@@ -221,10 +221,10 @@ reasons! {
     KafkaAccessReady = "Nothing to do.",
     /// The login of the service is being made.
     WaitingForLogin = "Wait. If it stays, read the message: the pods start once the login is there.",
-    /// A user of the service's name exists that the operator has not made, or its Secret is not the
-    /// operator's.
-    UserConflict =
-        "Remove the user or Secret that the message names, or rename the service. It is never taken over.",
+    /// A user of the service's name exists that the operator has not made, its Secret is not the
+    /// operator's, or its principal is another service's too.
+    UserConflict = "Remove the user or Secret that the message names, rename the service, or have principalTemplate \
+                    corrected. It is never taken over.",
     /// The cluster does not let a user in that the operator has just made.
     CredentialRefused =
         "Look at the authentication of the cluster: do all brokers take SCRAM-SHA-512 from the metadata?",

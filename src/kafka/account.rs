@@ -138,6 +138,13 @@ pub enum Obstacle {
     SecretTaken,
     /// Both users are in use by pods, and the Secret is gone.
     BothInUse,
+    /// This user, which is made elsewhere, is another Microservice's login too.
+    Shared {
+        /// Its name.
+        user: String,
+        /// Who has it.
+        by: Owner,
+    },
 }
 
 /// The decision about one login.

@@ -166,7 +166,9 @@ fn lacking(facts: &Facts<'_>, lack: &Lack) -> String {
 
 fn reason(obstacle: &Obstacle) -> Reason {
     match obstacle {
-        Obstacle::Taken(_) | Obstacle::Unrecorded(_) | Obstacle::SecretTaken => Reason::UserConflict,
+        Obstacle::Taken(_) | Obstacle::Unrecorded(_) | Obstacle::SecretTaken | Obstacle::Shared { .. } => {
+            Reason::UserConflict
+        }
         Obstacle::BothInUse => Reason::WaitingForLogin,
     }
 }
@@ -192,6 +194,12 @@ fn hindrance(kafka: &KafkaIntent, obstacle: &Obstacle) -> String {
         Obstacle::BothInUse => format!(
             "Secret \"{secret}\" is gone while pods still use both users of the service: another login is made when \
              the pods of the older one have ended."
+        ),
+        Obstacle::Shared { user, by } => format!(
+            "User \"{user}\" is the login of Microservice {}/{} too, so its rights are left alone: the platform team \
+             sets users.principalTemplate in the class so that each service has a principal of its own, such as \
+             User:{{namespace}}.{{name}}.",
+            by.namespace, by.name
         ),
     }
 }

@@ -3,6 +3,7 @@
 
 mod leave;
 mod rights;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -181,6 +182,7 @@ impl Accounts<'_> {
             );
             exist.remove(&user);
         }
+        let mut shared = self.shared(duties).await?;
         let mut works = Works::new();
         for ((key, duty), name) in duties.iter().zip(&names) {
             let mut work = Work::default();
@@ -193,7 +195,10 @@ impl Accounts<'_> {
             }
             // Without users of ours nothing is concluded from those that exist.
             work.trouble = work.trouble.or_else(|| refused.clone().filter(|_| makes_users(&duty.account)));
-            if work.trouble.is_none() {
+            if let Some(obstacle) = shared.remove(key) {
+                let record = work.stored.clone();
+                work.decision = Decision { record, obstacle: Some(obstacle), ..Decision::default() };
+            } else if work.trouble.is_none() {
                 work.decision =
                     account::decide(&duty.account, work.before.as_ref(), &self.seen(duty, &exist));
             }

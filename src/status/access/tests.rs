@@ -2,6 +2,7 @@ use super::super::samples::*;
 use super::*;
 use crate::intent::kafka::ClusterIntent;
 use crate::intent::kafka::ModeIntent;
+use crate::kafka::topic::Owner;
 use crate::status::events::{EventKind, transitions};
 
 fn intent_of(users: UsersIntent) -> KafkaIntent {
@@ -58,6 +59,7 @@ fn each_state_has_its_reason_and_says_what_to_do() {
     let absent = Lack::Topic { namespace: "bank".into(), topic: "payments".into() };
     let fixed = |reason| AccessView { trouble: trouble(reason, true), ..good() };
     let first = |reason| AccessView { user: None, ..fixed(reason) };
+    let owner = Owner { namespace: "bank".into(), name: "pay".into(), ..Owner::default() };
     let table = [
         (None, "False WaitingForLogin", "being made"),
         (Some(good()), "True KafkaAccessReady", "msvc.shop.orders.a"),
@@ -81,6 +83,11 @@ fn each_state_has_its_reason_and_says_what_to_do() {
             Some(obstacle(Obstacle::BothInUse)),
             "False WaitingForLogin",
             "when the pods of the older one have ended",
+        ),
+        (
+            Some(obstacle(Obstacle::Shared { user: "u".into(), by: owner })),
+            "False UserConflict",
+            "login of Microservice bank/pay too",
         ),
         (Some(AccessView { contested: true, ..good() }), "False AclContested", "acls: None"),
         (Some(AccessView { unsupported: Some("x".into()), ..good() }), "False AclsUnsupported", "authorizer"),

@@ -1,5 +1,6 @@
 use super::super::fake::{FakeBroker, FakeMaps};
 use super::*;
+use crate::kafka::account::Obstacle;
 use crate::kafka::consent::{Access, Origin, Use};
 use crate::kafka::model::Pattern;
 use crate::kafka::topic::Place;
@@ -350,6 +351,33 @@ async fn who_is_gone_waits_while_its_acls_cannot_be_read_and_fails_nobody_else()
 
     scene.broker.cluster().no_acls = Some(BrokerError::Unreachable("no".into()));
     assert!(accounts.let_go(&leaving).await.is_err(), "nobody else gets an answer either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_that_is_made_elsewhere_is_the_login_of_one_service_only() {
+    let mut scene = Scene::new(&["one", "two"]);
+    for name in ["one", "two"] {
+        scene.duty(name).account.identity = Identity::Existing("both".into());
+    }
+    let shared = || Some(Obstacle::Shared { user: "both".into(), by: owner("one") });
+    for _ in 0..2 {
+        let outcomes = scene.run().await;
+        assert_eq!(outcomes[&key("one")].view.obstacle, None);
+        assert_eq!(outcomes[&key("two")].view.obstacle, shared());
+        assert_eq!(
+            (scene.acls(), scene.record("two").await),
+            (2, None),
+            "each would revoke what the other has"
+        );
+    }
+    // The first by name would have it, but who is recorded has it.
+    let mut late = Scene { broker: scene.broker, maps: scene.maps, ..Scene::new(&["late", "another"]) };
+    for name in ["late", "another"] {
+        late.duty(name).account.identity = Identity::Existing("both".into());
+    }
+    let outcomes = late.run().await;
+    assert!(outcomes.values().all(|outcome| outcome.view.obstacle == shared()), "{outcomes:?}");
+    assert_eq!(late.acls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
