@@ -12,7 +12,7 @@ use super::cluster::{Cluster, Declaration, Hub, Offer};
 use super::ledger::{self, Edit, Entry};
 use super::letting::Leaving;
 use super::strimzi::Site;
-use crate::api::kafka::class::Cluster as ClassCluster;
+use crate::api::kafka::class::{Acls, Cluster as ClassCluster};
 use crate::engine::live::Key;
 use crate::engine::request::Failure;
 use crate::kafka::account::{self, Standing};
@@ -216,9 +216,16 @@ impl Clusters {
         result: &mut LetGo,
     ) -> Result<(), Failure> {
         let Entry { cluster_id, name, record } = entry;
-        let carried = terms.carried.as_ref();
-        let in_use = record.users.keys().any(|user| carried.is_none_or(|carried| carried.contains(user)));
         let cluster = self.at(&record.place);
+        if self.leaves_rights(&record) {
+            if let Some(cluster) = cluster {
+                cluster.stays(&name);
+            }
+            let edits = [(name, Edit { from: Some(record), to: None })].into();
+            let failed = self.hub.principals.write(&cluster_id, edits).await?;
+            return failed.into_values().next().map_or(Ok(()), Err);
+        }
+        let in_use = self.is_login_used(&record, terms);
         if record.doomed.is_none() {
             let doomed = Some(jiff::Timestamp::now().as_second());
             let to = Some(account::Recorded { doomed, ..record.clone() });
@@ -231,6 +238,27 @@ impl Clusters {
         }
         result.login_waits = true;
         Ok(())
+    }
+
+    /// Whether its ACLs are for somebody else to keep or remove: the class says so now, and its users are
+    /// made elsewhere too.
+    fn leaves_rights(&self, record: &account::Recorded) -> bool {
+        let theirs = self.hub.described(&record.place).is_some_and(|spec| spec.acls == Some(Acls::None));
+        theirs && !record.users.values().any(|standing| standing.is_ours())
+    }
+
+    /// Whether a pod may log in as one of these users. None says so of one that is made elsewhere: it counts
+    /// as used while there are pods, and, unless the Deployment of an object that is gone is still there, for
+    /// as long as new pods may take to come, or old ones to end.
+    fn is_login_used(&self, record: &account::Recorded, terms: &Terms) -> bool {
+        let Some(carried) = &terms.carried else { return true };
+        let grace = i64::try_from(self.hub.grace.as_secs()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::now().as_second();
+        let rested = record.doomed.is_some_and(|since| now.saturating_sub(since) >= grace);
+        record.users.iter().any(|(user, standing)| {
+            let made_here = standing.is_ours();
+            if made_here { carried.contains(user) } else { !carried.is_empty() && (terms.in_use || !rested) }
+        })
     }
 
     async fn let_one_go(

@@ -119,14 +119,11 @@ impl<T: Entry> Work<T> {
     }
 
     fn after(self, earlier: Self) -> Self {
-        let Self { mut done, mut gone } = self;
-        let stands = |entry: &T| find(&done, entry).is_none() && find(&gone, entry).is_none();
-        let (older, left): (Vec<T>, Vec<T>) = (
-            earlier.done.into_iter().filter(stands).collect(),
-            earlier.gone.into_iter().filter(stands).collect(),
-        );
-        done.extend(older);
-        gone.extend(left);
+        let stands = |entry: &T| find(&self.done, entry).is_none() && find(&self.gone, entry).is_none();
+        let mut done: Vec<T> = earlier.done.into_iter().filter(stands).collect();
+        let mut gone: Vec<T> = earlier.gone.into_iter().filter(stands).collect();
+        done.extend(self.done);
+        gone.extend(self.gone);
         Self { done, gone }
     }
 
