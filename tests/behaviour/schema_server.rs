@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use http::Request;
@@ -12,7 +13,7 @@ use microservice_operator::api::schema::crds;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Kubectl, Namespace, Operator, OperatorOptions, install_crds};
+use crate::support::{Cluster, Kubectl, Namespace, Operator, OperatorOptions, eventually, install_crds};
 
 async fn namespace() -> Namespace {
     let namespace = Namespace::new(Cluster::shared(), "schema").await;
@@ -28,6 +29,13 @@ async fn plain_kubectl_apply_installs_the_crds() {
     let directory = root().join("crds");
     let printed = kubectl.ok(&format!("apply -f {}", directory.display())).await;
     assert_eq!(printed.lines().count(), 2, "{printed}");
+    // What kubectl made of the words that YAML 1.1 takes for truth values.
+    let class = json!({
+        "apiVersion": "microservice.dev/v1alpha1", "kind": "MicroserviceClass", "metadata": {"name": "off"},
+        "spec": {"network": {"mode": "Off"}, "graph": {"severities": {"EventLoop": "Off"}}},
+    });
+    let printed = kubectl.with("apply --dry-run=server -f -", class.to_string()).await;
+    assert_eq!(printed.code, 0, "{}", printed.err);
     // As new objects too, and without a word of warning about the schema.
     for file in yaml_files("crds") {
         let copy = fs::read_to_string(&file).unwrap().replace("microservice.dev", "copy.example.com");
@@ -155,6 +163,12 @@ async fn kubectl_explain_prints_our_words() {
     let kubectl = Kubectl::new(Cluster::shared(), namespace.name());
     let crd = serde_json::to_value(&crds()[0]).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    // The server publishes what it knows of a kind a moment after it serves it.
+    eventually(Duration::from_secs(60), "the kind can be explained", || async {
+        let printed = kubectl.run("explain msvc").await;
+        if printed.code == 0 { Ok(()) } else { Err(printed.err) }
+    })
+    .await;
     let printed = flat(&kubectl.ok("explain msvc.spec.health").await);
     let health = &schema["health"];
     let fields = health["properties"].as_object().unwrap();

@@ -418,7 +418,7 @@ pub async fn install_crds(client: &Client, cluster: &Cluster) {
         for manifest in manifests(&["crd"]) {
             let name = apply_as_given(client, &manifest).await.name_any();
             let crds = Api::<CustomResourceDefinition>::all(client.clone());
-            eventually(Duration::from_secs(10), &format!("{name} is Established"), || async {
+            eventually(Duration::from_mins(1), &format!("{name} is Established"), || async {
                 let crd = crds.get(&name).await.map_err(|error| error.to_string())?;
                 let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
                 let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
