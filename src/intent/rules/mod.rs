@@ -15,8 +15,8 @@ mod workload;
 
 use super::resolve::Inputs;
 use super::{Intent, Violation};
-use crate::api::Reason;
 use crate::api::microservice::{ExtraContainer, MicroserviceSpec};
+use crate::api::{Reason, names};
 
 /// All violations, in the order of the fields.
 pub(super) fn check(inputs: &Inputs<'_>, intent: &Intent) -> Vec<Violation> {
@@ -122,6 +122,15 @@ pub(super) fn entry(map: &str, key: &str) -> String {
 fn quoted(text: &str) -> String {
     let short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
+}
+
+/// The value of a label, which may be empty.
+fn label_value(field: String, value: &str, found: &mut Violations) {
+    if !value.is_empty() && names::label_value(value).as_deref() != Some(value) {
+        let message =
+            format!("{} is no label value: use at most 63 letters, digits, '-', '_', '.'", quoted(value));
+        found.invalid(field, message);
+    }
 }
 
 /// Where a merged value may come from, for messages about a spec that does not show it.

@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::{Inputs, Violations, entry, quoted};
+use super::{Inputs, Violations, entry, label_value, quoted};
 use crate::api::calls::Labelled;
 use crate::api::names;
 use crate::api::network::{ClassNetwork, NetworkPeer, PolicyMode};
@@ -88,10 +88,8 @@ pub(super) fn labels(field: &str, selector: &Labelled, found: &mut Violations) {
             let message =
                 format!("{} is no label: use a name with an optional DNS prefix and '/'", quoted(key));
             found.invalid(at, message);
-        } else if !value.is_empty() && names::label_value(value).as_ref() != Some(value) {
-            let message =
-                format!("{} is no label value: use at most 63 letters, digits, '-', '_', '.'", quoted(value));
-            found.invalid(at, message);
+        } else {
+            label_value(at, value, found);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm, Toleration};
 
-use super::{Inputs, Intent, Violations, entry, extra_containers, quoted, workload};
+use super::{Inputs, Intent, Violations, entry, extra_containers, label_value, quoted, workload};
 use crate::api::microservice::{ExtraContainer, PodOptions};
 use crate::api::names::{self, Image};
 
@@ -122,10 +122,8 @@ fn labels(pod: &PodOptions, found: &mut Violations) {
         let reserved = RESERVED_PLAIN_LABELS.contains(&key.as_str()) || in_domains(key, &RESERVED_LABELS);
         if reserved && key != INJECTION_LABEL {
             found.invalid(field, "is reserved for the operator, Kubernetes or a mesh: choose another key");
-        } else if !value.is_empty() && names::label_value(value).as_ref() != Some(value) {
-            let message =
-                format!("{} is no label value: use at most 63 letters, digits, '-', '_', '.'", quoted(value));
-            found.invalid(field, message);
+        } else {
+            label_value(field, value, found);
         }
     }
 }
