@@ -1,5 +1,7 @@
 //! Names of children, derived and length-safe, and what an image reference and a label value are.
 
+use core::net::IpAddr;
+
 use sha2::{Digest, Sha256};
 
 /// Longest name of most objects (DNS-1123 subdomain).
@@ -103,6 +105,15 @@ pub fn label_value(text: &str) -> Option<String> {
     let valid = value.starts_with(alphanumeric)
         && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '_' | '.'));
     valid.then(|| value.to_owned())
+}
+
+/// The address and the length of a range of addresses such as `192.0.2.0/24`, as the API server reads them.
+pub fn range(cidr: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = cidr.split_once('/')?;
+    let (address, digits) = (address.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?);
+    let mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    (!mapped && digits <= longest && digits.to_string() == length).then_some((address, digits))
 }
 
 /// Whether a text is the key of a label: a name of at most 63 characters, with an optional DNS prefix and `/`.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Inputs, calls, ports};
 use crate::api::calls::{Call as Line, Labelled};
 use crate::api::microservice::{Port, Protocol};
+use crate::api::names;
 use crate::api::network::{ClassNetwork, NetworkPeer, PolicyMode};
 use crate::intent::KafkaIntent;
 use crate::intent::calls::Target;
@@ -182,12 +183,13 @@ fn elsewhere(inputs: &Inputs<'_>, class: &ClassNetwork, line: &Line) -> Option<E
 }
 
 fn is_narrow(cidr: &str, class: &ClassNetwork) -> bool {
-    let parsed = cidr
-        .split_once('/')
-        .and_then(|(address, length)| Some((address.parse::<IpAddr>().ok()?, length.parse::<i32>().ok()?)));
-    match parsed {
-        Some((IpAddr::V4(_), length)) => length >= class.shortest_prefix_ipv4.unwrap_or(SHORTEST_PREFIX.0),
-        Some((IpAddr::V6(_), length)) => length >= class.shortest_prefix_ipv6.unwrap_or(SHORTEST_PREFIX.1),
+    match names::range(cidr) {
+        Some((IpAddr::V4(_), length)) => {
+            i32::from(length) >= class.shortest_prefix_ipv4.unwrap_or(SHORTEST_PREFIX.0)
+        }
+        Some((IpAddr::V6(_), length)) => {
+            i32::from(length) >= class.shortest_prefix_ipv6.unwrap_or(SHORTEST_PREFIX.1)
+        }
         None => false,
     }
 }

@@ -63,7 +63,7 @@ fn listed<'a>(
 /// What the API server takes for a range: some versions refuse one with bits behind its length, all later
 /// ones will.
 pub(super) fn range(field: &str, cidr: &str, found: &mut Violations) {
-    match parsed(cidr) {
+    match names::range(cidr) {
         None => found.invalid(
             field,
             format!("{} is no range of addresses: write one such as 192.0.2.0/24", quoted(cidr)),
@@ -92,14 +92,6 @@ pub(super) fn labels(field: &str, selector: &Labelled, found: &mut Violations) {
             label_value(at, value, found);
         }
     }
-}
-
-fn parsed(cidr: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = cidr.split_once('/')?;
-    let (address, digits) = (address.parse::<IpAddr>().ok()?, length.parse::<u8>().ok()?);
-    let mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    (!mapped && digits <= longest && digits.to_string() == length).then_some((address, digits))
 }
 
 /// The first address of a range that holds this one.
